@@ -1,0 +1,1 @@
+"""What every stage may use: errors, clocks, hashes, processes, files. Standard library only."""

@@ -1,0 +1,59 @@
+"""Files that are there whole or not at all, and paths that stay where they belong."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tidemill.base.errors import ConflictError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def write_atomic(path: Path, data: str | bytes, *, mode: int = 0o644) -> None:
+    """Replace `path` by `data`: a reader or a crash sees the old content or the new, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    raw = data.encode() if isinstance(data, str) else data
+    fd, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(fd, "wb") as file:
+            file.write(raw)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, mode)  # noqa: PTH101 - the temporary name is a string
+        os.replace(name, path)  # noqa: PTH105
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)  # noqa: PTH108
+        raise
+
+
+def confine(root: Path, relative: str | Path) -> Path:
+    """`root / relative`, resolved; a `UsageError` when that leaves `root`."""
+    base = root.resolve()
+    path = (base / relative).resolve()
+    if path != base and base not in path.parents:
+        raise UsageError(f"`{relative}` leads out of `{root}`", hint="Use a path inside that folder.")
+    return path
+
+
+@contextlib.contextmanager
+def locked(path: Path, *, wait: bool = True, what: str = "") -> Iterator[None]:
+    """Hold an advisory lock on `path` while the body runs; it goes with the process, however that ends.
+
+    With `wait=False` a lock somebody else holds is a `ConflictError`.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+b") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError as exc:
+            raise ConflictError(
+                f"Another process is at work on {what or path}", hint="Wait for it to end, or stop it, and try again."
+            ) from exc
+        yield

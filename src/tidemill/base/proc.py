@@ -1,0 +1,128 @@
+"""The only place that starts a process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess  # noqa: TID251 - here and nowhere else
+import time
+from typing import IO, TYPE_CHECKING
+
+from tidemill.base.errors import BackendError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+Popen = subprocess.Popen
+CompletedProcess = subprocess.CompletedProcess
+TimeoutExpired = subprocess.TimeoutExpired
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    stdin: str | None = None,
+    timeout_s: float | None = None,
+) -> CompletedProcess[str]:
+    """Run to the end and return exit code and text; `BackendError` when the program is not there or too slow."""
+    try:
+        return subprocess.run(
+            list(argv),
+            cwd=cwd,
+            env=env,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=timeout_s,
+            errors="replace",
+        )
+    except FileNotFoundError as exc:
+        raise BackendError(f"`{argv[0]}` is not installed", hint=f"Install it, or put it on PATH: {argv[0]}") from exc
+    except subprocess.TimeoutExpired as exc:
+        raise BackendError(f"`{argv[0]}` did not end within {timeout_s:g} s") from exc
+
+
+def start(
+    argv: Sequence[str],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    stdout: IO[bytes] | int | None = None,
+    stderr: IO[bytes] | int | None = subprocess.STDOUT,
+) -> subprocess.Popen[bytes]:
+    """Start in a session of its own, with no standard input, so that the whole group can be stopped."""
+    return subprocess.Popen(
+        list(argv), cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, start_new_session=True
+    )
+
+
+def start_daemon(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], log: Path) -> int:
+    """Start a process that outlives this one, its words appended to `log`; its id."""
+    with log.open("ab") as out:
+        return start(argv, cwd=cwd, env=env, stdout=out).pid
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process of that id runs (a zombie does not)."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:  # noqa: PTH123
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        pass
+    except OSError:
+        return False
+    if os.path.isdir("/proc/self"):  # noqa: PTH112
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def started_at(pid: int) -> str:
+    """A stamp that tells this process from a later one with the same id; empty where the system has none."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:  # noqa: PTH123
+            return file.read().rpartition(")")[2].split()[19]
+    except OSError:
+        return ""
+
+
+def stop_group(pid: int, *, grace_s: float = 5.0) -> None:
+    """Ask the process group of `pid` to end, then insist; returns when it is gone."""
+    for sig, patience_s in ((signal.SIGTERM, grace_s), (signal.SIGKILL, 5.0)):
+        try:
+            os.killpg(pid, sig)
+        except (ProcessLookupError, PermissionError):
+            return
+        deadline = time.monotonic() + patience_s
+        while time.monotonic() < deadline:
+            try:
+                os.killpg(pid, 0)
+            except (ProcessLookupError, PermissionError):
+                return
+            if not is_alive(pid) and not _group_lives(pid):
+                return
+            time.sleep(0.02)
+
+
+def _group_lives(pgid: int) -> bool:
+    """Whether any process of the group runs that is not a zombie."""
+    for name in os.listdir("/proc") if os.path.isdir("/proc/self") else ():  # noqa: PTH112, PTH208
+        if not name.isdigit():
+            continue
+        try:
+            with open(f"/proc/{name}/stat", encoding="utf-8", errors="replace") as file:  # noqa: PTH123
+                fields = file.read().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if fields[2] == str(pgid) and fields[0] != "Z":
+            return True
+    return False
