@@ -1,0 +1,165 @@
+"""The door: finds the command, changes folder, and turns every ending into words and an exit code."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+from typing import Any
+
+import click
+
+from tidemill import __version__
+from tidemill.base.errors import EXIT_BUG, InterruptedRun, TidemillError
+from tidemill.cli.errors import print_error
+from tidemill.cli.folder import change_folder
+
+VERBS = {
+    "check": ("check", "Validate files or folders: every finding with its place and a way out."),
+    "plan": ("plan", "Show the resolved graph: what would run, what is cached and why."),
+    "run": ("run", "Run a job here and wait, with live progress."),
+    "up": ("up", "Make the project's declared state true: run, register, gate, deploy, smoke test."),
+    "status": ("up", "Show what is there: endpoints, deployments, versions."),
+    "down": ("up", "Take down what `up` started."),
+    "serve": ("serve", "Serve one registered model or model folder."),
+    "gate": ("gate", "Judge a model version by its gates, without deploying it."),
+    "history": ("release", "What served a stage, since when, who approved it."),
+    "promote": ("release", "Move a model version to the next stage, with its evidence."),
+    "rollback": ("release", "Put the previous version back, and keep it there."),
+    "gc": ("gc", "Collect what nothing refers to any more."),
+    "doctor": ("doctor", "Explain this machine: what works here and what is missing."),
+}
+NOUNS = {
+    "job": "Create, follow, list, download and cancel jobs.",
+    "component": "Reusable, versioned job definitions.",
+    "environment": "Images and packages steps run in.",
+    "data": "Data assets.",
+    "datastore": "Where bytes live.",
+    "model": "Registered models.",
+    "compute": "Where steps run.",
+    "online-endpoint": "Stable addresses that answer requests.",
+    "online-deployment": "Versions running behind an online endpoint.",
+    "batch-endpoint": "Stable addresses that start scoring jobs.",
+    "batch-deployment": "Scoring jobs behind a batch endpoint.",
+    "schedule": "Jobs and monitors that start by themselves.",
+    "workspace": "The local workspace.",
+}
+EXTRA = {
+    "az": ("az", "Behave as `az` for scripts that call it."),
+    "az-shim": ("az", "Write an executable `az` into a folder."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's module when it is called, so that `--help` stays fast."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All names, verbs first."""
+        del ctx
+        return [n for n in (*VERBS, *NOUNS, *EXTRA) if _module_of(n)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the module of `cmd_name` and take its command."""
+        del ctx
+        module = _module_of(cmd_name)
+        if module is None:
+            return None
+        found: Any = importlib.import_module(f"tidemill.cli.{module}")
+        return found.COMMANDS[cmd_name]  # type: ignore[no-any-return]
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click, with a suggestion for a name that is nearly right."""
+        from tidemill.base.suggest import did_you_mean  # noqa: PLC0415 - difflib is needed for mistakes only
+
+        if args and not args[0].startswith("-") and _module_of(args[0]) is None:
+            hint = did_you_mean(args[0], [*VERBS, *NOUNS, *EXTRA])
+            raise click.UsageError(f"No such command `{args[0]}`. {hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The verbs people type, then the nouns of az, without importing any of them."""
+        del ctx
+        texts = {n: t for n, (_, t) in VERBS.items()}
+        extra = {n: t for n, (_, t) in EXTRA.items()}
+        for title, rows in (("Verbs", texts), ("Nouns (as `az ml`)", NOUNS), ("For scripts", extra)):
+            with formatter.section(title):
+                formatter.write_dl([(n, t) for n, t in rows.items() if _module_of(n)])
+
+
+def _module_of(name: str) -> str | None:
+    if name in VERBS:
+        return VERBS[name][0]
+    if name in EXTRA:
+        return EXTRA[name][0]
+    return name.replace("-", "_") if name in NOUNS else None
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="tidemill")
+@click.option(
+    "-C",
+    "folder",
+    metavar="DIR",
+    callback=change_folder,
+    expose_value=False,
+    is_eager=True,
+    help="As if started in DIR.",
+)
+@click.option("--yes", "-y", is_flag=True, expose_value=False, help="Answer yes to every question.")
+def tidemill() -> None:
+    """Run Azure ML projects anywhere, and keep the model they train alive."""
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the command line and exit: 0 done, 1 failed, 2 usage, 3 our bug, 4 outside system, 130 interrupted."""
+    sys.exit(run_command_line(sys.argv[1:] if argv is None else argv))
+
+
+def run_command_line(argv: list[str]) -> int:
+    """The exit code of one command line; words go to stderr."""
+    try:
+        code = tidemill.main(args=argv, prog_name="tidemill", standalone_mode=False)
+    except click.exceptions.Exit as exc:
+        return exc.exit_code
+    except click.ClickException as exc:
+        exc.show()
+        return 2
+    except (click.Abort, KeyboardInterrupt):
+        sys.stderr.write("interrupted\n")
+        return InterruptedRun.exit_code
+    except TidemillError as exc:
+        print_error(exc)
+        return exc.exit_code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as exc:
+        return _outside_error(exc)
+    except Exception:  # noqa: BLE001 - the one boundary; everything unexpected is ours to explain
+        return _report_bug()
+    return code if isinstance(code, int) else 0
+
+
+def _outside_error(exc: OSError) -> int:
+    """The machine said no (disk full, no permission): an outside system, in one line."""
+    where = f" `{exc.filename}`" if exc.filename else ""
+    print_error(
+        TidemillError(
+            f"{exc.strerror or exc}{where}",
+            hint="Free space or permissions may be missing; nothing half-written was kept.",
+        )
+    )
+    return 4
+
+
+def _report_bug() -> int:
+    """Traceback and versions, ready to paste."""
+    traceback.print_exc()
+    sys.stderr.write(
+        f"\nThis is a bug in tidemill {__version__} (Python {sys.version.split()[0]}, {sys.platform}).\n"
+        "Please report it with the lines above.\n"
+    )
+    return EXIT_BUG

@@ -1,0 +1,74 @@
+"""The options every command shares, in az's words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tidemill.cli.folder import change_folder
+from tidemill.cli.output import FORMATS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+def everywhere(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`-C DIR` and `--yes` after the command as well as before it."""
+    function = click.option(
+        "-C",
+        "folder",
+        metavar="DIR",
+        callback=change_folder,
+        expose_value=False,
+        is_eager=True,
+        help="As if started in DIR.",
+    )(function)
+    return click.option("--yes", "-y", is_flag=True, expose_value=False, help="Answer yes to every question.")(function)
+
+
+def output_options(default: str) -> Decorator:
+    """`-o/--output` and `--query`; verbs for people default to `human`, nouns to `json`."""
+    formats = FORMATS if default in FORMATS else (default, *FORMATS)
+
+    def add(function: Callable[..., Any]) -> Callable[..., Any]:
+        function = click.option(
+            "-o",
+            "--output",
+            "fmt",
+            type=click.Choice(formats),
+            default=default,
+            show_default=True,
+            help="Output format.",
+        )(function)
+        return click.option("--query", metavar="JMESPATH", help="Select from the output.")(function)
+
+    return add
+
+
+def azure_scope(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`-g`, `-w`, `--subscription`: accepted for scripts; the workspace here is the project's own."""
+    for flags in (("-g", "--resource-group"), ("-w", "--workspace-name"), ("--subscription",)):
+        function = click.option(*flags, expose_value=False, help="Accepted for az scripts.", metavar="NAME")(function)
+    return function
+
+
+def noun_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """What every noun's verbs take: everywhere, az's scope, output as JSON."""
+    return everywhere(azure_scope(output_options("json")(function)))
+
+
+set_option = click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="PATH=VALUE",
+    help="Change a value of the document, e.g. inputs.epochs=3.",
+)
+file_option = click.option(
+    "-f", "--file", "file", type=click.Path(path_type=None), metavar="FILE", help="The YAML document."
+)
+name_option = click.option("-n", "--name", "name", metavar="NAME", help="Name.")
+version_option = click.option("-v", "--version", "version", metavar="VERSION", help="Version.")

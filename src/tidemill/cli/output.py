@@ -1,0 +1,87 @@
+"""Values as az prints them: json, jsonc, yaml, table, tsv or none, after a JMESPath query."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jmespath
+import yaml
+
+from tidemill.base.errors import UsageError
+
+FORMATS = ("json", "jsonc", "yaml", "table", "tsv", "none")
+
+
+def print_value(value: Any, *, fmt: str = "json", query: str | None = None) -> None:  # noqa: ANN401
+    """Print a JSON value to standard output; nothing at all for a result of null, as az."""
+    result = apply_query(value, query)
+    if result is None or fmt == "none":
+        return
+    sys.stdout.write(format_value(result, fmt))
+
+
+def apply_query(value: Any, query: str | None) -> Any:  # noqa: ANN401
+    """What the JMESPath `query` selects; `UsageError` when it is not JMESPath."""
+    if not query:
+        return value
+    try:
+        return jmespath.search(query, value)
+    except jmespath.exceptions.JMESPathError as exc:
+        raise UsageError(f"--query is not JMESPath: {exc}", hint='Example: --query "[0].version"') from exc
+
+
+def format_value(value: Any, fmt: str) -> str:  # noqa: ANN401
+    """`value` as text that ends in a newline (or is empty)."""
+    if fmt in {"json", "jsonc"}:
+        return json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n"
+    if fmt == "yaml":
+        return yaml.safe_dump(json.loads(json.dumps(value, default=str)), sort_keys=False, allow_unicode=True)
+    if fmt == "tsv":
+        return format_tsv(value)
+    return format_table(value)
+
+
+def format_tsv(value: Any) -> str:  # noqa: ANN401
+    """One line an item, values separated by tabs; nested lists and objects by their size, as az."""
+    rows = value if isinstance(value, list) else [value]
+    return "".join(f"{_tsv_row(row)}\n" for row in rows)
+
+
+def _tsv_row(row: Any) -> str:  # noqa: ANN401
+    if isinstance(row, Mapping):
+        return "\t".join(_tsv_cell(v) for v in row.values())
+    if isinstance(row, list):
+        return "\t".join(_tsv_cell(v) for v in row)
+    return str(row).lower() if isinstance(row, bool) else _tsv_cell(row)
+
+
+def _tsv_cell(value: Any) -> str:  # noqa: ANN401
+    if isinstance(value, (list, Mapping)):
+        return str(len(value))
+    return str(value)
+
+
+def format_table(value: Any) -> str:  # noqa: ANN401
+    """Columns for the plain fields of an object or a list of objects."""
+    rows = value if isinstance(value, list) else [value]
+    if not rows:
+        return ""
+    if not all(isinstance(row, Mapping) for row in rows):
+        return "".join(f"{row if not isinstance(row, (list, Mapping)) else json.dumps(row)}\n" for row in rows)
+    columns = list(dict.fromkeys(k for row in rows for k, v in row.items() if not isinstance(v, (list, Mapping))))
+    cells = [[_cell(row.get(c)) for c in columns] for row in rows]
+    return draw_table([c.replace("_", " ").title().replace(" ", "") for c in columns], cells)
+
+
+def draw_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Left-aligned columns with a rule below the heads."""
+    widths = [max(len(h), *(len(r[i]) for r in rows)) if rows else len(h) for i, h in enumerate(heads)]
+    lines = [heads, ["-" * w for w in widths], *rows]
+    return "".join("  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() + "\n" for line in lines)
+
+
+def _cell(value: Any) -> str:  # noqa: ANN401
+    return "" if value is None else str(value)
