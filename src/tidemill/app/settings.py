@@ -1,0 +1,65 @@
+"""Where the project and its state are, and which back ends the user named."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+PROJECT_FILE = "tidemill.yaml"
+ROOT_MARKS = (PROJECT_FILE, ".tidemill", ".git")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Values only; nothing is opened here.
+
+    `home` is the state folder (`TIDEMILL_HOME`, else `.tidemill` beside the project file). `store` is empty for
+    the embedded SQLite or a `postgresql://` URL (`TIDEMILL_STORE`). `tracking_uri` is `MLFLOW_TRACKING_URI`.
+    """
+
+    root: Path
+    home: Path
+    store: str = ""
+    tracking_uri: str = ""
+    cores: int = field(default_factory=lambda: os.cpu_count() or 1)
+
+    @property
+    def project_file(self) -> Path:
+        """Where `tidemill.yaml` is, or would be."""
+        return self.root / PROJECT_FILE
+
+
+def read_settings(near: Path | None = None) -> Settings:
+    """Settings for the project that holds `near` (a file or folder; else the current folder)."""
+    root = find_root(near)
+    home = os.environ.get("TIDEMILL_HOME")
+    return Settings(
+        root=root,
+        home=Path(home).absolute() if home else root / ".tidemill",
+        store=os.environ.get("TIDEMILL_STORE", ""),
+        tracking_uri=os.environ.get("MLFLOW_TRACKING_URI", ""),
+        cores=int(os.environ.get("TIDEMILL_CORES", "0")) or os.cpu_count() or 1,
+    )
+
+
+def find_root(near: Path | None = None) -> Path:
+    """The project's folder: nearest `tidemill.yaml` above `near`, else any mark above the current folder, else that."""
+    here = Path.cwd()
+    if near is not None:
+        start = near.absolute()
+        found = _nearest(start if start.is_dir() else start.parent, (PROJECT_FILE,))
+        if found:
+            return found
+    return _nearest(here, ROOT_MARKS) or here
+
+
+def _nearest(start: Path, marks: Iterable[str]) -> Path | None:
+    for folder in (start, *start.parents):
+        if any((folder / mark).exists() for mark in marks):
+            return folder
+    return None
