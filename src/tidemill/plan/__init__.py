@@ -1,0 +1,1 @@
+"""Documents become a resolved graph: pure, given an `AssetLookup`."""

@@ -1,0 +1,1 @@
+"""Events become history: jobs, assets, models, the cache of steps."""
