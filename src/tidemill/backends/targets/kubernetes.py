@@ -1,0 +1,275 @@
+"""A Kubernetes cluster through a typed client: server-side apply in order, wait until ready, say why not."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+import httpx2 as httpx
+from lightkube import ApiError, Client, KubeConfig
+from lightkube.codecs import from_dict
+from lightkube.config import client_adapter
+from lightkube.core.exceptions import ConfigError
+from lightkube.generic_resource import create_namespaced_resource
+from lightkube.resources.apps_v1 import Deployment
+from lightkube.resources.core_v1 import Event, Namespace, Pod, Service
+
+from tidemill.base.clock import Clock, SystemClock
+from tidemill.base.errors import BackendError, FailedError, UsageError
+from tidemill.release.objects import DEPLOYMENT_LABEL, ENDPOINT_LABEL, MANAGED, Object, Workload, make_objects, service
+
+FIELD_MANAGER = "tidemill"
+POLL_S = 0.5
+LOG_LINES = 20
+# Kubernetes 1.20 has only the older name of these; a newer cluster has only the newer one.
+OLDER = {"policy/v1": "policy/v1beta1"}
+create_namespaced_resource("policy", "v1beta1", "PodDisruptionBudget", "poddisruptionbudgets")
+HOPELESS = {
+    "ErrImagePull",
+    "ImagePullBackOff",
+    "InvalidImageName",
+    "CreateContainerConfigError",
+    "CreateContainerError",
+}
+RESTARTS_TOLERATED = 2
+
+
+@contextmanager
+def speaking_to_cluster(what: str) -> Iterator[None]:
+    """Turn client errors into ours, keeping the original as the cause."""
+    try:
+        yield
+    except ApiError as exc:
+        code = exc.status.code
+        hint = "Check the role of the account in your kubeconfig." if code == HTTPStatus.FORBIDDEN else ""
+        raise BackendError(f"The cluster refused {what}: HTTP {code}: {exc.status.message}", hint=hint) from exc
+    except httpx.HTTPError as exc:
+        raise BackendError(
+            f"The cluster did not answer ({what}): {exc}", hint="Check KUBECONFIG and that the cluster runs."
+        ) from exc
+
+
+@dataclass(frozen=True, slots=True)
+class VersionState:
+    """One version as the cluster sees it."""
+
+    deployment: str
+    image: str
+    ready: int
+    wanted: int
+    serving: bool
+    annotations: Mapping[str, str]
+
+    @property
+    def state(self) -> str:
+        """Healthy when every wanted pod is ready."""
+        return "Healthy" if self.ready >= self.wanted > 0 else "Starting" if self.wanted else "Stopped"
+
+
+class KubernetesTarget:
+    """One cluster and context. Safe to call again: applying twice changes nothing."""
+
+    def __init__(self, context: str = "", clock: Clock | None = None) -> None:
+        try:
+            config = KubeConfig.from_env()
+            chosen = config.get(context_name=context or None)
+        except (ConfigError, OSError) as exc:
+            where = os.environ.get("KUBECONFIG", "~/.kube/config")
+            raise UsageError(
+                f"No usable cluster in {where}: {exc}",
+                hint="Set KUBECONFIG, or `context:` of the stage in tidemill.yaml.",
+            ) from exc
+        if chosen is None:
+            raise UsageError(f"No context `{context}` in the kubeconfig", hint=f"Known: {', '.join(config.contexts)}")
+        self._client = Client(config=chosen, field_manager=FIELD_MANAGER)
+        self._config = chosen
+        self._clock = clock or SystemClock()
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._client.close()
+
+    def apply(self, workload: Workload, *, serving: str = "") -> None:
+        """Send every object in order; the Service keeps selecting `serving` until `switch`."""
+        for item in make_objects(workload, serving=serving):
+            self._apply_one(item)
+
+    def _apply_one(self, item: Object) -> None:
+        what = f"{item['kind']} `{item['metadata']['name']}`"
+        with speaking_to_cluster(what):
+            try:
+                self._client.apply(from_dict(item), force=True)
+            except ApiError as exc:
+                older = OLDER.get(item["apiVersion"])
+                if older is None or exc.status.code != HTTPStatus.NOT_FOUND:
+                    raise
+                self._client.apply(from_dict({**item, "apiVersion": older}), force=True)
+
+    def wait_ready(self, workload: Workload, *, timeout_s: float) -> None:
+        """Return when every pod of the version is ready; `FailedError` with the pod's reason and last words if not in time.
+
+        A pod that cannot start (its image is not there, it keeps crashing) fails at once, not at the deadline.
+        """
+        deadline = self._clock.monotonic() + timeout_s
+        while True:
+            with speaking_to_cluster(f"reading `{workload.name}`"):
+                found = self._client.get(Deployment, workload.name, namespace=workload.namespace)
+            if _is_rolled_out(found, workload.replicas):
+                return
+            reason = self._hopeless(workload)
+            if reason or self._clock.monotonic() > deadline:
+                raise FailedError(
+                    f"`{workload.name}` did not become ready within {timeout_s:g} s: {reason or 'still starting'}\n{self.explain(workload)}",
+                    hint="The previous version is still serving.",
+                )
+            self._clock.sleep(POLL_S)
+
+    def _pods(self, workload: Workload) -> list[Pod]:
+        with speaking_to_cluster("listing pods"):
+            return list(self._client.list(Pod, namespace=workload.namespace, labels=workload.selector))
+
+    def _hopeless(self, workload: Workload) -> str:
+        for pod in self._pods(workload):
+            if not _runs_image(pod, workload.image):
+                continue
+            for status in (pod.status.containerStatuses or []) if pod.status else []:
+                waiting = status.state.waiting if status.state else None
+                if waiting and waiting.reason in HOPELESS:
+                    return f"{waiting.reason}: {waiting.message or ''}".strip()
+                if status.restartCount >= RESTARTS_TOLERATED:
+                    return f"it ended {status.restartCount} times"
+        return ""
+
+    def explain(self, workload: Workload) -> str:
+        """What the pods and the cluster say: phase, reasons, events, last log lines."""
+        lines: list[str] = []
+        for pod in self._pods(workload):
+            name = pod.metadata.name if pod.metadata else ""
+            lines.append(f"pod {name}: {pod.status.phase if pod.status else 'Unknown'}")
+            lines += [f"  | {line}" for line in self.logs(workload.namespace, name, lines=LOG_LINES)]
+        with speaking_to_cluster("reading events"):
+            events = list(self._client.list(Event, namespace=workload.namespace, fields={"type": "Warning"}))
+        mine = [e for e in events if (e.involvedObject.name or "").startswith(workload.name)]
+        lines += [f"event {e.reason}: {e.message}" for e in mine[-5:]]
+        return "\n".join(lines)
+
+    def logs(self, namespace: str, pod: str, *, lines: int = LOG_LINES) -> list[str]:
+        """The last words of a pod, of its previous life if it has none yet."""
+        try:
+            return [line.rstrip("\n") for line in self._client.log(pod, namespace=namespace, tail_lines=lines)]
+        except ApiError as exc:
+            return [f"(no log: {exc.status.message})"]
+
+    def switch(self, workload: Workload) -> None:
+        """Let the endpoint's Service select this version; requests in flight end where they began."""
+        self._apply_one(service(workload, workload.deployment))
+
+    def serving(self, namespace: str, endpoint: str) -> str:
+        """Which version the Service selects; empty when there is none."""
+        try:
+            found = self._client.get(Service, endpoint, namespace=namespace)
+        except ApiError as exc:
+            if exc.status.code == HTTPStatus.NOT_FOUND:
+                return ""
+            raise
+        selector = found.spec.selector if found.spec and found.spec.selector else {}
+        return str(selector.get(DEPLOYMENT_LABEL, ""))
+
+    def observe(self, namespace: str, endpoint: str) -> tuple[VersionState, ...]:
+        """Every version of an endpoint, by name."""
+        with speaking_to_cluster(f"reading endpoint `{endpoint}`"):
+            chosen = self.serving(namespace, endpoint)
+            found = self._client.list(Deployment, namespace=namespace, labels={ENDPOINT_LABEL: endpoint})
+            return tuple(sorted((_state(d, chosen) for d in found), key=lambda v: v.deployment))
+
+    def delete_version(self, workload: Workload) -> None:
+        """Remove one version and what belongs to it alone."""
+        for item in reversed(make_objects(workload)):
+            if item["metadata"]["name"] == workload.name:
+                self._delete_one(item)
+
+    def delete_endpoint(self, workload: Workload, *, with_namespace: bool = False) -> None:
+        """Remove everything of an endpoint; the namespace too only when asked and when it is ours."""
+        for version in self.observe(workload.namespace, workload.endpoint):
+            self.delete_version(_named(workload, version))
+        for item in reversed(make_objects(workload)):
+            if item["kind"] != "Namespace":
+                self._delete_one(item)
+        if with_namespace:
+            self._delete_namespace(workload.namespace)
+
+    def _delete_namespace(self, name: str) -> None:
+        with speaking_to_cluster(f"deleting namespace `{name}`"):
+            found = self._client.get(Namespace, name)
+            labels = found.metadata.labels if found.metadata and found.metadata.labels else {}
+            if labels.items() >= MANAGED.items():
+                self._client.delete(Namespace, name)
+
+    def _delete_one(self, item: Object) -> None:
+        kinds = [item, {**item, "apiVersion": OLDER[item["apiVersion"]]}] if item["apiVersion"] in OLDER else [item]
+        for variant in kinds:
+            resource = type(from_dict(variant))
+            name, namespace = variant["metadata"]["name"], variant["metadata"]["namespace"]
+            with speaking_to_cluster(f"deleting {variant['kind']} `{name}`"):
+                try:
+                    self._client.delete(resource, name, namespace=namespace)
+                except ApiError as exc:
+                    if exc.status.code != HTTPStatus.NOT_FOUND:
+                        raise
+
+    def request(
+        self,
+        namespace: str,
+        endpoint: str,
+        path: str,
+        *,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> tuple[int, bytes]:
+        """Call the endpoint through its Service by the API server's proxy: the real route, from outside the cluster."""
+        url = f"/api/v1/namespaces/{namespace}/services/http:{endpoint}:http/proxy{path}"
+        with (
+            speaking_to_cluster(f"calling `{endpoint}{path}`"),
+            client_adapter.Client(self._config, client_adapter.ConnectionParams()) as http,
+        ):
+            answer = http.request("POST" if body is not None else "GET", url, content=body, headers=dict(headers or {}))
+            return answer.status_code, answer.content
+
+
+def _named(workload: Workload, version: VersionState) -> Workload:
+    return Workload(
+        workload.endpoint, version.deployment, workload.namespace, version.image, replicas=max(version.wanted, 1)
+    )
+
+
+def _is_rolled_out(found: Any, replicas: int) -> bool:  # noqa: ANN401 - the client's model has optional everything
+    status = found.status
+    if status is None or status.observedGeneration != found.metadata.generation:
+        return False
+    return (
+        (status.updatedReplicas or 0) >= replicas
+        and (status.readyReplicas or 0) >= replicas
+        and status.replicas == status.updatedReplicas
+    )
+
+
+def _runs_image(pod: Any, image: str) -> bool:  # noqa: ANN401
+    containers: Sequence[Any] = pod.spec.containers if pod.spec else []
+    return any(c.image == image for c in containers)
+
+
+def _state(found: Any, serving: str) -> VersionState:  # noqa: ANN401
+    labels = found.metadata.labels or {}
+    name = labels.get(DEPLOYMENT_LABEL, "")
+    return VersionState(
+        deployment=name,
+        image=found.spec.template.spec.containers[0].image,
+        ready=(found.status.readyReplicas or 0) if found.status else 0,
+        wanted=found.spec.replicas or 0,
+        serving=name == serving,
+        annotations=found.metadata.annotations or {},
+    )

@@ -1,0 +1,274 @@
+"""A deployment as Kubernetes objects: built as values, never pasted from text, refused before they can fail."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tidemill.base.errors import UsageError
+
+Object = dict[str, Any]
+
+ENDPOINT_LABEL = "tidemill.dev/endpoint"
+DEPLOYMENT_LABEL = "tidemill.dev/deployment"
+MANAGED = {"app.kubernetes.io/managed-by": "tidemill"}
+_DNS = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z")
+_DIGEST = re.compile(r"@sha256:[0-9a-f]{64}\Z")
+_PLACEHOLDER = re.compile(r"\$\{[^}]*\}|\{\{[^}]*\}\}|<[A-Z_]+>")
+
+# Applied first to last, deleted last to first: a namespace must be there before what lives in it.
+APPLY_ORDER = (
+    "Namespace", "ServiceAccount", "Secret", "ConfigMap", "NetworkPolicy", "Service", "Deployment",
+    "PodDisruptionBudget", "HorizontalPodAutoscaler", "Ingress",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """One version behind an endpoint, in the terms of a cluster."""
+
+    endpoint: str
+    deployment: str
+    namespace: str
+    image: str
+    port: int = 8080
+    replicas: int = 1
+    max_replicas: int = 0
+    environment: Mapping[str, str] = field(default_factory=dict)
+    arguments: tuple[str, ...] = ()
+    cpu: str = "100m"
+    memory: str = "256Mi"
+    memory_limit: str = "1Gi"
+    cpu_limit: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    pull_secret: str = ""
+    host: str = ""
+    node_port: int = 0
+    start_timeout_s: int = 60
+    token_secret: str = ""
+
+    @property
+    def name(self) -> str:
+        """Name of the Deployment: endpoint and version, so that two versions stand side by side."""
+        return f"{self.endpoint}-{self.deployment}"
+
+    @property
+    def selector(self) -> dict[str, str]:
+        """The labels only this version's pods carry."""
+        return {ENDPOINT_LABEL: self.endpoint, DEPLOYMENT_LABEL: self.deployment}
+
+
+def check_workload(workload: Workload) -> None:
+    """Refuse what a cluster would refuse late, or worse, accept: `UsageError` with every problem at once."""
+    problems = [
+        f"`{value}` cannot be a {what} (lower-case letters, digits and `-`, at most 63)"
+        for what, value in (
+            ("endpoint name", workload.endpoint),
+            ("deployment name", workload.name),
+            ("namespace", workload.namespace),
+        )
+        if not _DNS.match(value)
+    ]
+    texts = {"image": workload.image, "namespace": workload.namespace, "host": workload.host, **workload.environment}
+    problems += [
+        f"`{key}` still holds `{found.group()}`" for key, text in texts.items() if (found := _PLACEHOLDER.search(text))
+    ]
+    if not _DIGEST.search(workload.image):
+        problems.append(f"the image `{workload.image}` is not named by digest")
+    if workload.max_replicas and workload.max_replicas < workload.replicas:
+        problems.append(f"at most {workload.max_replicas} replicas, but {workload.replicas} asked for")
+    if problems:
+        raise UsageError("This cannot be deployed: " + "; ".join(problems), hint="Nothing was sent to the cluster.")
+
+
+def make_objects(workload: Workload, *, serving: str = "") -> tuple[Object, ...]:
+    """Every object of a workload in the order to apply them; the Service selects `serving` (else this version)."""
+    check_workload(workload)
+    objects = [
+        _namespace(workload),
+        _service_account(workload),
+        _network_policy(workload),
+        service(workload, serving or workload.deployment),
+        _deployment(workload),
+        _disruption_budget(workload),
+    ]
+    if workload.max_replicas > workload.replicas:
+        objects.append(_autoscaler(workload))
+    if workload.host:
+        objects.append(_ingress(workload))
+    return tuple(sorted(objects, key=lambda o: APPLY_ORDER.index(o["kind"])))
+
+
+def _meta(workload: Workload, name: str, **more: str) -> Object:
+    labels = {**MANAGED, ENDPOINT_LABEL: workload.endpoint, **more}
+    return {"name": name, "namespace": workload.namespace, "labels": labels}
+
+
+def _namespace(workload: Workload) -> Object:
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": workload.namespace, "labels": dict(MANAGED)}}
+
+
+def _service_account(workload: Workload) -> Object:
+    secrets = [{"name": workload.pull_secret}] if workload.pull_secret else []
+    return {
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": _meta(workload, workload.endpoint),
+        "automountServiceAccountToken": False,  # a model server never talks to the API
+        "imagePullSecrets": secrets,
+    }
+
+
+def service(workload: Workload, serving: str) -> Object:
+    """The stable address; moving its selector is the switch from one version to another."""
+    port: Object = {"name": "http", "port": 80, "targetPort": "http", "protocol": "TCP"}
+    if workload.node_port:
+        port["nodePort"] = workload.node_port
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": _meta(workload, workload.endpoint),
+        "spec": {
+            "type": "NodePort" if workload.node_port else "ClusterIP",
+            "selector": {ENDPOINT_LABEL: workload.endpoint, DEPLOYMENT_LABEL: serving},
+            "ports": [port],
+        },
+    }
+
+
+def _deployment(workload: Workload) -> Object:
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": _meta(workload, workload.name, **{DEPLOYMENT_LABEL: workload.deployment})
+        | {"annotations": dict(workload.annotations)},
+        "spec": {
+            "replicas": workload.replicas,
+            "revisionHistoryLimit": 5,
+            "progressDeadlineSeconds": workload.start_timeout_s + 30,
+            "selector": {"matchLabels": workload.selector},
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
+            "template": {
+                "metadata": {
+                    "labels": {**MANAGED, **workload.selector, **workload.labels},
+                    "annotations": dict(workload.annotations),
+                },
+                "spec": _pod(workload),
+            },
+        },
+    }
+
+
+def _pod(workload: Workload) -> Object:
+    return {
+        "serviceAccountName": workload.endpoint,
+        "automountServiceAccountToken": False,
+        "terminationGracePeriodSeconds": 30,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": 65532,
+            "runAsGroup": 65532,
+            "fsGroup": 65532,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "topologySpreadConstraints": [
+            {
+                "maxSkew": 1,
+                "topologyKey": "kubernetes.io/hostname",
+                "whenUnsatisfiable": "ScheduleAnyway",
+                "labelSelector": {"matchLabels": workload.selector},
+            }
+        ],
+        "containers": [_container(workload)],
+        "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": "256Mi"}}],
+    }
+
+
+def _container(workload: Workload) -> Object:
+    limits = {"memory": workload.memory_limit} | ({"cpu": workload.cpu_limit} if workload.cpu_limit else {})
+    container: Object = {
+        "name": "server",
+        "image": workload.image,
+        "env": [{"name": k, "value": v} for k, v in sorted(workload.environment.items())],
+        "ports": [{"name": "http", "containerPort": workload.port, "protocol": "TCP"}],
+        "resources": {"requests": {"cpu": workload.cpu, "memory": workload.memory}, "limits": limits},
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "startupProbe": _probe("/readyz", period_s=1, failures=workload.start_timeout_s),
+        "readinessProbe": _probe("/readyz", period_s=5, failures=2),
+        "livenessProbe": _probe("/healthz", period_s=10, failures=3),
+        # endpoints are taken out of rotation a moment after the signal: keep answering until then
+        "lifecycle": {"preStop": {"exec": {"command": ["sleep", "5"]}}},
+        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108 - inside the container
+    }
+    if workload.arguments:
+        container["args"] = list(workload.arguments)
+    return container
+
+
+def _probe(path: str, *, period_s: int, failures: int) -> Object:
+    return {
+        "httpGet": {"path": path, "port": "http"},
+        "periodSeconds": period_s,
+        "failureThreshold": failures,
+        "timeoutSeconds": 5,
+    }
+
+
+def _network_policy(workload: Workload) -> Object:
+    """Pods of the endpoint are reached on their port from their own namespace and from ingress controllers, and reach only DNS."""
+    ingress_from: list[Object] = [{"podSelector": {}}]
+    if workload.host or workload.node_port:
+        ingress_from.append({"namespaceSelector": {"matchLabels": {"app.kubernetes.io/name": "ingress-nginx"}}})
+    dns = [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": _meta(workload, workload.endpoint),
+        "spec": {
+            "podSelector": {"matchLabels": {ENDPOINT_LABEL: workload.endpoint}},
+            "policyTypes": ["Ingress", "Egress"],
+            "ingress": [{"from": ingress_from, "ports": [{"protocol": "TCP", "port": workload.port}]}],
+            "egress": [{"ports": dns}],
+        },
+    }
+
+
+def _disruption_budget(workload: Workload) -> Object:
+    return {
+        "apiVersion": "policy/v1",
+        "kind": "PodDisruptionBudget",
+        "metadata": _meta(workload, workload.name),
+        "spec": {"maxUnavailable": 1, "selector": {"matchLabels": workload.selector}},
+    }
+
+
+def _autoscaler(workload: Workload) -> Object:
+    return {
+        "apiVersion": "autoscaling/v1",  # the only version every Kubernetes since 1.20 has
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": _meta(workload, workload.name),
+        "spec": {
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": workload.name},
+            "minReplicas": workload.replicas,
+            "maxReplicas": workload.max_replicas,
+            "targetCPUUtilizationPercentage": 70,
+        },
+    }
+
+
+def _ingress(workload: Workload) -> Object:
+    backend = {"service": {"name": workload.endpoint, "port": {"name": "http"}}}
+    rule = {"host": workload.host, "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "Ingress",
+        "metadata": _meta(workload, workload.endpoint),
+        "spec": {"rules": [rule]},
+    }
