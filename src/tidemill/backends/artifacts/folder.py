@@ -1,0 +1,303 @@
+"""Artifacts as read-only files in a folder, shared by hard links: keeping and placing copy nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import stat as st
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from tidemill.base.errors import BackendError
+from tidemill.base.hashing import TreeEntry, digest_file, digest_tree
+from tidemill.run.ports import Artifact
+
+READ_ONLY = 0o444
+PARALLEL_FROM = 8
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A file of an output; `foreign` means that its inode must stay as it is, so it is copied."""
+
+    path: str
+    relative: str
+    size_bytes: int
+    executable: bool
+    foreign: bool
+
+
+class FolderArtifacts:
+    """`objects/ab/<sha256>` holds each file once, `trees/ab/<sha256>.json` lists each folder.
+
+    Manifests note when an object was last changed, so that a look at its size and time proves it intact
+    without reading it.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._objects = root / "objects"
+        self._trees = root / "trees"
+        self._incoming = root / "incoming"
+        self._incoming.mkdir(parents=True, exist_ok=True)
+        self._made: set[str] = set()
+        self._known: dict[str, tuple[dict[str, int], tuple[TreeEntry, ...]]] = {}
+        self._lock = threading.Lock()
+
+    def keep(self, path: Path, *, copy: bool = False) -> Artifact:
+        """Take in a folder or file; its files become read-only links to what is kept, unless `copy`."""
+        with _disk_errors(f"keep `{path}`"):
+            if not path.is_dir():
+                return self._keep_file(path, copy=copy)
+            found_files, empty = _list_tree(path, foreign=copy)
+            taken = _in_parallel(self._take, found_files)
+            entries = [
+                TreeEntry(f.relative, digest, f.size_bytes, f.executable)
+                for f, (digest, _) in zip(found_files, taken, strict=True)
+            ]
+            entries += [TreeEntry(e, "", 0) for e in empty]
+            entries.sort()
+            ref = self._write_tree(tuple(entries), dict(taken))
+            return Artifact(ref, sum(f.size_bytes for f in found_files), len(found_files))
+
+    def _keep_file(self, path: Path, *, copy: bool) -> Artifact:
+        stat = path.stat()
+        found = _Found(str(path), path.name, stat.st_size, executable=False, foreign=copy or _is_foreign(path))
+        digest, changed_ns = self._take(found)
+        self._write_list(digest, (TreeEntry(path.name, digest, stat.st_size),), {digest: changed_ns})
+        return Artifact(f"file:{digest}", stat.st_size, 1)
+
+    def place(self, ref: str, target: Path, *, writable: bool = False) -> None:
+        """Make the artifact appear at `target`; `KeyError` if any of it is missing or changed."""
+        if not self.is_whole(ref):
+            raise KeyError(ref)
+        kind, _, digest = ref.partition(":")
+        with _disk_errors(f"place `{target}`"):
+            if kind == "file":
+                target.parent.mkdir(parents=True, exist_ok=True)
+                _materialise(self._object(digest), str(target), writable=writable)
+                return
+            target.mkdir(parents=True, exist_ok=True)
+            made = {""}
+            for entry in self._read_tree(digest)[1]:
+                folder = entry.path.rpartition("/")[0]
+                if folder not in made:
+                    (target / folder).mkdir(parents=True, exist_ok=True)
+                    made.add(folder)
+                if entry.digest:
+                    path = f"{target}/{entry.path}"
+                    _materialise(self._object(entry.digest), path, writable=writable or entry.executable)
+                    if entry.executable:
+                        os.chmod(path, 0o755)  # noqa: PTH101, S103 - as the step made it
+
+    def is_whole(self, ref: str) -> bool:
+        """Whether every byte is there; objects found changed are removed."""
+        digest = ref.partition(":")[2]
+        try:
+            times, entries = self._read_tree(digest)
+        except (OSError, ValueError, KeyError):
+            return False
+        if not times and any(e.digest for e in entries):
+            return False
+        broken = [e for e in entries if e.digest and not self._check(e, times.get(e.digest))]
+        return not broken
+
+    def entries(self, ref: str) -> tuple[TreeEntry, ...] | None:
+        """The files of a folder that was kept or remembered."""
+        try:
+            return self._read_tree(ref.partition(":")[2])[1]
+        except (OSError, ValueError, KeyError):
+            return None
+
+    def remember(self, entries: Sequence[TreeEntry]) -> str:
+        """Keep only the list of files."""
+        digest = digest_tree(entries)
+        if not self._tree(digest).exists():
+            return self._write_tree(tuple(sorted(entries)), {})
+        return f"folder:{digest}"
+
+    def object_path(self, digest: str) -> Path:
+        """Where a file's bytes lie, whether or not they are there."""
+        return Path(self._object(digest))
+
+    def _object(self, digest: str) -> str:
+        return f"{self._objects}/{digest[:2]}/{digest}"
+
+    def _tree(self, digest: str) -> Path:
+        return self._trees / digest[:2] / f"{digest}.json"
+
+    def _take(self, found: _Found) -> tuple[str, int]:
+        """Digest of a file that is now in the store, and when its object last changed."""
+        digest = digest_file(Path(found.path))
+        target = self._object(digest)
+        self._make_folder(target)
+        if _is_object(target, found.size_bytes):
+            if not found.foreign:
+                self._swap_in(target, found.path)
+        elif found.foreign:
+            self._link_in(self._copy(found.path), target)
+        else:
+            os.chmod(found.path, READ_ONLY)  # noqa: PTH101
+            self._link_in(found.path, target)
+        return digest, os.stat(target).st_mtime_ns  # noqa: PTH116
+
+    def _link_in(self, source: str, target: str) -> None:
+        try:
+            os.link(source, target)
+        except FileExistsError:
+            return
+        except OSError:  # another file system, or too many links
+            os.replace(self._copy(source), target)  # noqa: PTH105
+
+    def _swap_in(self, target: str, path: str) -> None:
+        """Let `path` share the bytes kept already."""
+        spare = str(self._incoming / secrets.token_hex(8))
+        try:
+            os.link(target, spare)
+        except OSError:  # another file system, or too many links: two copies do no harm
+            return
+        os.replace(spare, path)  # noqa: PTH105
+
+    def _copy(self, source: str) -> str:
+        spare = str(self._incoming / secrets.token_hex(8))
+        shutil.copyfile(source, spare)
+        os.chmod(spare, READ_ONLY)  # noqa: PTH101
+        return spare
+
+    def _make_folder(self, path: str) -> None:
+        folder = os.path.dirname(path)  # noqa: PTH120 - hot path
+        if folder not in self._made:
+            os.makedirs(folder, exist_ok=True)  # noqa: PTH103
+            self._made.add(folder)
+
+    def _write_tree(self, entries: tuple[TreeEntry, ...], times: dict[str, int]) -> str:
+        digest = digest_tree(entries)
+        self._write_list(digest, entries, times)
+        return f"folder:{digest}"
+
+    def _write_list(self, digest: str, entries: tuple[TreeEntry, ...], times: dict[str, int]) -> None:
+        path = self._tree(digest)
+        rows = [
+            {"path": e.path, "digest": e.digest, "size_bytes": e.size_bytes, "executable": e.executable}
+            for e in entries
+        ]
+        self._make_folder(str(path))
+        spare = self._incoming / secrets.token_hex(8)
+        spare.write_text(json.dumps({"entries": rows, "changed_ns": times}), encoding="utf-8")
+        spare.replace(path)
+        with self._lock:
+            self._known[digest] = (times, entries)
+
+    def _read_tree(self, digest: str) -> tuple[dict[str, int], tuple[TreeEntry, ...]]:
+        with self._lock:
+            known = self._known.get(digest)
+        if known is None:
+            body = json.loads(self._tree(digest).read_bytes())
+            entries = tuple(
+                TreeEntry(r["path"], r["digest"], r["size_bytes"], r["executable"]) for r in body["entries"]
+            )
+            known = (body.get("changed_ns", {}), entries)
+            with self._lock:
+                self._known[digest] = known
+        return known
+
+    def _check(self, entry: TreeEntry, changed_ns: int | None) -> bool:
+        try:
+            found = os.stat(self._object(entry.digest))  # noqa: PTH116
+        except OSError:
+            return False
+        if found.st_size == entry.size_bytes and found.st_mtime_ns == changed_ns:
+            return True
+        return self._verify(entry.digest)
+
+    def _verify(self, digest: str) -> bool:
+        """Read the object; one that is not what its name says is removed."""
+        path = Path(self._object(digest))
+        try:
+            if digest_file(path) == digest:
+                return True
+            path.unlink()
+        except OSError:
+            return False
+        return False
+
+
+def _is_object(target: str, size_bytes: int) -> bool:
+    """Whether the object is there; one of the wrong size is removed, so that it is made anew."""
+    try:
+        if os.stat(target).st_size == size_bytes:  # noqa: PTH116
+            return True
+        os.unlink(target)  # noqa: PTH108
+    except FileNotFoundError:
+        return False
+    return False
+
+
+def _materialise(source: str, target: str, *, writable: bool) -> None:
+    if writable:
+        shutil.copyfile(source, target)
+        return
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        os.unlink(target)  # noqa: PTH108
+        os.link(source, target)
+    except OSError:  # another file system, or too many links
+        shutil.copyfile(source, target)
+
+
+def _is_foreign(path: Path) -> bool:
+    return path.is_symlink() or path.stat().st_nlink > 1
+
+
+def _list_tree(root: Path, *, foreign: bool) -> tuple[list[_Found], list[str]]:
+    """Files below `root` and folders that hold nothing; links are followed, but never in a circle."""
+    files: list[_Found] = []
+    empty: list[str] = []
+    stack: list[tuple[str, str, bool, frozenset[str]]] = [(str(root), "", False, frozenset())]
+    while stack:
+        folder, prefix, linked, seen = stack.pop()
+        with os.scandir(folder) as listing:
+            found = list(listing)
+        if not found and prefix:
+            empty.append(prefix)
+        for entry in found:
+            if entry.is_dir():
+                inner = linked or entry.is_symlink()
+                real = os.path.realpath(entry.path) if inner else ""
+                if real not in seen or not inner:
+                    stack.append((entry.path, f"{prefix}{entry.name}/", inner, seen | {real} if inner else seen))
+            elif entry.is_file():
+                stat = entry.stat()
+                executable = bool(stat.st_mode & st.S_IXUSR)
+                copied = foreign or linked or stat.st_nlink > 1 or entry.is_symlink() or executable
+                files.append(_Found(entry.path, prefix + entry.name, stat.st_size, executable, copied))
+    files.sort(key=lambda f: f.relative)
+    return files, sorted(empty)
+
+
+def _in_parallel(work: Callable[[_Found], tuple[str, int]], items: Sequence[_Found]) -> list[tuple[str, int]]:
+    """Results in order, on all cores when there is enough to do: hashing releases the interpreter."""
+    if len(items) < PARALLEL_FROM:
+        return [work(i) for i in items]
+    cores = os.cpu_count() or 1
+    chunks = [items[i::cores] for i in range(cores)]
+    with ThreadPoolExecutor(cores) as pool:
+        parts = list(pool.map(lambda chunk: [work(i) for i in chunk], chunks))
+    return [parts[i % cores][i // cores] for i in range(len(items))]
+
+
+@contextlib.contextmanager
+def _disk_errors(what: str) -> Iterator[None]:
+    """A full or broken disk is an outside failure that says so."""
+    try:
+        yield
+    except OSError as exc:
+        raise BackendError(
+            f"Cannot {what}: {exc.strerror or exc}", hint="Check the disk's free space and permissions, then resume."
+        ) from exc

@@ -1,0 +1,116 @@
+"""When a step can be reused: what its key is made of, and what changed since last time. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+
+from tidemill.base.hashing import TreeEntry, digest_bytes, digest_value
+from tidemill.plan.graph import Literal, Step
+
+FORMAT = "1"
+SHOWN_FILES = 3
+
+Parts = Mapping[str, str]
+ListFiles = Callable[[str], Sequence[TreeEntry] | None]
+
+
+def make_parts(step: Step, *, code: str, environment: str, data: Mapping[str, str]) -> dict[str, str]:
+    """What decides about a step's result, by name: `data` is the content of each input that is data.
+
+    Where a step runs, how long it may take and where its outputs go decide nothing; what it is started with does.
+    """
+    parts = {"format": FORMAT, "kind": str(step.kind), "command": step.command_text, "code": code}
+    parts["environment"] = environment
+    for name, binding in step.inputs.items():
+        if isinstance(binding, Literal):
+            parts[f"parameter {name}"] = binding.text
+        else:
+            parts[f"data {name}"] = data[name]
+            parts[f"mode {name}"] = f"{binding.type} {binding.mode}"
+    for name, output in step.outputs.items():
+        parts[f"output {name}"] = f"{output.type} {output.mode} {output.destination or ''}".rstrip()
+    for name, value in step.environment_variables.items():
+        parts[f"variable {name}"] = digest_bytes(value.encode())[:16]
+    settings = {"instances": step.resources.instance_count}
+    if step.distribution:
+        settings |= {"distribution": asdict(step.distribution)}
+    parts["settings"] = json.dumps(settings, sort_keys=True, default=str)
+    if step.body:
+        parts["body"] = digest_value(json.loads(json.dumps(dict(step.body), default=str)))
+    return parts
+
+
+def make_key(parts: Parts) -> str:
+    """The key of a step with these parts."""
+    return digest_value(dict(parts))
+
+
+def explain_change(before: Parts | None, after: Parts, list_files: ListFiles) -> str:
+    """Why a step runs, in words; files are compared with the help of `list_files`."""
+    if before is None:
+        return "it has not run before"
+    changes = [
+        _describe(name, before.get(name), after.get(name), list_files)
+        for name in sorted(before.keys() | after.keys(), key=_importance)
+        if before.get(name) != after.get(name)
+    ]
+    return "; ".join(changes) if changes else "its outputs are no longer kept"
+
+
+def _importance(name: str) -> tuple[int, str]:
+    first = name.partition(" ")[0]
+    order = ("code", "command", "environment", "data", "parameter")
+    return (order.index(first) if first in order else len(order), name)
+
+
+def _describe(name: str, before: str | None, after: str | None, list_files: ListFiles) -> str:
+    what, _, item = name.partition(" ")
+    match what:
+        case "code":
+            return _say_files("code changed", before, after, list_files)
+        case "data":
+            if before is None or after is None:
+                return f"input `{item}` {'added' if before is None else 'removed'}"
+            return _say_files("input data changed", before, after, list_files) + f" (`{item}`)"
+        case "parameter":
+            return f"parameter {item}: {_say(before)} → {_say(after)}"
+        case "output" | "mode":
+            return f"{'output' if what == 'output' else 'input'} `{item}`: {_say(before)} → {_say(after)}"
+        case "variable":
+            return f"environment variable {item} changed"
+        case "format":
+            return "this version of Tidemill runs steps differently"
+        case "settings" | "body":
+            return "settings changed"
+        case _:
+            return f"{what} changed"
+
+
+def _say(value: str | None) -> str:
+    return "(none)" if value is None else value or '""'
+
+
+def _say_files(what: str, before: str | None, after: str | None, list_files: ListFiles) -> str:
+    old = list_files(before) if before else ()
+    new = list_files(after) if after else ()
+    if old is None or new is None:
+        return what
+    old_files = {e.path: (e.digest, e.executable) for e in old}
+    new_files = {e.path: (e.digest, e.executable) for e in new}
+    changed = [p for p in new_files if p in old_files and new_files[p] != old_files[p]]
+    added = [p for p in new_files if p not in old_files]
+    removed = [p for p in old_files if p not in new_files]
+    counts = [_count(names, verb) for names, verb in ((changed, "changed"), (added, "added"), (removed, "removed"))]
+    if what == "code changed" and len(changed) + len(added) + len(removed) <= SHOWN_FILES:
+        marked = [*changed, *(f"{n} (new)" for n in added), *(f"{n} (gone)" for n in removed)]
+        return f"{what}: {', '.join(marked)}" if marked else what
+    said = ", ".join(c for c in counts if c)
+    return f"{what}: {said}" if said else what
+
+
+def _count(names: Sequence[str], verb: str) -> str:
+    if not names:
+        return ""
+    return f"{len(names)} file{'s' if len(names) > 1 else ''} {verb}"

@@ -1,0 +1,203 @@
+"""The resolved graph: what every later stage knows about a pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tidemill.base.errors import Location
+from tidemill.base.findings import Finding
+from tidemill.base.ids import JobName, StepName
+
+if TYPE_CHECKING:
+    from tidemill.spec.expression import Template
+
+
+class StepKind(StrEnum):
+    """What a step is made of; `run` has one `StepRunner` for each."""
+
+    COMMAND = "command"
+    REGISTER_MODEL = "register_model"
+    PARALLEL = "parallel"
+    SWEEP = "sweep"
+    SPARK = "spark"
+    AUTOML = "automl"
+    IF_ELSE = "if_else"
+    DO_WHILE = "do_while"
+    PARALLEL_FOR = "parallel_for"
+
+
+@dataclass(frozen=True, slots=True)
+class DataRef:
+    """Bytes from outside the pipeline: an absolute path or a URL, and the asset it came from, if any."""
+
+    uri: str
+    type: str
+    digest: str | None = None
+    asset: str | None = None
+
+    @property
+    def is_local(self) -> bool:
+        """Whether `uri` is a path on this machine."""
+        return "://" not in self.uri
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """A value written in a document; `text` is what a command sees."""
+
+    text: str
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class DataInput:
+    """An input that is data from outside."""
+
+    ref: DataRef
+    mode: str = "ro_mount"
+    type: str = "uri_folder"
+
+
+@dataclass(frozen=True, slots=True)
+class StepOutput:
+    """An input (or a pipeline's output) that is another step's output."""
+
+    step: StepName
+    output: str
+    mode: str = "ro_mount"
+    type: str = "uri_folder"
+
+
+InputBinding = Literal | DataInput | StepOutput
+
+
+@dataclass(frozen=True, slots=True)
+class OutputSpec:
+    """One output of a step; `destination` is where the document sends it, an asset name registers it as data."""
+
+    type: str = "uri_folder"
+    mode: str = "rw_mount"
+    destination: str | None = None
+    asset_name: str | None = None
+    asset_version: str | None = None
+
+    @property
+    def is_file(self) -> bool:
+        """Whether the output is the file itself, not a folder around it."""
+        return self.type == "uri_file"
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentRef:
+    """What a step runs in. `document` is the Environment document if there is one, `folder` where it lies."""
+
+    name: str | None
+    version: str | None
+    document: Any
+    folder: Path
+    kind: str
+    label: str
+    pins: str = "strict"
+
+
+HOST_ENVIRONMENT = EnvironmentRef(None, None, None, Path(), "host", "host")
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What a step takes while it runs."""
+
+    instance_count: int = 1
+    cpus: float = 1.0
+    gpus: float = 0.0
+    memory: str = ""
+    shm_size: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """How many processes a command is started as, and how they find each other."""
+
+    type: str
+    process_count_per_instance: int = 1
+    worker_count: int = 1
+    parameter_server_count: int = 0
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Step:
+    """One node of the graph, everything about it resolved.
+
+    `command_text` is the command as written. `body` is the kind's own settings (sweep space, mini-batch settings, branches of a condition); `subplans` are the
+    graphs a control step may run. `after` names steps that must end first although nothing flows from them.
+    """
+
+    name: StepName
+    kind: StepKind = StepKind.COMMAND
+    display_name: str = ""
+    command: Template | None = None
+    command_text: str = ""
+    code: Path | None = None
+    additional_includes: tuple[Path, ...] = ()
+    environment: EnvironmentRef = HOST_ENVIRONMENT
+    inputs: Mapping[str, InputBinding] = field(default_factory=dict)
+    outputs: Mapping[str, OutputSpec] = field(default_factory=dict)
+    environment_variables: Mapping[str, str] = field(default_factory=dict)
+    compute: str | None = None
+    resources: Resources = field(default_factory=Resources)
+    distribution: Distribution | None = None
+    timeout_s: float | None = None
+    retries: int = 0
+    deterministic: bool = True
+    at: Location = Location("")
+    component: str | None = None
+    body: Mapping[str, Any] = field(default_factory=dict)
+    subplans: Mapping[str, Plan] = field(default_factory=dict)
+    after: frozenset[StepName] = frozenset()
+
+    @property
+    def depends_on(self) -> frozenset[StepName]:
+        """Steps that must be completed before this one starts."""
+        bound = {b.step for b in self.inputs.values() if isinstance(b, StepOutput)}
+        return self.after.union(bound) if bound else self.after
+
+
+@dataclass(frozen=True, slots=True)
+class PlanSettings:
+    """The pipeline's `settings:` that matter here."""
+
+    continue_on_step_failure: bool = False
+    force_rerun: bool = False
+    default_compute: str | None = None
+    default_datastore: str = "workspaceblobstore"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """The graph of one job: steps in an order that can be run, as near to the document's as that allows."""
+
+    display_name: str
+    experiment_name: str
+    steps: tuple[Step, ...]
+    source: Path
+    name: JobName | None = None
+    type: str = "pipeline"
+    description: str = ""
+    outputs: Mapping[str, StepOutput] = field(default_factory=dict)
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    settings: PlanSettings = field(default_factory=PlanSettings)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    properties: Mapping[str, str] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
+
+    def step(self, name: str) -> Step:
+        """The step of that name; `KeyError` if the plan has none."""
+        for step in self.steps:
+            if step.name == name:
+                return step
+        raise KeyError(name)

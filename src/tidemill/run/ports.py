@@ -1,0 +1,269 @@
+"""What running needs from outside, and the values that cross those borders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, NewType, Protocol
+
+from tidemill.base.ids import JobName, StepName
+from tidemill.run.models import ModelRequest, ModelVersion
+
+if TYPE_CHECKING:
+    from tidemill.base.hashing import StampCache, TreeEntry
+    from tidemill.plan.graph import DataRef, EnvironmentRef, Resources, Step
+    from tidemill.run.events import RunEvent
+
+Ticket = NewType("Ticket", str)
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedEnvironment:
+    """An interpreter and what to add around it. `key` is its content; `relaxed` names pins that were loosened."""
+
+    python: Path
+    path_prefix: tuple[Path, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    key: str = "host"
+    relaxed: tuple[str, ...] = ()
+    image: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One command to run to its end, staged on this machine.
+
+    Everything the command may read is below `folder` or is in `reads` (links that lead out of it); everything it
+    may write is below `folder`. `command` is shell text for `bash -c` in `cwd`, or `argv` is exact. It is started
+    once per mapping in `processes`, each added to `env`. An executor elsewhere gives it the same paths, and brings
+    `writes` and `log` back before it says that the task ended.
+    """
+
+    ticket: Ticket
+    job: JobName
+    step: StepName
+    folder: Path
+    cwd: Path
+    command: str
+    env: Mapping[str, str]
+    log: Path
+    environment: PreparedEnvironment
+    resources: Resources
+    argv: tuple[str, ...] = ()
+    reads: Mapping[str, Path] = field(default_factory=dict)
+    writes: tuple[Path, ...] = ()
+    processes: tuple[Mapping[str, str], ...] = ({},)
+    timeout_s: float | None = None
+    secrets: tuple[str, ...] = ()
+    compute: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskEnd:
+    """How a task ended. `lost` means the machine or cluster went away, so that trying again makes sense."""
+
+    exit_code: int | None
+    canceled: bool = False
+    timed_out: bool = False
+    lost: bool = False
+    message: str = ""
+    usage: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def ok(self) -> bool:
+        """Whether the command succeeded."""
+        return self.exit_code == 0 and not (self.canceled or self.timed_out or self.lost)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskWatch:
+    """Who hears of a task, from any thread: its handle (once), each line if `wrote` is given, its end (once)."""
+
+    started: Callable[[str], None]
+    ended: Callable[[TaskEnd], None]
+    wrote: Callable[[str], None] | None = None
+
+
+class Executor(Protocol):
+    """Somewhere commands run."""
+
+    @property
+    def slots(self) -> int:
+        """How many tasks may usefully run at once."""
+        ...
+
+    def submit(self, task: Task, watch: TaskWatch) -> None:
+        """Start `task` and return at once.
+
+        `watch.started` gets a handle that `reap` understands; `watch.ended` is called exactly once, also when the
+        task could not start or was canceled.
+        """
+        ...
+
+    def cancel(self, ticket: Ticket) -> None:
+        """Ask the task to end, politely first, then by force; safe to repeat, unknown tickets are ignored."""
+        ...
+
+    def reap(self, job: JobName, handles: Iterable[str]) -> int:
+        """End whatever a killed run of `job` left behind; how many were found."""
+        ...
+
+    def close(self) -> None:
+        """End everything still running."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """An output kept by content: `ref` is `folder:<sha256>` or `file:<sha256>`."""
+
+    ref: str
+    size_bytes: int
+    file_count: int
+
+
+class ArtifactStore(Protocol):
+    """Bytes written once and addressed by digest."""
+
+    def keep(self, path: Path, *, copy: bool = False) -> Artifact:
+        """Take in a folder or file. Its files may become read-only links to what is kept, unless `copy`."""
+        ...
+
+    def place(self, ref: str, target: Path, *, writable: bool = False) -> None:
+        """Make the artifact appear at `target`, by links (copies if `writable`); `KeyError` if it is not whole."""
+        ...
+
+    def is_whole(self, ref: str) -> bool:
+        """Whether everything is there and unchanged; what is corrupt is dropped, so that it can be kept anew."""
+        ...
+
+    def entries(self, ref: str) -> tuple[TreeEntry, ...] | None:
+        """The files of a kept or remembered folder, sorted by path; None if unknown."""
+        ...
+
+    def remember(self, entries: Sequence[TreeEntry]) -> str:
+        """Keep only a folder's list of files, so that a later change can be explained; its ref."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """Outputs of a step that completed under the same key."""
+
+    job: str
+    step: str
+    outputs: Mapping[str, str]
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+class StepCache(Protocol):
+    """What past runs know about steps."""
+
+    def find(self, key: str) -> Remembered | None:
+        """Outputs kept under that key."""
+        ...
+
+    def forget(self, key: str) -> None:
+        """Drop an entry that proved broken."""
+        ...
+
+    def last_parts(self, scope: str, step: str) -> Mapping[str, str] | None:
+        """What the key of that step was made of the last time it completed in that pipeline."""
+        ...
+
+
+class RunObserver(Protocol):
+    """Hears every fact, in order, in batches, from one thread at a time."""
+
+    def saw(self, events: Sequence[RunEvent]) -> None: ...
+
+
+class LogObserver(Protocol):
+    """Hears each line a step writes; called from many threads. An observer that has no `wrote` is not asked."""
+
+    def wrote(self, step: StepName, line: str) -> None: ...
+
+
+class EnvironmentProvider(Protocol):
+    """Makes environments ready; the same one is built once even if ten steps ask at the same time."""
+
+    def prepare(self, environment: EnvironmentRef, say: Say) -> PreparedEnvironment:
+        """Build it or find it. Progress goes to `say`."""
+        ...
+
+    def key(self, environment: EnvironmentRef) -> str:
+        """What decides whether a step in it can be reused, without building anything."""
+        ...
+
+
+class ModelRegistrar(Protocol):
+    """Registers models for `register_model` steps."""
+
+    def register(self, request: ModelRequest) -> ModelVersion: ...
+
+
+class DataAccess(Protocol):
+    """Turns what documents call data into paths on this machine."""
+
+    def fetch(self, ref: DataRef, say: Say) -> Path:
+        """A local path with the bytes (downloaded and verified if need be)."""
+        ...
+
+    def publish(self, ref: str, destination: str, artifacts: ArtifactStore) -> None:
+        """Put an output where the document sends it."""
+        ...
+
+
+class Tracker(Protocol):
+    """Experiment tracking inside steps. Must cost nothing to a step that does not use it."""
+
+    def begin(self, job: JobName, step: Step, folder: Path) -> Mapping[str, str]:
+        """Environment variables that make `mlflow` and `azureml.core.Run` reach the step's run."""
+        ...
+
+    def end(self, job: JobName, step: Step, folder: Path, *, ok: bool) -> Mapping[str, float]:
+        """The last value of each metric the step logged."""
+        ...
+
+
+class DataRegistrar(Protocol):
+    """Registers outputs that the document names as data assets."""
+
+    def register_data(self, name: str, version: str | None, ref: str, path: Path, kind: str) -> str:
+        """The version it got."""
+        ...
+
+
+class WorkspaceLocks(Protocol):
+    """Mutual exclusion across processes of one workspace; a lock goes with its process."""
+
+    def job(self, job: JobName) -> AbstractContextManager[None]:
+        """Held while a job is driven; `ConflictError` at once if another process drives it."""
+        ...
+
+    def step(self, key: str) -> AbstractContextManager[None]:
+        """Held while a step with that key runs; waits, since the other run's result can then be reused."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RunPorts:
+    """Everything `execute` is handed."""
+
+    home: Path
+    executors: Mapping[str, Executor]
+    artifacts: ArtifactStore
+    cache: StepCache
+    environments: EnvironmentProvider
+    data: DataAccess
+    locks: WorkspaceLocks
+    stamps: Callable[[Path], StampCache]
+    observers: tuple[RunObserver, ...] = ()
+    log_observers: tuple[LogObserver, ...] = ()
+    models: ModelRegistrar | None = None
+    datasets: DataRegistrar | None = None
+    tracker: Tracker | None = None
+    place_compute: Callable[[str | None], str] = lambda _: "local"

@@ -1,0 +1,145 @@
+"""The code a step runs: which files of a folder count, their digest, and a private copy of them."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tidemill.base.errors import SpecError
+from tidemill.base.hashing import StampCache, TreeEntry, hash_files
+
+IGNORE_FILES = (".amlignore", ".gitignore")
+NEVER = frozenset({".git", ".tidemill", "__pycache__", ".ipynb_checkpoints"})
+NESTED_MARK = "pyvenv.cfg"
+
+Ignored = Callable[[str, bool], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The files of a code folder: where each lies, and what it holds."""
+
+    sources: tuple[Path, ...]
+    entries: tuple[TreeEntry, ...]
+
+    def copy_to(self, folder: Path) -> None:
+        """A private copy, so that a step may change its files without touching the user's."""
+        made = {folder}
+        for source, entry in zip(self.sources, self.entries, strict=True):
+            target = folder / entry.path
+            if target.parent not in made:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                made.add(target.parent)
+            shutil.copyfile(source, target)
+            if entry.executable:
+                target.chmod(0o755)
+
+
+def take_snapshot(code: Path, includes: Sequence[Path] = (), stamps: StampCache | None = None) -> Snapshot:
+    """The snapshot of a code folder (or single file), with `additional_includes` merged in."""
+    found: dict[str, Path] = {}
+    for root in (code, *includes):
+        if not root.exists():
+            raise SpecError(f"The code `{root}` is not there", hint="Fix `code:` or `additional_includes:`.")
+        keep_name = root is not code
+        for relative, path in list_code(root, keep_name=keep_name):
+            found.setdefault(relative, path)
+    names = sorted(found)
+    paths = [found[n] for n in names]
+    hashed = hash_files(paths, stamps)
+    entries = tuple(
+        TreeEntry(name, digest, stat.st_size, bool(stat.st_mode & 0o100))
+        for name, (digest, stat) in zip(names, hashed, strict=True)
+    )
+    return Snapshot(tuple(paths), entries)
+
+
+def list_code(root: Path, *, keep_name: bool = False) -> Iterator[tuple[str, Path]]:
+    """Relative name and path of every file that counts; `keep_name` puts them below the folder's own name."""
+    if root.is_file():
+        yield root.name, root
+        return
+    ignored = read_ignore(root)
+    prefix = f"{root.name}/" if keep_name else ""
+    for relative in _walk(root, "", ignored, frozenset({os.path.realpath(root)})):
+        yield prefix + relative, root / relative
+
+
+def _walk(root: Path, below: str, ignored: Ignored, seen: frozenset[str]) -> Iterator[str]:
+    with os.scandir(root / below) as listing:
+        found = sorted(listing, key=lambda e: e.name)
+    for entry in found:
+        relative = below + entry.name
+        if entry.name in NEVER:
+            continue
+        if entry.is_dir():
+            real = os.path.realpath(entry.path)
+            nested = os.path.exists(os.path.join(entry.path, NESTED_MARK))  # noqa: PTH110, PTH118 - hot loop
+            if not nested and real not in seen and not ignored(relative, True):
+                yield from _walk(root, relative + "/", ignored, seen | {real})
+        elif entry.is_file() and not ignored(relative, False):
+            yield relative
+
+
+def read_ignore(root: Path) -> Ignored:
+    """The rules of a root-level `.amlignore`, or if there is none of a root-level `.gitignore`."""
+    for name in IGNORE_FILES:
+        path = root / name
+        if path.is_file():
+            return make_ignore(path.read_text(encoding="utf-8", errors="replace").splitlines())
+    return lambda _relative, _folder: False
+
+
+def make_ignore(lines: Iterable[str]) -> Ignored:
+    """A judge of relative paths by gitignore rules; the last rule that matches decides."""
+    rules = [rule for line in lines if (rule := _parse_rule(line))]
+
+    def ignored(relative: str, folder: bool) -> bool:  # noqa: FBT001 - called in a hot loop
+        verdict = False
+        for pattern, keeps, folders_only in rules:
+            if (folder or not folders_only) and pattern.match(relative):
+                verdict = not keeps
+        return verdict
+
+    return ignored
+
+
+def _parse_rule(line: str) -> tuple[re.Pattern[str], bool, bool] | None:
+    text = line.rstrip("\n")
+    if not text.endswith("\\ "):
+        text = text.rstrip()
+    if not text or text.startswith("#"):
+        return None
+    keeps = text.startswith("!")
+    text = text.removeprefix("!").removeprefix("\\")
+    folders_only = text.endswith("/")
+    text = text.rstrip("/")
+    anchored = "/" in text
+    body = _translate(text.lstrip("/"))
+    prefix = "" if anchored else "(?:.*/)?"
+    return re.compile(f"{prefix}{body}\\Z", re.DOTALL), keeps, folders_only
+
+
+def _translate(pattern: str) -> str:
+    """A gitignore pattern as a regular expression: `**` crosses folders, `*` and `?` do not."""
+    out: list[str] = []
+    for part in re.split(r"(\*\*/|/\*\*|\*|\?|\[[^\]]+\])", pattern):
+        match part:
+            case "**/":
+                out.append("(?:.*/)?")
+            case "/**":
+                out.append("/.*")
+            case "*":
+                out.append("[^/]*")
+            case "?":
+                out.append("[^/]")
+            case _ if part.startswith("[") and part.endswith("]"):
+                out.append(fnmatch.translate(part)[4:-3])
+            case _:
+                out.append(re.escape(part))
+    return "".join(out)
