@@ -1,0 +1,89 @@
+"""`tidemill check PATH…`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from tidemill.app.check import check, fix
+from tidemill.base.errors import UsageError
+from tidemill.base.findings import Finding, Severity
+from tidemill.base.suggest import did_you_mean
+from tidemill.cli.errors import print_findings
+from tidemill.cli.options import everywhere
+from tidemill.cli.output import print_value
+from tidemill.cli.reports import github_line, make_sarif
+from tidemill.spec.check import FileReport
+from tidemill.spec.codes import CODES
+
+FORMATS = ("human", "json", "sarif", "github")
+
+
+@click.command("check")
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--output", "fmt", type=click.Choice(FORMATS), default="human", show_default=True, help="Output format."
+)
+@click.option("--fix", "mend", is_flag=True, help="Mend what can be mended without judgement.")
+@click.option("--all", "show_all", is_flag=True, help="Show matters of taste (info) too.")
+@click.option("--explain", metavar="CODE", help="What a code means, why it matters and how to mend it.")
+@everywhere
+def command(paths: tuple[Path, ...], fmt: str, explain: str | None, *, mend: bool, show_all: bool) -> int:
+    """Validate files or folders (default: here): every finding with file:line:column, a stable code and a hint.
+
+    Exit code 1 when there is an error, 0 otherwise.
+    """
+    if explain:
+        _explain(explain.upper())
+        return 0
+    chosen = list(paths) or [Path()]
+    reports = check(chosen)
+    if mend:
+        for path in fix(reports):
+            click.echo(f"mended {path}", err=True)
+        reports = check(chosen)
+    shown = [_visible(r, show_all=show_all) for r in reports]
+    _print(shown, fmt)
+    return 0 if all(r.valid for r in reports) else 1
+
+
+def _visible(report: FileReport, *, show_all: bool) -> FileReport:
+    kept = tuple(f for f in report.findings if show_all or f.severity is not Severity.INFO)
+    return FileReport(report.path, report.kind, report.valid, kept)
+
+
+def _print(reports: Sequence[FileReport], fmt: str) -> None:
+    findings = [f for r in reports for f in r.findings]
+    if fmt == "json":
+        print_value({"files": [r.as_json() for r in reports]})
+    elif fmt == "sarif":
+        print_value(make_sarif(findings))
+    elif fmt == "github":
+        sys.stdout.writelines(f"{github_line(f)}\n" for f in findings)
+    else:
+        print_findings(findings, sys.stdout)
+        sys.stdout.write(_summary(reports, findings))
+
+
+def _summary(reports: Sequence[FileReport], findings: Sequence[Finding]) -> str:
+    errors = sum(f.severity is Severity.ERROR for f in findings)
+    warnings = sum(f.severity is Severity.WARNING for f in findings)
+    files = f"{len(reports)} file{'' if len(reports) == 1 else 's'} checked"
+    if not findings:
+        return f"{files}: no findings\n"
+    return f"{files}: {errors} error{'' if errors == 1 else 's'}, {warnings} warning{'' if warnings == 1 else 's'}\n"
+
+
+def _explain(code: str) -> None:
+    row = CODES.get(code)
+    if row is None:
+        raise UsageError(f"No finding has the code `{code}`", hint=did_you_mean(code, CODES))
+    click.echo(f"{row.code}: {row.title} ({row.severity})\n\n{row.what}\n\nWhy: {row.why}\nMend: {row.mend}")
+    if row.example:
+        click.echo(f"\n{row.example.rstrip()}")
+
+
+COMMANDS = {"check": command}

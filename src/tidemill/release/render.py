@@ -1,0 +1,73 @@
+"""The objects of a deployment as files: plain YAML, a Kustomize base or a Helm chart, all of them the same objects."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from tidemill.release.objects import Object
+
+STYLES = ("yaml", "kustomize", "helm")
+_IMAGE = "TIDEMILL-IMAGE-VALUE"
+_REPLICAS = "TIDEMILL-REPLICAS-VALUE"
+
+
+def render(objects: Sequence[Object], *, style: str, name: str, version: str) -> dict[str, str]:
+    """File name → content; `style` is one of STYLES. Applying any of them gives exactly `objects`."""
+    if style == "yaml":
+        return {f"{name}.yaml": _dump_all(objects)}
+    files = {_file_name(o): _dump(o) for o in objects}
+    if style == "kustomize":
+        listing = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", "resources": list(files)}
+        return {"kustomization.yaml": _dump(listing), **files}
+    return _chart(objects, name, version)
+
+
+def _chart(objects: Sequence[Object], name: str, version: str) -> dict[str, str]:
+    """A chart whose values are what people change by hand: the image and the number of replicas."""
+    values: dict[str, Any] = {}
+    templates: dict[str, str] = {}
+    for item in objects:
+        text = _dump(_with_values(item, values)).replace("{{", '{{ "{{" }}')
+        text = text.replace(_IMAGE, "{{ .Values.image }}").replace(f"'{_REPLICAS}'", _REPLICAS)
+        templates[f"templates/{_file_name(item)}"] = text.replace(_REPLICAS, "{{ .Values.replicas }}")
+    chart = {
+        "apiVersion": "v2",
+        "name": name,
+        "version": _semantic(version),
+        "appVersion": version,
+        "type": "application",
+    }
+    return {"Chart.yaml": _dump(chart), "values.yaml": _dump(values), **templates}
+
+
+def _with_values(item: Object, values: dict[str, Any]) -> Object:
+    if item["kind"] != "Deployment":
+        return item
+    changed: Object = copy.deepcopy(item)
+    container = changed["spec"]["template"]["spec"]["containers"][0]
+    values["image"], values["replicas"] = container["image"], changed["spec"]["replicas"]
+    container["image"], changed["spec"]["replicas"] = _IMAGE, _REPLICAS
+    return changed
+
+
+def _semantic(version: str) -> str:
+    """Helm wants three numbers; a model version is usually one."""
+    if version.count(".") == 2 and version.replace(".", "").isdigit():  # noqa: PLR2004 - major.minor.patch
+        return version
+    return f"0.{version if version.isdigit() else 0}.0"
+
+
+def _file_name(item: Mapping[str, Any]) -> str:
+    return f"{item['kind'].lower()}-{item['metadata']['name']}.yaml"
+
+
+def _dump(value: Mapping[str, Any]) -> str:
+    return yaml.safe_dump(dict(value), sort_keys=False, width=1000)
+
+
+def _dump_all(objects: Sequence[Object]) -> str:
+    return yaml.safe_dump_all(objects, sort_keys=False, width=1000)

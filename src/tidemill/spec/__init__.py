@@ -1,0 +1,1 @@
+"""YAML → immutable documents with places; never touches the network."""

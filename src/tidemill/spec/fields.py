@@ -1,0 +1,251 @@
+"""Fields many documents share: inputs, outputs, resources, references; and the base of every document."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
+from pydantic_core import PydanticCustomError
+
+Scalar = str | int | float | bool
+DATA_TYPES = ("uri_file", "uri_folder", "mltable", "mlflow_model", "custom_model", "triton_model", "safe_input_file")
+PRIMITIVES = ("string", "integer", "number", "boolean")
+DataType = Literal["uri_file", "uri_folder", "mltable", "mlflow_model", "custom_model", "triton_model"]
+InputMode = Literal["ro_mount", "rw_mount", "download", "direct", "eval_mount", "eval_download", "upload"]
+OutputMode = Literal["rw_mount", "upload", "mount", "direct", "ro_mount"]
+
+
+class Part(BaseModel):
+    """A piece of a document: no unknown fields, never changed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, protected_namespaces=())
+
+
+class Open(Part):
+    """A piece where Azure ignores what it does not know; unknown fields become warnings."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, populate_by_name=True, protected_namespaces=())
+
+
+class Document(Part):
+    """A whole file."""
+
+    schema_: str | None = Field(default=None, alias="$schema")
+
+
+def as_text(value: Any) -> Any:  # noqa: ANN401 - any YAML value
+    """Versions and names are text even when YAML reads a number."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return value
+    return str(value)
+
+
+def scalar_text(value: Any) -> Any:  # noqa: ANN401
+    """Tag and variable values are text as Python writes them; null stays."""
+    if isinstance(value, (bool, int, float, dt.date)):
+        return str(value)
+    return "" if value is None else value
+
+
+Text = Annotated[str, BeforeValidator(as_text)]
+Tags = dict[Annotated[str, BeforeValidator(as_text)], Annotated[str, BeforeValidator(scalar_text)]]
+
+
+def _literal(value: Any) -> Any:  # noqa: ANN401
+    if value is None:
+        raise PydanticCustomError("TM-D107", "A literal input must not be null")
+    if isinstance(value, (dt.date, dt.datetime)):
+        raise PydanticCustomError("TM-D107", "An unquoted date is no literal; put it in quotes")
+    if not isinstance(value, (str, int, float, bool)):
+        raise PydanticCustomError("TM-D109", "An input is a literal or a mapping with `type` and `path`")
+    return value
+
+
+def mapping_or_other(value: Any) -> str:  # noqa: ANN401
+    """The tag of a field that is a mapping or something short for one; tags begin with `#`, so they are never taken for keys."""
+    return "#mapping" if isinstance(value, (Mapping, BaseModel)) else "#other"
+
+
+class InputValue(Part):
+    """Data given to a job: `path` may be local, a URL, an asset or a `${{ }}` binding."""
+
+    type: str | None = None
+    path: Text | None = None
+    mode: InputMode | None = None
+    value: Any = None
+    description: str | None = None
+    datastore: str | None = None
+    optional: bool | None = None
+    default: Any = None
+    min: float | None = None
+    max: float | None = None
+    enum: list[Any] | None = None
+    pathOnCompute: str | None = None  # noqa: N815 - the schema's name
+    path_on_compute: str | None = None
+    job_input_type: str | None = None
+
+
+JobInput = Annotated[
+    Annotated[InputValue, Tag("#mapping")] | Annotated[Scalar, BeforeValidator(_literal), Tag("#other")],
+    Discriminator(mapping_or_other),
+]
+
+
+class OutputValue(Part):
+    """Where an output of a job goes."""
+
+    type: DataType | None = None
+    mode: OutputMode | None = None
+    path: str | None = None
+    name: str | None = None
+    version: Text | None = None
+    description: str | None = None
+    tags: Tags | None = None
+    early_available: bool | None = None
+    path_on_compute: str | None = None
+
+
+def _output(value: Any) -> Any:  # noqa: ANN401
+    return {} if value is None else value
+
+
+def _output_text(value: Any) -> Any:  # noqa: ANN401
+    if not isinstance(value, str):
+        raise PydanticCustomError("TM-D109", "An output is a mapping, empty, or a `${{parent.outputs.name}}` binding")
+    return value
+
+
+JobOutput = Annotated[
+    Annotated[OutputValue, Tag("#mapping")] | Annotated[str, BeforeValidator(_output_text), Tag("#other")],
+    Discriminator(mapping_or_other),
+    BeforeValidator(_output),
+]
+PortType = Literal[
+    "uri_file", "uri_folder", "mltable", "mlflow_model", "custom_model", "triton_model", "safe_input_file",
+    "string", "integer", "number", "boolean", "path", "object",
+]  # fmt: skip
+
+
+class InputPort(Part):
+    """An input a component declares."""
+
+    type: PortType
+    optional: bool = False
+    default: Any = None
+    min: float | None = None
+    max: float | None = None
+    enum: list[Any] | None = None
+    mode: InputMode | None = None
+    description: str | None = None
+    display_name: str | None = None
+    group: Any = None
+    datastore_mode: str | None = None
+    path: str | None = None
+    is_control: bool | None = None
+
+    @property
+    def is_data(self) -> bool:
+        """Whether the input is files rather than a literal."""
+        return self.type not in PRIMITIVES
+
+
+class OutputPort(Part):
+    """An output a component declares."""
+
+    type: PortType = "uri_folder"
+    mode: OutputMode | None = None
+    description: str | None = None
+    display_name: str | None = None
+    path: str | None = None
+    is_control: bool | None = None
+    early_available: bool | None = None
+    intellectual_property: Any = None
+    optional: bool | None = None
+    name: str | None = None
+    version: Text | None = None
+
+
+def port(value: Any) -> Any:  # noqa: ANN401
+    """`name: string` and `name:` are short for a mapping with a type."""
+    if isinstance(value, str):
+        return {"type": value}
+    return value if value is not None else {"type": "uri_folder"}
+
+
+Inputs = dict[str, JobInput]
+Outputs = dict[str, JobOutput]
+InputPorts = dict[str, Annotated[InputPort, BeforeValidator(port)]]
+OutputPorts = dict[str, Annotated[OutputPort, BeforeValidator(port)]]
+IntOrExpression = Annotated[int | str, Field(union_mode="left_to_right")]
+
+
+class Resources(Part):
+    """Machines a job asks for."""
+
+    instance_type: str | list[str] | None = None
+    instance_count: IntOrExpression | None = None
+    shm_size: str | None = None
+    docker_args: str | list[str] | None = None
+    properties: dict[str, Any] | None = None
+    locations: list[str] | None = None
+    max_instance_count: int | None = None
+    runtime_version: Text | None = None
+
+
+class Distribution(Part):
+    """How a command is started on several processes or machines."""
+
+    type: Literal["pytorch", "tensorflow", "mpi", "ray"]
+    process_count_per_instance: IntOrExpression | None = None
+    worker_count: IntOrExpression | None = None
+    parameter_server_count: IntOrExpression | None = None
+    port: int | None = None
+    address: str | None = None
+    include_dashboard: bool | None = None
+    dashboard_port: int | None = None
+    head_node_additional_args: str | None = None
+    worker_node_additional_args: str | None = None
+
+
+def _lower_type(value: Any) -> Any:  # noqa: ANN401
+    """The loader accepts `PyTorch` as well as `pytorch`."""
+    if isinstance(value, Mapping) and isinstance(value.get("type"), str):
+        return {**value, "type": value["type"].replace("_", "").casefold()}
+    return value
+
+
+DistributionField = Annotated[Distribution, BeforeValidator(_lower_type)]
+
+
+class Limits(Part):
+    """Bounds of a command job."""
+
+    timeout: IntOrExpression | None = None
+
+
+class QueueSettings(Part):
+    """Which queue a serverless job waits in."""
+
+    job_tier: str | None = None
+    priority: str | None = None
+
+
+class Service(Open):
+    """An interactive service beside a job."""
+
+    type: str | None = None
+    port: int | None = None
+    nodes: str | int | None = None
+    ssh_public_keys: str | None = None
+    log_dir: str | None = None
+    properties: dict[str, Any] | None = None
+
+
+class Identity(Open):
+    """Who a job or endpoint acts as."""
+
+    type: str | None = None
+    client_id: str | None = None
+    user_assigned_identities: Any = None

@@ -1,0 +1,126 @@
+"""The one door: a file becomes a typed, immutable document, or findings."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from tidemill.base.errors import Location, SpecError
+from tidemill.base.findings import Finding, Severity, has_errors
+from tidemill.spec.command import CommandComponent, CommandJob
+from tidemill.spec.data import Data, DataImport
+from tidemill.spec.deployment import BatchDeployment, OnlineDeployment
+from tidemill.spec.endpoint import BatchEndpoint, OnlineEndpoint
+from tidemill.spec.environment import Environment
+from tidemill.spec.kinds import Kind, detect_kind
+from tidemill.spec.model import Model
+from tidemill.spec.overrides import Override, apply_overrides
+from tidemill.spec.pipeline import PipelineComponent, PipelineJob
+from tidemill.spec.problems import findings_of
+from tidemill.spec.project import Project
+from tidemill.spec.source import Source, read_source
+
+# Kind → model. A new kind is one file and one line here.
+MODELS: Mapping[Kind, type[BaseModel]] = {
+    Kind.PIPELINE_JOB: PipelineJob,
+    Kind.COMMAND_JOB: CommandJob,
+    Kind.COMMAND_COMPONENT: CommandComponent,
+    Kind.PIPELINE_COMPONENT: PipelineComponent,
+    Kind.ENVIRONMENT: Environment,
+    Kind.DATA: Data,
+    Kind.DATA_IMPORT: DataImport,
+    Kind.MODEL: Model,
+    Kind.ONLINE_ENDPOINT: OnlineEndpoint,
+    Kind.ONLINE_DEPLOYMENT: OnlineDeployment,
+    Kind.BATCH_ENDPOINT: BatchEndpoint,
+    Kind.BATCH_DEPLOYMENT: BatchDeployment,
+    Kind.PROJECT: Project,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """One document as read. `document` is None when it cannot be used; `findings` says why. `data` is the plain mapping."""
+
+    path: Path
+    kind: Kind
+    document: Any
+    source: Source
+    findings: tuple[Finding, ...]
+    data: Any = None
+
+    def locate(self, path: Sequence[str | int], *, key: bool = False) -> Location:
+        """The place of a value (or key) in the file."""
+        return self.source.locate(path, key=key)
+
+    @property
+    def valid(self) -> bool:
+        """Whether nothing forbids its use."""
+        return self.document is not None and not has_errors(self.findings)
+
+
+def load(path: Path, *, overrides: Sequence[Override] = (), kind: Kind | None = None) -> Loaded:
+    """Read one document. What is wrong with its content becomes findings; only a wrong override raises (`UsageError`)."""
+    try:
+        source = read_source(path)
+    except SpecError as exc:
+        findings = exc.findings or (Finding("TM-D001", Severity.ERROR, exc.message, exc.hint, Location(str(path))),)
+        return Loaded(path, kind or Kind.UNKNOWN, None, Source(path, "", None), tuple(findings))
+    return load_source(source, overrides=overrides, kind=kind)
+
+
+def load_source(source: Source, *, overrides: Sequence[Override] = (), kind: Kind | None = None) -> Loaded:
+    """As `load`, for a source already read."""
+    data = apply_overrides(source.data(), overrides)
+    found = kind or detect_kind(data, source.path.name)
+    findings = list(source.findings)
+    document = None
+    if not isinstance(data, dict):
+        findings.append(
+            _finding(
+                source,
+                "TM-D005",
+                f"A document is a mapping of fields, not {'an empty file' if data is None else 'this'}",
+            )
+        )
+    elif found not in MODELS:
+        findings.append(
+            _finding(
+                source, "TM-D004", "This is not an Azure ML document Tidemill knows", "Add `$schema:` and `type:`."
+            )
+        )
+    else:
+        document, problems = validate_document(MODELS[found], data, source)
+        findings += problems
+    return Loaded(source.path, found, document, source, tuple(findings), data)
+
+
+def validate_document(model: type[BaseModel], data: Any, source: Source) -> tuple[BaseModel | None, list[Finding]]:  # noqa: ANN401
+    """The typed document, or what is wrong with it."""
+    try:
+        return model.model_validate(data), []
+    except ValidationError as exc:
+        return None, findings_of(exc, model, source)
+
+
+def load_valid(path: Path, *, overrides: Sequence[Override] = (), expect: Collection[Kind] = ()) -> Loaded:
+    """As `load`; `SpecError` with every finding when there is an error, or when the kind is not one of `expect`."""
+    loaded = load(path, overrides=overrides)
+    if not loaded.valid:
+        raise SpecError(
+            f"{path} is not valid",
+            findings=loaded.findings,
+            hint=f"Run `tidemill check {path}` for everything about it.",
+        )
+    if expect and loaded.kind not in expect:
+        wanted = ", ".join(str(k).replace("_", " ") for k in expect)
+        raise SpecError(f"{path} is a {str(loaded.kind).replace('_', ' ')}, not a {wanted}", at=loaded.locate(()))
+    return loaded
+
+
+def _finding(source: Source, code: str, message: str, hint: str = "") -> Finding:
+    return Finding(code, Severity.ERROR, message, hint, Location(source.file, 1, 1))

@@ -1,0 +1,99 @@
+"""`--set a.b[0].c=value`, as az: values are YAML scalars or JSON; nothing can be set inside a reference string."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from tidemill.base.errors import UsageError
+
+_PART = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """One `--set`; `path` is keys and list places."""
+
+    path: tuple[str | int, ...]
+    value: Any
+    text: str
+
+
+def parse_override(text: str) -> Override:
+    """`inputs.epochs=3` → Override; `UsageError` when there is no `=` or no path."""
+    path, equals, raw = text.partition("=")
+    parts = _parse_path(path.strip())
+    if not equals or not parts:
+        raise UsageError(
+            f"`--set {text}` is not PATH=VALUE",
+            hint="Example: --set inputs.epochs=3 --set settings.default_compute=azureml:cpu",
+        )
+    return Override(parts, parse_value(raw), text)
+
+
+def _parse_path(path: str) -> tuple[str | int, ...]:
+    parts: list[str | int] = []
+    place = 0
+    for found in _PART.finditer(path):
+        if path[place : found.start()].strip(".") or path[place : found.start()].count(".") > 1:
+            return ()
+        parts.append(int(found.group(2)) if found.group(2) is not None else found.group(1))
+        place = found.end()
+    return tuple(parts) if place == len(path) else ()
+
+
+def parse_value(raw: str) -> Any:  # noqa: ANN401
+    """A value as YAML reads it; JSON for lists and mappings; everything else stays text."""
+    stripped = raw.strip()
+    if stripped[:1] in {"{", "["}:
+        try:
+            return json.loads(stripped)
+        except ValueError:
+            return _yaml_or_text(stripped)
+    if len(stripped) > 1 and stripped[0] == stripped[-1] and stripped[0] in "'\"":
+        return stripped[1:-1]
+    return _yaml_or_text(raw)
+
+
+def _yaml_or_text(raw: str) -> Any:  # noqa: ANN401
+    try:
+        value = yaml.safe_load(raw)
+    except yaml.YAMLError:
+        return raw
+    if value is None:
+        return raw if raw.strip() not in {"null", "~", "Null", "NULL"} else None
+    return value if isinstance(value, (str, int, float, bool, list, dict)) else raw
+
+
+def apply_overrides(data: Any, overrides: Sequence[Override]) -> Any:  # noqa: ANN401
+    """A copy of `data` with every override in place; `UsageError` for one that leads through text or past a list."""
+    for override in overrides:
+        data = _set(data, override.path, override)
+    return data
+
+
+def _set(node: Any, path: tuple[str | int, ...], override: Override) -> Any:  # noqa: ANN401
+    if not path:
+        return override.value
+    part, rest = path[0], path[1:]
+    if isinstance(part, int):
+        return _set_item(node, part, rest, override)
+    if node is None:
+        node = {}
+    if not isinstance(node, dict):
+        raise UsageError(
+            f"`--set {override.text}` leads into a value that is not a mapping: `{node}`",
+            hint="A reference such as `azureml:name:1` has no fields; set the whole value.",
+        )
+    return {**node, part: _set(node.get(part), rest, override)}
+
+
+def _set_item(node: Any, place: int, rest: tuple[str | int, ...], override: Override) -> Any:  # noqa: ANN401
+    if not isinstance(node, list) or place >= len(node):
+        raise UsageError(f"`--set {override.text}`: there is no item [{place}]", hint="Places count from 0.")
+    return [_set(item, rest, override) if i == place else item for i, item in enumerate(node)]

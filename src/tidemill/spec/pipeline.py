@@ -1,0 +1,134 @@
+"""Pipeline jobs and components, and every kind of step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, Tag
+
+from tidemill.spec.command import CommandComponent, ComponentFields, EnvironmentField, JobFields, Reference
+from tidemill.spec.fields import DistributionField, Identity, Inputs, Open, Outputs, Service
+from tidemill.spec.step import StepFields
+
+
+class CommandStep(StepFields):
+    """A command component with its inputs bound, or an inline command."""
+
+    type: Literal["command"] = "command"
+    component: ComponentField | None = None
+    command: str | None = None
+    code: str | None = None
+    environment: EnvironmentField | None = None
+    distribution: DistributionField | None = None
+    services: dict[str, Service] | None = None
+    is_deterministic: bool | None = None
+
+
+class PipelineStep(StepFields):
+    """A pipeline inside a pipeline."""
+
+    type: Literal["pipeline"] = "pipeline"
+    component: ComponentField | None = None
+    jobs: dict[str, StepField] | None = None
+    settings: PipelineSettings | None = None
+
+
+class IfElse(Open):
+    """A branch on a control output; both branches are names of steps."""
+
+    type: Literal["if_else"]
+    condition: str | bool
+    true_block: str | list[str] | None = None
+    false_block: str | list[str] | None = None
+
+
+class DoWhileLimits(Open):
+    """How often a loop may go round."""
+
+    max_iteration_count: int | str | None = None
+
+
+class DoWhile(Open):
+    """A step again and again while a control output is true."""
+
+    type: Literal["do_while"]
+    body: str
+    condition: str | bool | None = None
+    mapping: dict[str, Any] | None = None
+    limits: DoWhileLimits | None = None
+
+
+class ParallelFor(Open):
+    """A step once for each item."""
+
+    type: Literal["parallel_for"]
+    body: str
+    items: Any
+    max_concurrency: int | None = None
+    outputs: Outputs = Field(default_factory=dict)
+
+
+def step_kind(value: Any) -> str:  # noqa: ANN401 - any YAML value
+    """The tag of a step: its `type`, or `command` without one."""
+    found = value.get("type", "command") if isinstance(value, Mapping) else getattr(value, "type", "command")
+    return f"#{found}" if isinstance(found, str) else "#command"
+
+
+StepField = Annotated[
+    Annotated[CommandStep, Tag("#command")]
+    | Annotated[PipelineStep, Tag("#pipeline")]
+    | Annotated[IfElse, Tag("#if_else")]
+    | Annotated[DoWhile, Tag("#do_while")]
+    | Annotated[ParallelFor, Tag("#parallel_for")],
+    Discriminator(step_kind),
+]
+
+
+class PipelineSettings(Open):
+    """Defaults for all steps."""
+
+    default_compute: str | None = None
+    default_datastore: str | None = None
+    continue_on_step_failure: bool | None = None
+    force_rerun: bool | None = None
+
+
+class PipelineJob(JobFields):
+    """A graph of steps."""
+
+    type: Literal["pipeline"] = "pipeline"
+    jobs: dict[str, StepField] | None = None
+    component: ComponentField | None = None
+    inputs: Inputs = Field(default_factory=dict)
+    outputs: Outputs = Field(default_factory=dict)
+    settings: PipelineSettings | None = None
+    compute: str | None = None
+    identity: Identity | None = None
+    services: dict[str, Service] | None = None
+
+
+class PipelineComponent(ComponentFields):
+    """A graph of steps that can be a step."""
+
+    type: Literal["pipeline"] = "pipeline"
+    jobs: dict[str, StepField]
+    settings: PipelineSettings | None = None
+
+
+def component_kind(value: Any) -> str:  # noqa: ANN401
+    """The tag of a component: a reference, or an inline one by its `type`."""
+    if not isinstance(value, Mapping):
+        return f"#{getattr(value, 'type', 'command')}" if isinstance(value, ComponentFields) else "#reference"
+    found = value.get("type", "pipeline" if "jobs" in value else "command")
+    return f"#{found}" if isinstance(found, str) else "#command"
+
+
+ComponentField = Annotated[
+    Annotated[Reference, Tag("#reference")]
+    | Annotated[CommandComponent, Tag("#command")]
+    | Annotated[PipelineComponent, Tag("#pipeline")],
+    Discriminator(component_kind),
+]
+for _model in (CommandStep, PipelineStep, PipelineJob, PipelineComponent):
+    _model.model_rebuild()

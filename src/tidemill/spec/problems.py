@@ -1,0 +1,150 @@
+"""What pydantic says of a document → findings with a stable code, a place and a way out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import BaseModel, Tag, ValidationError
+from pydantic_core import ErrorDetails
+
+from tidemill.base.findings import Finding, Severity
+from tidemill.base.suggest import did_you_mean
+from tidemill.spec.source import Source
+
+CODES = {
+    "missing": "TM-D102",
+    "extra_forbidden": "TM-D101",
+    "literal_error": "TM-D103",
+    "enum": "TM-D103",
+    "union_tag_invalid": "TM-D103",
+    "string_pattern_mismatch": "TM-D103",
+    "union_tag_not_found": "TM-D109",
+    "dict_type": "TM-D109",
+    "list_type": "TM-D109",
+    "model_type": "TM-D109",
+    "model_attributes_type": "TM-D109",
+}
+RANGES = {"greater_than", "greater_than_equal", "less_than", "less_than_equal", "too_short", "too_long"}
+PLACES_OF_KEYS = {"TM-D101", "TM-D106"}
+SHAPES = {
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+    "list_type": "a list",
+}
+
+
+def findings_of(exc: ValidationError, model: type[BaseModel], source: Source) -> list[Finding]:
+    """One finding for each mistake; several complaints about one value are one mistake."""
+    found: dict[tuple[str, str], Finding] = {}
+    for error in exc.errors(include_url=False):
+        finding = _finding(error, model, source)
+        found.setdefault((finding.path, finding.code if finding.code == "TM-D101" else ""), finding)
+    return list(found.values())
+
+
+def _finding(error: ErrorDetails, model: type[BaseModel], source: Source) -> Finding:
+    path = tuple(p for p in error["loc"] if not (isinstance(p, str) and p.startswith("#")))
+    code = _code(error["type"])
+    at = source.locate(path, key=code in PLACES_OF_KEYS)
+    message, hint = _words(error, path, model)
+    return Finding(code, Severity.ERROR, message, hint, at, dotted(path))
+
+
+def dotted(path: tuple[int | str, ...]) -> str:
+    """`jobs.train.inputs[0]`."""
+    text = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in path)
+    return text.lstrip(".")
+
+
+def _code(kind: str) -> str:
+    if kind.startswith("TM-"):
+        return kind
+    if kind in RANGES:
+        return "TM-D105"
+    return CODES.get(kind, "TM-D104")
+
+
+def _words(error: ErrorDetails, path: tuple[int | str, ...], model: type[BaseModel]) -> tuple[str, str]:
+    kind, value = error["type"], error["input"]
+    name = path[-1] if path else "document"
+    where = f" in `{dotted(path[:-1])}`" if len(path) > 1 else ""
+    context = error.get("ctx", {})
+    if kind == "missing":
+        return f"Required field `{name}` is missing{where}", f"Add `{name}:`."
+    if kind == "extra_forbidden":
+        return f"Unknown field `{name}`{where}", did_you_mean(str(name), known_fields(model, error["loc"][:-1]))
+    if kind == "union_tag_invalid":
+        expected = str(context.get("expected_tags", "")).replace("#", "").replace("'", "`")
+        return (
+            f"Unknown type `{str(context.get('tag', '')).lstrip('#')}`{f' of `{dotted(path)}`' if path else ''}",
+            f"One of {expected}.",
+        )
+    if kind in {"literal_error", "enum"}:
+        expected = str(context.get("expected", "")).replace("'", "`")
+        return f"`{name}` cannot be `{_short(value)}`{where}", f"One of {expected}."
+    if kind in SHAPES:
+        return f"`{name}` must be {SHAPES[kind]}, not {describe(value)}{where}", ""
+    if kind.startswith("TM-"):
+        return (f"{error['msg']}" + (f" (`{dotted(path)}`)" if path else ""), "")
+    return f"`{name}`{where}: {_gentle(error['msg'])}, not {describe(value)}", ""
+
+
+def _gentle(message: str) -> str:
+    return message.removeprefix("Value error, ").removeprefix("Input ").rstrip(".")
+
+
+def describe(value: Any) -> str:  # noqa: ANN401 - any YAML value
+    """A value in words, bounded: a list, nothing, the text `x`."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, Mapping):
+        return "a mapping"
+    if isinstance(value, list):
+        return "a list"
+    kind = {bool: "the boolean", int: "the number", float: "the number", str: "the text"}.get(type(value), "the value")
+    return f"{kind} `{_short(value)}`"
+
+
+def _short(value: Any) -> str:  # noqa: ANN401
+    text = str(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"  # noqa: PLR2004 - a line's worth
+
+
+def known_fields(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
+    """The fields that are allowed at `loc`, for suggestions."""
+    places: list[Any] = [model]
+    for part in loc:
+        places = [after for place in places for after in _after(place, part)]
+    models = [m for place in places for _, m in _peel(place) if isinstance(m, type) and issubclass(m, BaseModel)]
+    return sorted({f.alias or n for m in models for n, f in m.model_fields.items()})
+
+
+def _after(place: Any, part: int | str) -> Iterator[Any]:  # noqa: ANN401 - annotations have no common type
+    for tag, kind in _peel(place):
+        if isinstance(part, str) and part.startswith("#"):
+            if tag == part:
+                yield kind
+        elif isinstance(kind, type) and issubclass(kind, BaseModel):
+            fields = {f.alias or n: f for n, f in kind.model_fields.items()}
+            if part in fields:
+                yield fields[str(part)].annotation
+        elif get_origin(kind) in {dict, list, tuple}:
+            yield get_args(kind)[-1]
+
+
+def _peel(annotation: Any) -> Iterator[tuple[str | None, Any]]:  # noqa: ANN401
+    """Members of unions with their tags."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        inner, *extras = get_args(annotation)
+        tag = next((e.tag for e in extras if isinstance(e, Tag)), None)
+        for under, kind in _peel(inner):
+            yield tag or under, kind
+    elif origin in {Union, UnionType}:
+        for member in get_args(annotation):
+            yield from _peel(member)
+    else:
+        yield None, annotation

@@ -1,0 +1,107 @@
+"""`tidemill.yaml`: what ties a project's documents together and what is local."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from tidemill.spec.fields import Part, Tags, Text
+
+
+def _named(value: Any) -> Any:  # noqa: ANN401
+    return {"name": value} if isinstance(value, str) else value
+
+
+def _listed(value: Any) -> Any:  # noqa: ANN401
+    return [value] if isinstance(value, str) else value
+
+
+class ProjectModel(Part):
+    """The model a project makes: its name, and for a job without a register step which output holds it."""
+
+    name: str
+    output: str | None = None
+    type: Literal["custom_model", "mlflow_model", "triton_model"] | None = None
+
+
+class EnvironmentMapping(Part):
+    """What stands for an environment here."""
+
+    python: Literal["host", "venv", "container"] = "venv"
+    pins: Literal["strict", "relaxed"] = "strict"
+    image: str | None = None
+    conda_file: str | None = None
+    requirements: str | None = None
+
+
+class ComputeMapping(Part):
+    """What stands for a compute here."""
+
+    executor: Literal["local", "ray", "kubernetes", "azureml"] = "local"
+    address: str | None = None
+    namespace: str | None = None
+    image: str | None = None
+    context: str | None = None
+    storage: str | None = None
+    slots: int | None = None
+
+
+class Stage(Part):
+    """One place a version is deployed to, on the way to production."""
+
+    target: Literal["local", "kubernetes", "azureml", "huggingface"] = "local"
+    namespace: str | None = None
+    context: str | None = None
+    registry: str | None = None
+    base_image: str | None = None
+    pull_secret: str | None = None
+    replicas: Annotated[int, Field(ge=1)] = 1
+    max_replicas: int | None = None
+    strategy: Literal["rolling", "blue-green", "canary"] = "blue-green"
+    steps: list[int] | None = None
+    approvals: Annotated[int, Field(ge=0)] = 0
+    approval_hours: Annotated[int, Field(ge=1)] = 72
+    auth: Literal["none", "key"] | None = None
+    host: str | None = None
+    port: Annotated[int, Field(ge=0, le=65535)] | None = None
+    ingress_host: str | None = None
+    node_port: int | None = None
+    workers: Annotated[int, Field(ge=1)] = 1
+    bake_s: Annotated[float, Field(ge=0)] = 0
+    max_error_rate: float = 0.01
+    max_latency_ms: float | None = None
+    start_timeout_s: Annotated[float, Field(gt=0)] = 120
+    gates: Annotated[list[str], BeforeValidator(_listed)] = Field(default_factory=list)
+    environment_variables: Tags | None = None
+    cpu: str | None = None
+    memory: str | None = None
+
+
+class Retrain(Part):
+    """What starts a new run."""
+
+    on: Annotated[list[str], BeforeValidator(_listed)] = Field(default_factory=list)
+    cooldown_h: float | None = None
+    budget: float | None = None
+
+
+class Project(Part):
+    """The project file. Every field is optional but the name."""
+
+    name: Text
+    pipeline: str | None = None
+    model: Annotated[ProjectModel | None, BeforeValidator(_named)] = None
+    data: dict[str, str] = Field(default_factory=dict)
+    environments: dict[str, EnvironmentMapping] = Field(default_factory=dict)
+    compute: dict[str, ComputeMapping] = Field(default_factory=dict)
+    datastores: dict[str, str] = Field(default_factory=dict)
+    gates: Annotated[list[str], BeforeValidator(_listed)] = Field(default_factory=list)
+    endpoint: str | None = None
+    deployment: str | None = None
+    sample_request: str | None = None
+    stages: dict[str, Stage] = Field(default_factory=dict)
+    monitor: str | None = None
+    retrain: Retrain | None = None
+    budget: dict[str, Any] | None = None
+    prices: dict[str, float] | None = None

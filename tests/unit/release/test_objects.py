@@ -1,0 +1,86 @@
+"""Kubernetes objects and their files."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+
+from tidemill.base.errors import UsageError
+from tidemill.release.objects import APPLY_ORDER, Workload, make_objects
+from tidemill.release.render import render
+
+IMAGE = "127.0.0.1:5000/me/digits@sha256:" + "a" * 64
+
+
+def workload(**changes: Any) -> Workload:
+    return Workload(**({"endpoint": "digits", "deployment": "v3", "namespace": "mlops-ns", "image": IMAGE} | changes))
+
+
+def by_kind(item: Workload) -> dict[str, dict[str, Any]]:
+    return {o["kind"]: o for o in make_objects(item)}
+
+
+def test_the_namespace_comes_before_everything_that_lives_in_it() -> None:
+    kinds = [o["kind"] for o in make_objects(workload(host="digits.example.org", max_replicas=3))]
+    assert kinds[0] == "Namespace"
+    assert kinds == sorted(kinds, key=APPLY_ORDER.index)
+
+
+def test_the_service_reaches_the_port_the_container_opens() -> None:
+    objects = by_kind(workload(port=9000))
+    (port,) = objects["Service"]["spec"]["ports"]
+    (container,) = objects["Deployment"]["spec"]["template"]["spec"]["containers"]
+    assert port["targetPort"] in {p["name"] for p in container["ports"]}
+    assert container["readinessProbe"]["httpGet"]["port"] == port["targetPort"]
+
+
+def test_the_service_selects_the_version_that_serves_not_the_one_being_started() -> None:
+    objects = {o["kind"]: o for o in make_objects(workload(deployment="v4"), serving="v3")}
+    assert objects["Service"]["spec"]["selector"]["tidemill.dev/deployment"] == "v3"
+    assert objects["Deployment"]["spec"]["selector"]["matchLabels"]["tidemill.dev/deployment"] == "v4"
+
+
+def test_a_pod_runs_without_root_without_rights_and_cannot_write_its_image() -> None:
+    pod = by_kind(workload())["Deployment"]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["automountServiceAccountToken"] is False
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"image": "ghcr.io/me/digits:latest"}, "not named by digest"),
+        ({"image": "ghcr.io/${OWNER}/digits@sha256:" + "a" * 64}, r"\$\{OWNER\}"),
+        ({"namespace": "MLOps"}, "cannot be a namespace"),
+        ({"replicas": 3, "max_replicas": 2}, "at most 2"),
+    ],
+)
+def test_what_a_cluster_would_refuse_late_is_refused_before_anything_is_sent(
+    changes: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(UsageError, match=words):
+        make_objects(workload(**changes))
+
+
+def test_every_style_holds_the_same_objects() -> None:
+    objects = make_objects(workload(host="digits.example.org", max_replicas=4))
+    plain = list(yaml.safe_load_all(render(objects, style="yaml", name="digits", version="3")["digits.yaml"]))
+    assert plain == list(objects)
+    base = render(objects, style="kustomize", name="digits", version="3")
+    listed = yaml.safe_load(base["kustomization.yaml"])["resources"]
+    assert [yaml.safe_load(base[name]) for name in listed] == list(objects)
+    chart = render(objects, style="helm", name="digits", version="3")
+    values = yaml.safe_load(chart["values.yaml"])
+    filled = {
+        n: t.replace("{{ .Values.image }}", values["image"]).replace("{{ .Values.replicas }}", str(values["replicas"]))
+        for n, t in chart.items()
+    }
+    assert [yaml.safe_load(filled[n]) for n in filled if n.startswith("templates/")] == list(objects)
