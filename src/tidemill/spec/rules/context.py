@@ -1,0 +1,61 @@
+"""What a rule may look at: the document, where its values stand, and the repository around it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tidemill.base.findings import Finding, Severity
+from tidemill.spec.codes import CODES
+from tidemill.spec.kinds import COMPONENTS
+from tidemill.spec.load import Loaded, load
+from tidemill.spec.problems import dotted
+from tidemill.spec.references import AssetRef, FileRef, parse_reference
+from tidemill.spec.repository import Repository
+
+Path_ = Sequence[str | int]
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One document under examination. `repository` is read when a rule first asks for it."""
+
+    loaded: Loaded
+    get_repository: Callable[[], Repository]
+    _components: dict[str, Loaded | None] = field(default_factory=dict)
+
+    @property
+    def document(self) -> Any:  # noqa: ANN401 - rules of a kind know its type
+        """The typed document."""
+        return self.loaded.document
+
+    @property
+    def folder(self) -> Path:
+        """What relative paths are relative to."""
+        return self.loaded.path.absolute().parent
+
+    def finding(self, code: str, message: str, path: Path_, *, hint: str = "", key: bool = False) -> Finding:
+        """A finding of the code's own severity at a place of the document."""
+        row = CODES.get(code)
+        severity = row.severity if row else Severity.ERROR
+        return Finding(code, severity, message, hint, self.loaded.locate(path, key=key), dotted(tuple(path)))
+
+    def find_component(self, text: str) -> Loaded | None:
+        """The document a component reference means, if it is here; read once however many steps use it."""
+        if text not in self._components:
+            self._components[text] = self._read_component(text)
+        return self._components[text]
+
+    def _read_component(self, text: str) -> Loaded | None:
+        ref = parse_reference(text)
+        if isinstance(ref, FileRef):
+            path = ref.resolve(self.folder)
+            return load(path) if path.is_file() else None
+        if isinstance(ref, AssetRef) and ref.registry is None:
+            return self.get_repository().find(COMPONENTS, ref.name, ref.version)
+        return None
+
+
+Rule = Callable[[Context], Iterator[Finding]]

@@ -1,0 +1,252 @@
+"""Paths that must exist, names that must be legal, deployments that can answer, ports whose defaults fit."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from tidemill.base.findings import Finding
+from tidemill.spec.command import CommandJob
+from tidemill.spec.deployment import BatchDeployment, OnlineDeployment
+from tidemill.spec.environment import Environment
+from tidemill.spec.fields import InputValue, Open
+from tidemill.spec.model import Model
+from tidemill.spec.references import FileRef, parse_reference
+from tidemill.spec.rules.context import Context, Path_
+from tidemill.spec.rules.values import complaint
+
+ASSET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,254}\Z")
+ENDPOINT_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{1,30}[A-Za-z0-9]\Z")
+PORT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+ALL = 100
+
+
+def check_asset_name(context: Context) -> Iterator[Finding]:
+    """Names and versions of assets and jobs."""
+    for field in ("name", "version"):
+        value = getattr(context.document, field, None)
+        if value is not None and "${{" not in value and not ASSET_NAME.match(value):
+            yield context.finding(
+                "TM-D201",
+                f"`{value}` cannot be a {field}",
+                (field,),
+                hint="Letters, digits, `_`, `.` and `-`; at most 255, beginning with a letter or digit.",
+            )
+
+
+def check_endpoint_name(context: Context) -> Iterator[Finding]:
+    """Endpoint and deployment names are part of host names."""
+    for field in ("name", "endpoint_name"):
+        value = getattr(context.document, field, None)
+        if value is not None and not ENDPOINT_NAME.match(value):
+            hint = "A letter, then letters, digits and `-`; 3 to 32 characters, not ending in `-`."
+            yield context.finding("TM-D201", f"`{value}` cannot name an endpoint or deployment", (field,), hint=hint)
+
+
+def check_ports(context: Context) -> Iterator[Finding]:
+    """Names of a component's inputs and outputs, and defaults that fit."""
+    for side in ("inputs", "outputs"):
+        for name in getattr(context.document, side):
+            if not PORT_NAME.match(name):
+                yield context.finding(
+                    "TM-D201",
+                    f"`{name}` cannot name an input or output",
+                    (side, name),
+                    hint="Letters, digits and `_`, not beginning with a digit.",
+                    key=True,
+                )
+    for name, port in context.document.inputs.items():
+        if port.default is None or port.is_data:
+            continue
+        wrong = complaint(port, port.default)
+        if wrong:
+            yield context.finding("TM-B113", f"The default of `{name}`: {wrong[1]}", ("inputs", name, "default"))
+
+
+def check_environment(context: Context) -> Iterator[Finding]:
+    """An environment's conda file and build context."""
+    yield from environment_findings(context, context.document, ())
+
+
+def environment_findings(context: Context, environment: Environment, path: Path_) -> Iterator[Finding]:
+    """The same for one that stands inside another document."""
+    if isinstance(environment.conda_file, str):
+        yield from _missing(context, environment.conda_file, (*path, "conda_file"), "conda file")
+    if environment.build is not None and isinstance(parse_reference(environment.build.path), FileRef):
+        yield from _missing(context, environment.build.path, (*path, "build", "path"), "build context")
+        dockerfile = environment.build.dockerfile_path or "Dockerfile"
+        folder = (context.folder / environment.build.path).absolute()
+        if folder.is_dir() and not (folder / dockerfile).is_file():
+            field = "dockerfile_path" if environment.build.dockerfile_path else "path"
+            yield context.finding(
+                "TM-R101",
+                f"No `{dockerfile}` in `{environment.build.path}`",
+                (*path, "build", field),
+                hint="Add it, or set `dockerfile_path:`.",
+            )
+
+
+def check_code(context: Context) -> Iterator[Finding]:
+    """`code:`, `additional_includes:`, the environment, and local data of a job or component."""
+    yield from step_paths(context, context.document, ())
+
+
+def step_paths(context: Context, document: Any, path: Path_) -> Iterator[Finding]:  # noqa: ANN401 - any job, component or step
+    """Local paths below one job, component or step."""
+    code = getattr(document, "code", None)
+    if isinstance(code, str):
+        yield from _missing(context, code, (*path, "code"), "code folder")
+    for place, include in enumerate(getattr(document, "additional_includes", None) or []):
+        if isinstance(include, str):
+            yield from _missing(context, include, (*path, "additional_includes", place), "file or folder")
+    environment = getattr(document, "environment", None)
+    if isinstance(environment, Environment):
+        yield from environment_findings(context, environment, (*path, "environment"))
+    elif isinstance(environment, str) and environment.startswith(("./", "../", "file:")):
+        yield from _missing(context, environment, (*path, "environment"), "environment file")
+    for name, value in (getattr(document, "inputs", None) or {}).items():
+        if isinstance(value, InputValue) and value.path is not None:
+            yield from _missing(context, value.path, (*path, "inputs", name, "path"), "file or folder")
+
+
+def check_pipeline_paths(context: Context) -> Iterator[Finding]:
+    """Local paths of a pipeline and all its steps."""
+    yield from step_paths(context, context.document, ())
+    for name, step in (context.document.jobs or {}).items():
+        yield from step_paths(context, step, ("jobs", name))
+        component = getattr(step, "component", None)
+        if isinstance(component, BaseModel):
+            yield from step_paths(context, component, ("jobs", name, "component"))
+
+
+def check_data_path(context: Context) -> Iterator[Finding]:
+    """A data asset's or model's local path."""
+    if context.document.path is not None:
+        yield from _missing(context, context.document.path, ("path",), "file or folder")
+
+
+def _missing(context: Context, text: str, path: Path_, what: str) -> Iterator[Finding]:
+    ref = parse_reference(text)
+    if not isinstance(ref, FileRef):
+        return
+    target = ref.resolve(context.folder)
+    if "*" not in text and not target.exists():
+        yield context.finding(
+            "TM-R101", f"No {what} at `{text}`", path, hint=_case_hint(target) or "The path is relative to this file."
+        )
+
+
+def _case_hint(target: Path) -> str:
+    """The same name in another case, which works on Windows and fails on Azure."""
+    if not target.parent.is_dir():
+        return ""
+    same = [p.name for p in target.parent.iterdir() if p.name.casefold() == target.name.casefold()]
+    return f"There is `{same[0]}`; case matters." if same else ""
+
+
+def check_tolerated(context: Context) -> Iterator[Finding]:
+    """Fields Azure ignores: in steps and under `settings`."""
+    document = context.document
+    yield from _tolerated(context, getattr(document, "settings", None), ("settings",))
+    for name, step in (getattr(document, "jobs", None) or {}).items():
+        yield from _tolerated(context, step, ("jobs", name))
+
+
+def _tolerated(context: Context, part: Any, path: Path_) -> Iterator[Finding]:  # noqa: ANN401
+    if not isinstance(part, Open):
+        return
+    for name in part.model_extra or {}:
+        yield context.finding(
+            "TM-D106",
+            f"Azure ignores the unknown field `{name}`",
+            (*path, name),
+            hint="Remove it or correct its name.",
+            key=True,
+        )
+
+
+def check_online_deployment(context: Context) -> Iterator[Finding]:
+    """A deployment must have something to answer with, and somebody to answer."""
+    document: OnlineDeployment = context.document
+    yield from _deployment_paths(context, document)
+    if document.model is None and document.environment is None and document.code_configuration is None:
+        yield context.finding("TM-L101", "The deployment names no model", (), hint="Add `model: azureml:name@latest`.")
+    if document.instance_count is not None and document.instance_count < 1:
+        yield context.finding(
+            "TM-L102", "The deployment asks for no instance", ("instance_count",), hint="Set it to 1 or more."
+        )
+    if document.code_configuration is not None and document.environment is None:
+        yield context.finding(
+            "TM-L104",
+            "Scoring code needs an `environment`",
+            ("code_configuration",),
+            hint="Add `environment:`.",
+            key=True,
+        )
+
+
+def check_batch_deployment(context: Context) -> Iterator[Finding]:
+    """The same for batch."""
+    document: BatchDeployment = context.document
+    yield from _deployment_paths(context, document)
+    pipeline = document.type == "pipeline" or document.component is not None or document.job_definition is not None
+    if not pipeline and document.model is None:
+        yield context.finding("TM-L101", "The deployment names no model", (), hint="Add `model: azureml:name@latest`.")
+    count = document.resources.instance_count if document.resources else document.instance_count
+    if isinstance(count, int) and count < 1:
+        where = ("resources", "instance_count") if document.resources else ("instance_count",)
+        yield context.finding("TM-L102", "The deployment asks for no instance", where, hint="Set it to 1 or more.")
+
+
+def _deployment_paths(context: Context, document: OnlineDeployment | BatchDeployment) -> Iterator[Finding]:
+    if isinstance(document.model, Model) and document.model.path is not None:
+        yield from _missing(context, document.model.path, ("model", "path"), "model")
+    if isinstance(document.environment, Environment):
+        yield from environment_findings(context, document.environment, ("environment",))
+    code = document.code_configuration
+    if code is None:
+        return
+    script = code.scoring_script or code.entry_script
+    if code.code is not None:
+        yield from _missing(context, code.code, ("code_configuration", "code"), "code folder")
+    folder = context.folder / (code.code or ".")
+    if script is None:
+        yield context.finding(
+            "TM-D102",
+            "`code_configuration` names no `scoring_script`",
+            ("code_configuration",),
+            hint="Add `scoring_script: score.py`.",
+            key=True,
+        )
+    elif isinstance(parse_reference(code.code or "."), FileRef) and folder.is_dir() and not (folder / script).is_file():
+        field = "scoring_script" if code.scoring_script else "entry_script"
+        yield context.finding(
+            "TM-R101", f"No scoring script `{script}` in `{code.code or '.'}`", ("code_configuration", field)
+        )
+
+
+def check_traffic(context: Context) -> Iterator[Finding]:
+    """Percentages add up to 100, or nobody gets any."""
+    traffic: Mapping[str, int] = context.document.traffic or {}
+    if traffic and sum(traffic.values()) not in {0, ALL}:
+        yield context.finding(
+            "TM-L103", f"The traffic adds up to {sum(traffic.values())} %", ("traffic",), hint="Let it add up to 100."
+        )
+
+
+def check_literals(context: Context) -> Iterator[Finding]:
+    """A stand-alone job has nobody to bind to."""
+    document: CommandJob = context.document
+    for name, value in document.inputs.items():
+        text = value.path if isinstance(value, InputValue) else value
+        if isinstance(text, str) and "${{parent" in text.replace(" ", ""):
+            yield context.finding(
+                "TM-B110",
+                f"`{text}` has no meaning in a stand-alone job",
+                ("inputs", name),
+                hint="Give a value or a path.",
+            )
