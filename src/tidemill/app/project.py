@@ -1,0 +1,55 @@
+"""The project file, read once, with what follows when there is none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tidemill.app.settings import PROJECT_FILE, Settings
+from tidemill.base.errors import UsageError
+from tidemill.spec import project as spec
+from tidemill.spec.kinds import Kind
+from tidemill.spec.load import load_valid
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tidemill.spec.overrides import Override
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """`tidemill.yaml` and the folder it stands in."""
+
+    document: spec.Project
+    folder: Path
+    path: Path | None
+
+    def file(self, field: str) -> Path | None:
+        """The document a field names (`pipeline`, `endpoint` …), absolute; `UsageError` when it is not there."""
+        named = getattr(self.document, field)
+        if named is None:
+            return None
+        path = (self.folder / named).absolute()
+        if not path.exists():
+            raise UsageError(
+                f"`{field}: {named}` of {self.path} is not there", hint="Correct the path; it is relative to that file."
+            )
+        return path
+
+
+def read_project(settings: Settings, overrides: Sequence[Override] = ()) -> Project | None:
+    """The project file with `--set` applied; None when there is none. `SpecError` with every finding when it is wrong."""
+    path = settings.project_file
+    if not path.exists():
+        if overrides:
+            raise UsageError(f"There is no {PROJECT_FILE} in {settings.root} to set values in")
+        return None
+    loaded = load_valid(path, overrides=overrides, expect=(Kind.PROJECT,))
+    return Project(loaded.document, path.parent, path)
+
+
+def empty_project(root: Path) -> Project:
+    """What a folder without a project file means."""
+    return Project(spec.Project(name=root.name or "project"), root, None)
