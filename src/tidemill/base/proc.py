@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 Popen = subprocess.Popen
 CompletedProcess = subprocess.CompletedProcess
 TimeoutExpired = subprocess.TimeoutExpired
+PIPE = subprocess.PIPE
+DEVNULL = subprocess.DEVNULL
 
 
 def run(
@@ -53,10 +55,11 @@ def start(
     env: Mapping[str, str] | None = None,
     stdout: IO[bytes] | int | None = None,
     stderr: IO[bytes] | int | None = subprocess.STDOUT,
+    stdin: int = subprocess.DEVNULL,
 ) -> subprocess.Popen[bytes]:
-    """Start in a session of its own, with no standard input, so that the whole group can be stopped."""
+    """Start in a session of its own, by default with no standard input, so that the whole group can be stopped."""
     return subprocess.Popen(
-        list(argv), cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, start_new_session=True
+        list(argv), cwd=cwd, env=env, stdin=stdin, stdout=stdout, stderr=stderr, start_new_session=True
     )
 
 
@@ -108,12 +111,12 @@ def stop_group(pid: int, *, grace_s: float = 5.0) -> None:
                 os.killpg(pid, 0)
             except (ProcessLookupError, PermissionError):
                 return
-            if not is_alive(pid) and not _group_lives(pid):
+            if not is_alive(pid) and not group_lives(pid):
                 return
             time.sleep(0.02)
 
 
-def _group_lives(pgid: int) -> bool:
+def group_lives(pgid: int) -> bool:
     """Whether any process of the group runs that is not a zombie."""
     for name in os.listdir("/proc") if os.path.isdir("/proc/self") else ():  # noqa: PTH112, PTH208
         if not name.isdigit():
@@ -126,3 +129,19 @@ def _group_lives(pgid: int) -> bool:
         if fields[2] == str(pgid) and fields[0] != "Z":
             return True
     return False
+
+
+def find_marked(variable: str, value: str) -> list[int]:
+    """Ids of processes whose environment holds `variable=value`, as their descendants inherit it; Linux only."""
+    wanted = f"{variable}={value}".encode()
+    found: list[int] = []
+    for name in os.listdir("/proc") if os.path.isdir("/proc/self") else ():  # noqa: PTH112, PTH208
+        if not name.isdigit() or int(name) == os.getpid():
+            continue
+        try:
+            with open(f"/proc/{name}/environ", "rb") as file:  # noqa: PTH123
+                if wanted in file.read().split(b"\0"):
+                    found.append(int(name))
+        except OSError:
+            continue
+    return found

@@ -133,7 +133,7 @@ class Distribution:
 class Step:
     """One node of the graph, everything about it resolved.
 
-    `command_text` is the command as written. `body` is the kind's own settings (sweep space, mini-batch settings, branches of a condition); `subplans` are the
+    `body` is the kind's own settings (sweep space, mini-batch settings, branches of a condition); `subplans` are the
     graphs a control step may run. `after` names steps that must end first although nothing flows from them.
     """
 
@@ -141,7 +141,6 @@ class Step:
     kind: StepKind = StepKind.COMMAND
     display_name: str = ""
     command: Template | None = None
-    command_text: str = ""
     code: Path | None = None
     additional_includes: tuple[Path, ...] = ()
     environment: EnvironmentRef = HOST_ENVIRONMENT
@@ -159,6 +158,11 @@ class Step:
     body: Mapping[str, Any] = field(default_factory=dict)
     subplans: Mapping[str, Plan] = field(default_factory=dict)
     after: frozenset[StepName] = frozenset()
+
+    @property
+    def command_text(self) -> str:
+        """The command as written."""
+        return self.command.text if self.command else ""
 
     @property
     def depends_on(self) -> frozenset[StepName]:

@@ -1,0 +1,315 @@
+"""Steps as processes of this machine: one thread watches them all and sleeps until something happens."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import IO, Any
+
+from tidemill.backends.executors.watchdog import Watchdog
+from tidemill.base import proc
+from tidemill.base.ids import JobName
+from tidemill.run.ports import Task, TaskEnd, TaskWatch, Ticket
+
+GRACE_S = 5.0
+LOOK_S = 0.05
+READ_BYTES = 1 << 16
+MARK = "TIDEMILL_TASK_OF"
+MASK = b"***"
+
+
+@dataclass(slots=True, eq=False)
+class _Process:
+    """One process of a task, and the part of a line it wrote last; `lingers` while its children use their grace."""
+
+    popen: proc.Popen[bytes]
+    index: int
+    pidfd: int | None = None
+    pending: bytes = b""
+    exited: bool = False
+    lingers: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class _Running:
+    """A task under way; `exit_code` is the first that was not 0."""
+
+    task: Task
+    watch: TaskWatch
+    log: IO[bytes]
+    processes: list[_Process] = field(default_factory=list)
+    deadline: float | None = None
+    kill_at: float | None = None
+    exit_code: int = 0
+    canceled: bool = False
+    timed_out: bool = False
+    usage: dict[str, float] = field(default_factory=lambda: {"cpu_s": 0.0, "peak_mib": 0.0})
+
+
+class LocalExecutor:
+    """Runs each task in process groups of its own. `scope` tells its processes from other workspaces'."""
+
+    def __init__(self, slots: int, *, scope: str = "", grace_s: float = GRACE_S) -> None:
+        self._slots = max(1, slots)
+        self._scope = scope
+        self._grace_s = grace_s
+        self._selector = selectors.DefaultSelector()
+        self._wake_in, self._wake_out = os.pipe()
+        os.set_blocking(self._wake_in, False)
+        self._selector.register(self._wake_in, selectors.EVENT_READ)
+        self._calls: deque[Callable[[], None]] = deque()
+        self._running: dict[Ticket, _Running] = {}
+        self._watchdog = Watchdog()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._closing = False
+
+    @property
+    def slots(self) -> int:
+        """Tasks that may usefully run at once: the machine's cores."""
+        return self._slots
+
+    def submit(self, task: Task, watch: TaskWatch) -> None:
+        """Start the task's processes; a task that cannot start ends at once with the reason."""
+        running: _Running | None = None
+        try:
+            running = _Running(task, watch, task.log.open("ab", buffering=0))
+            for index, extra in enumerate(task.processes):
+                running.processes.append(self._start(running, index, dict(extra)))
+        except OSError as exc:
+            self._abandon(running)
+            watch.ended(TaskEnd(None, message=f"The step's process could not start: {exc.strerror or exc}"))
+            return
+        first = running.processes[0].popen.pid
+        if task.timeout_s:
+            running.deadline = time.monotonic() + task.timeout_s
+        watch.started(f"pid:{first}:{proc.started_at(first)}")
+        self._call(lambda: self._admit(running))
+
+    def cancel(self, ticket: Ticket) -> None:
+        """Ask the task's groups to end; insist when the grace is over."""
+        self._call(lambda: self._cancel(ticket))
+
+    def reap(self, job: JobName, handles: Iterable[str]) -> int:
+        """End processes that a killed run of `job` left: by id and start, then by the mark all descendants carry."""
+        found = 0
+        for handle in handles:
+            kind, _, rest = handle.partition(":")
+            pid, _, stamp = rest.partition(":")
+            if kind == "pid" and pid.isdigit() and stamp and proc.started_at(int(pid)) == stamp:
+                proc.stop_group(int(pid), grace_s=self._grace_s)
+                found += 1
+        for orphan in proc.find_marked(MARK, f"{self._scope}|{job}"):
+            _kill(orphan, signal.SIGKILL)
+            found += 1
+        return found
+
+    def close(self) -> None:
+        """End everything, then the thread."""
+        if self._thread:
+            self._call(self._shut_down)
+            self._thread.join()
+        self._watchdog.close()
+        self._selector.close()
+        os.close(self._wake_in)
+        os.close(self._wake_out)
+
+    def _start(self, running: _Running, index: int, extra: dict[str, str]) -> _Process:
+        task = running.task
+        argv = list(task.argv) or ["bash", "-c", task.command]
+        env = {**task.env, **extra, MARK: f"{self._scope}|{task.job}"}
+        direct = not (task.secrets or running.watch.wrote or len(task.processes) > 1)
+        popen = proc.start(argv, cwd=task.cwd, env=env, stdout=running.log if direct else proc.PIPE)
+        self._watchdog.watch(popen.pid)
+        return _Process(popen, index)
+
+    def _abandon(self, running: _Running | None) -> None:
+        for process in running.processes if running else ():
+            proc.stop_group(process.popen.pid, grace_s=0.1)
+            process.popen.wait()
+            self._watchdog.unwatch(process.popen.pid)
+        if running:
+            running.log.close()
+
+    def _call(self, work: Callable[[], None]) -> None:
+        """Have the watching thread do `work`."""
+        with self._lock:
+            if self._thread is None and not self._closing:
+                self._thread = threading.Thread(target=self._loop, name="local-executor", daemon=True)
+                self._thread.start()
+        self._calls.append(work)
+        os.write(self._wake_out, b".")
+
+    def _loop(self) -> None:
+        while not (self._closing and not self._running):
+            for key, _ in self._selector.select(self._patience()):
+                if key.data is None:
+                    os.read(self._wake_in, READ_BYTES)
+                else:
+                    key.data()
+            while self._calls:
+                self._calls.popleft()()
+            self._look_at_clock()
+
+    def _patience(self) -> float | None:
+        moments = [m for r in self._running.values() for m in (r.deadline, r.kill_at) if m is not None]
+        if any(p.lingers for r in self._running.values() for p in r.processes):
+            return LOOK_S
+        return max(0.0, min(moments) - time.monotonic()) if moments else None
+
+    def _look_at_clock(self) -> None:
+        now = time.monotonic()
+        for running in list(self._running.values()):
+            if running.kill_at is not None and now >= running.kill_at:
+                running.kill_at = None
+                _signal_groups(running, signal.SIGKILL)
+            if running.deadline is not None and now >= running.deadline:
+                running.deadline = None
+                running.timed_out = True
+                self._ask_to_end(running)
+            for process in running.processes:
+                if process.lingers and not proc.group_lives(process.popen.pid):
+                    self._gone(running, process)
+
+    def _admit(self, running: _Running) -> None:
+        self._running[running.task.ticket] = running
+        for process in running.processes:
+            if process.popen.stdout:
+                os.set_blocking(process.popen.stdout.fileno(), False)
+                self._selector.register(
+                    process.popen.stdout, selectors.EVENT_READ, lambda r=running, p=process: self._read(r, p)
+                )
+            self._watch_exit(running, process)
+        if self._closing:
+            self._cancel(running.task.ticket)
+
+    def _watch_exit(self, running: _Running, process: _Process) -> None:
+        try:
+            process.pidfd = os.pidfd_open(process.popen.pid)
+        except (AttributeError, OSError):  # not Linux: a thread has to wait
+
+            def wait() -> None:
+                os.waitid(os.P_PID, process.popen.pid, os.WEXITED | os.WNOWAIT)
+                self._call(lambda: self._exited(running, process))
+
+            threading.Thread(target=wait, daemon=True).start()
+            return
+        self._selector.register(process.pidfd, selectors.EVENT_READ, lambda: self._exited(running, process))
+
+    def _exited(self, running: _Running, process: _Process) -> None:
+        """The process is a zombie. What it left in its group ends too: at once, or in its grace if it was asked to."""
+        if process.exited:
+            return
+        process.exited = True
+        if process.pidfd is not None:
+            self._selector.unregister(process.pidfd)
+            os.close(process.pidfd)
+        asked = running.kill_at is not None
+        if not asked:
+            _kill_group(process.popen.pid, signal.SIGKILL)
+        _, status, usage = os.wait4(process.popen.pid, 0)
+        process.popen.returncode = code = os.waitstatus_to_exitcode(status)
+        running.usage["cpu_s"] += usage.ru_utime + usage.ru_stime
+        running.usage["peak_mib"] = max(running.usage["peak_mib"], usage.ru_maxrss / 1024)
+        if code and not running.exit_code:
+            running.exit_code = code
+            self._ask_to_end(running)
+        process.lingers = asked and proc.group_lives(process.popen.pid)
+        if not process.lingers:
+            self._gone(running, process)
+
+    def _gone(self, running: _Running, process: _Process) -> None:
+        """Nothing is left of the process's group: take its last words."""
+        process.lingers = False
+        self._watchdog.unwatch(process.popen.pid)
+        if process.popen.stdout:
+            self._read(running, process)
+            self._stop_reading(running, process)
+        if all(p.exited and not p.lingers for p in running.processes):
+            self._finish(running)
+
+    def _finish(self, running: _Running) -> None:
+        del self._running[running.task.ticket]
+        running.log.close()
+        end = TaskEnd(
+            running.exit_code, canceled=running.canceled, timed_out=running.timed_out, usage=dict(running.usage)
+        )
+        running.watch.ended(end)
+
+    def _read(self, running: _Running, process: _Process) -> None:
+        """Take what is there; whole lines go to the log, the rest waits for its end."""
+        stream = process.popen.stdout
+        while stream and not stream.closed:
+            try:
+                data = os.read(stream.fileno(), READ_BYTES)
+            except BlockingIOError:
+                return
+            if not data:
+                self._stop_reading(running, process)
+                return
+            lines = (process.pending + data).split(b"\n")
+            process.pending = lines.pop()
+            for line in lines:
+                _write_line(running, process, line)
+
+    def _stop_reading(self, running: _Running, process: _Process) -> None:
+        stream: Any = process.popen.stdout
+        if stream.closed:
+            return
+        if process.pending:
+            _write_line(running, process, process.pending)
+            process.pending = b""
+        self._selector.unregister(stream)
+        stream.close()
+
+    def _cancel(self, ticket: Ticket) -> None:
+        running = self._running.get(ticket)
+        if running and not running.canceled:
+            running.canceled = True
+            self._ask_to_end(running)
+
+    def _ask_to_end(self, running: _Running) -> None:
+        _signal_groups(running, signal.SIGTERM)
+        if running.kill_at is None:
+            running.kill_at = time.monotonic() + self._grace_s
+
+    def _shut_down(self) -> None:
+        self._closing = True
+        for ticket in list(self._running):
+            self._cancel(ticket)
+
+
+def _write_line(running: _Running, process: _Process, line: bytes) -> None:
+    for secret in running.task.secrets:
+        line = line.replace(secret.encode(), MASK)
+    if len(running.processes) > 1:
+        line = b"[%d] " % process.index + line
+    running.log.write(line + b"\n")
+    if running.watch.wrote:
+        running.watch.wrote(line.decode(errors="replace"))
+
+
+def _signal_groups(running: _Running, number: signal.Signals) -> None:
+    for process in running.processes:
+        if not process.exited or process.lingers:
+            _kill_group(process.popen.pid, number)
+
+
+def _kill_group(group: int, number: signal.Signals) -> None:
+    try:
+        os.killpg(group, number)
+    except (ProcessLookupError, PermissionError):
+        return
+
+
+def _kill(pid: int, number: signal.Signals) -> None:
+    try:
+        os.kill(pid, number)
+    except (ProcessLookupError, PermissionError):
+        return
