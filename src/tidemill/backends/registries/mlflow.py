@@ -1,0 +1,329 @@
+"""MLflow's model registry: embedded (SQLite and a folder) by default, a server by `MLFLOW_TRACKING_URI`."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlparse
+
+from tidemill.base.clock import iso
+from tidemill.base.errors import BackendError, ConflictError, NotFoundError
+from tidemill.base.files import locked, write_atomic
+from tidemill.base.hashing import digest_file, digest_tree, hash_folder
+from tidemill.base.suggest import did_you_mean
+from tidemill.record.ports import ModelRequest, ModelVersion
+
+TAG = "tidemill."
+EXPERIMENT = "tidemill-models"
+LATEST = "latest"
+
+
+@contextmanager
+def speaking_to_mlflow(what: str) -> Iterator[None]:
+    """Turn MLflow's errors into ours, keeping the original as the cause."""
+    from mlflow.exceptions import MlflowException  # noqa: PLC0415 - importing mlflow takes seconds; only who needs it pays
+
+    try:
+        yield
+    except MlflowException as exc:
+        raise BackendError(
+            f"MLflow refused {what}: {exc}", hint="Check MLFLOW_TRACKING_URI and that the server runs."
+        ) from exc
+
+
+class MlflowRegistry:
+    """A `Registry`. What is asked often is answered from a cache that the database's own stamp invalidates."""
+
+    def __init__(self, home: Path, tracking_uri: str = "") -> None:
+        self._home = home
+        self._folder = home / "mlflow"
+        self._database = self._folder / "mlflow.db"
+        self._server = tracking_uri
+        self._cache = self._folder / "models.json"
+
+    @property
+    def tracking_uri(self) -> str:
+        """What steps are given as MLFLOW_TRACKING_URI."""
+        return self._server or f"sqlite:///{self._database}"
+
+    @cached_property
+    def _client(self) -> Any:  # noqa: ANN401 - the SDK is imported late
+        os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+        from mlflow.tracking import MlflowClient  # noqa: PLC0415 - takes seconds
+
+        self._folder.mkdir(parents=True, exist_ok=True)
+        # two processes that create the tables at once break each other
+        with locked(self._folder / "create.lock"):
+            client = MlflowClient(self.tracking_uri, self.tracking_uri)
+            with speaking_to_mlflow("opening the registry"):
+                client.search_registered_models(max_results=1)
+        return client
+
+    def register(self, request: ModelRequest) -> ModelVersion:
+        """Keep the bytes and make a version; the same job and step asking again gets the one made before."""
+        digest = digest_model(request.path)
+        with locked(self._folder / "register.lock"):
+            known = [v for v in self.list(request.name, archived=True) if v.digest == digest]
+            same = [
+                v
+                for v in known
+                if (v.job, v.step) == (request.job, request.step) and request.version in {None, v.version}
+            ]
+            if same:
+                return same[0]
+            if request.version is not None:
+                taken = self._find(request.name, request.version)
+                if taken is not None and taken.digest == digest:
+                    return taken
+                if taken is not None:
+                    raise ConflictError(
+                        f"Model `{request.name}:{request.version}` exists with other bytes",
+                        hint="A version never changes; use another number, or none.",
+                    )
+            return self._create(request, digest)
+
+    def _create(self, request: ModelRequest, digest: str) -> ModelVersion:
+        client = self._client
+        with speaking_to_mlflow(f"registering `{request.name}`"):
+            if not client.search_registered_models(filter_string=f"name = '{request.name}'"):
+                client.create_registered_model(request.name)
+            run = client.create_run(self._experiment(), run_name=f"{request.name} {request.job or ''}".strip())
+            source = self._keep(request.path, digest, run)
+            for name, value in request.metrics.items():
+                client.log_metric(run.info.run_id, name, value)
+            client.set_terminated(run.info.run_id)
+            made = client.create_model_version(
+                request.name,
+                source,
+                run_id=run.info.run_id,
+                tags=_tags(request, digest),
+                description=request.description or None,
+            )
+        self._drop_cache()
+        return self.get(request.name, request.version or str(made.version))
+
+    def _keep(self, path: Path, digest: str, run: Any) -> str:  # noqa: ANN401
+        """Copy (or link) the model where the registry keeps it; its URI."""
+        if self._server:
+            if path.is_dir():
+                self._client.log_artifacts(run.info.run_id, str(path), "model")
+                return f"{run.info.artifact_uri}/model"
+            self._client.log_artifact(run.info.run_id, str(path), "model")
+            return f"{run.info.artifact_uri}/model/{path.name}"
+        target = self._folder / "models" / digest / path.name
+        if not target.exists():
+            part = target.with_name(f".{path.name}.part")
+            shutil.rmtree(part, ignore_errors=True)
+            part.parent.mkdir(parents=True, exist_ok=True)
+            _link_tree(path, part)
+            part.replace(target)
+        return target.as_uri()
+
+    def _experiment(self) -> str:
+        found = self._client.get_experiment_by_name(EXPERIMENT)
+        if found is not None:
+            return str(found.experiment_id)
+        artifacts = None if self._server else (self._folder / "artifacts").as_uri()
+        return str(self._client.create_experiment(EXPERIMENT, artifact_location=artifacts))
+
+    def list(self, name: str | None = None, *, archived: bool = False) -> tuple[ModelVersion, ...]:
+        """Versions, most recently created first."""
+        found = [v for v in self._all() if (name is None or v.name == name) and (archived or not v.archived)]
+        return tuple(sorted(found, key=lambda v: (v.created_at, _number(v.version)), reverse=True))
+
+    def get(self, name: str, version: str) -> ModelVersion:
+        """One version by number or label; its files are local afterwards."""
+        found = self._find(name, version)
+        if found is None:
+            versions = [f"{v.name}:{v.version}" for v in self.list()]
+            raise NotFoundError(
+                f"No model `{name}:{version}` is registered here", hint=did_you_mean(f"{name}:{version}", versions)
+            )
+        return replace(found, path=self._fetch(found))
+
+    def _find(self, name: str, version: str) -> ModelVersion | None:
+        versions = self.list(name, archived=True)
+        if version == LATEST:
+            return next((v for v in versions if not v.archived), None)
+        return next((v for v in versions if v.version == version), None) or next(
+            (v for v in versions if version in v.labels), None
+        )
+
+    def set_label(self, name: str, label: str, version: str) -> None:
+        """Let `label` point at `version`, and at no other."""
+        number = self._find(name, version)
+        with speaking_to_mlflow(f"labelling `{name}:{version}`"):
+            self._client.set_registered_model_alias(name, label, self._mlflow_version(number, name, version))
+        self._drop_cache()
+
+    def archive(self, name: str, version: str, *, archived: bool = True) -> None:
+        """Hide a version from lists, or bring it back."""
+        self.set_tags(name, version, {f"{TAG}archived": str(archived).lower()})
+
+    def set_tags(self, name: str, version: str, tags: dict[str, str]) -> None:
+        """Add or replace free-text tags of a version."""
+        number = self._mlflow_version(self._find(name, version), name, version)
+        with speaking_to_mlflow(f"tagging `{name}:{version}`"):
+            for key, value in tags.items():
+                self._client.set_model_version_tag(name, number, key, value)
+        self._drop_cache()
+
+    def _mlflow_version(self, found: ModelVersion | None, name: str, version: str) -> str:
+        if found is None:
+            raise NotFoundError(f"No model `{name}:{version}` is registered here")
+        return found.properties.get("mlflow_version", found.version)
+
+    def _fetch(self, version: ModelVersion) -> Path:
+        """The files of a version on this machine, verified when they came over a network."""
+        source = version.properties.get("source", "")
+        if urlparse(source).scheme in {"", "file"}:
+            return Path(unquote(urlparse(source).path))
+        target = self._home / "models" / version.name / version.version
+        if not target.exists():
+            part = target.with_name(f".{version.version}.part")
+            part.mkdir(parents=True, exist_ok=True)
+            from mlflow.artifacts import download_artifacts  # noqa: PLC0415 - takes seconds
+
+            with speaking_to_mlflow(f"downloading `{version.name}:{version.version}`"):
+                got = Path(download_artifacts(artifact_uri=source, dst_path=str(part), tracking_uri=self.tracking_uri))
+            if version.digest and digest_model(got) != version.digest:
+                raise BackendError(
+                    f"Model `{version.name}:{version.version}` came with other bytes than were registered",
+                    hint="It may have been tampered with.",
+                )
+            got.replace(target)
+        return target
+
+    def _all(self) -> Sequence[ModelVersion]:
+        stamp = self._stamp()
+        if not self._server and stamp is None:
+            return []
+        cached = self._read_cache(stamp)
+        if cached is not None:
+            return cached
+        with speaking_to_mlflow("listing models"):
+            aliases = {m.name: dict(m.aliases) for m in _pages(self._client.search_registered_models)}
+            found = [_version(v, aliases.get(v.name, {})) for v in _pages(self._client.search_model_versions)]
+        self._write_cache(found)
+        return found
+
+    def _stamp(self) -> Sequence[int] | None:
+        """What changes whenever the embedded database does; None when there is none."""
+        try:
+            stats = [p.stat() for p in (self._database, self._database.with_name("mlflow.db-wal")) if p.exists()]
+        except OSError:
+            return None
+        return [n for s in stats for n in (s.st_mtime_ns, s.st_size)] or None
+
+    def _read_cache(self, stamp: Sequence[int] | None) -> Sequence[ModelVersion] | None:
+        if self._server or not self._cache.exists():
+            return None
+        content = json.loads(self._cache.read_text(encoding="utf-8"))
+        if content["stamp"] != stamp:
+            return None
+        return [
+            ModelVersion(**{**row, "path": Path(row["path"]), "labels": tuple(row["labels"])})
+            for row in content["models"]
+        ]
+
+    def _write_cache(self, found: Sequence[ModelVersion]) -> None:
+        if not self._server:
+            rows = [asdict(v) | {"path": str(v.path)} for v in found]
+            write_atomic(self._cache, json.dumps({"stamp": self._stamp(), "models": rows}))
+
+    def _drop_cache(self) -> None:
+        self._cache.unlink(missing_ok=True)
+
+
+def digest_model(path: Path) -> str:
+    """The digest of a model's file, or of its folder's files."""
+    return digest_tree(hash_folder(path)) if path.is_dir() else digest_file(path)
+
+
+def _link_tree(source: Path, target: Path) -> None:
+    """Hard links where the file system allows (the content store is read-only), else copies."""
+    if source.is_file():
+        _link(source, target)
+        return
+    for folder, _, names in os.walk(source, followlinks=True):
+        there = target / Path(folder).relative_to(source)
+        there.mkdir(parents=True, exist_ok=True)
+        for name in names:
+            _link(Path(folder, name), there / name)
+
+
+def _link(source: Path, target: Path) -> None:
+    real = source.resolve()
+    read_only = not real.stat().st_mode & 0o222
+    if read_only:
+        try:
+            target.hardlink_to(real)
+        except OSError:
+            shutil.copyfile(real, target)
+    else:
+        shutil.copyfile(real, target)
+
+
+def _tags(request: ModelRequest, digest: str) -> dict[str, str]:
+    tags = {
+        f"{TAG}type": request.type,
+        f"{TAG}digest": digest,
+        f"{TAG}metrics": json.dumps(dict(request.metrics)),
+        f"{TAG}properties": json.dumps(dict(request.properties)),
+    }
+    named = {"job": request.job, "step": request.step, "version": request.version}
+    return {**tags, **{f"{TAG}{k}": v for k, v in named.items() if v}, **request.tags}
+
+
+def _version(found: Any, aliases: Mapping[str, Any]) -> ModelVersion:  # noqa: ANN401
+    tags = dict(found.tags or {})
+    ours = {k.removeprefix(TAG): tags.pop(k) for k in list(tags) if k.startswith(TAG)}
+    properties = {
+        **json.loads(ours.get("properties", "{}")),
+        "source": found.source,
+        "mlflow_version": str(found.version),
+    }
+    created = datetime.fromtimestamp(found.creation_timestamp / 1000, UTC)
+    return ModelVersion(
+        name=found.name,
+        version=ours.get("version", str(found.version)),
+        type=ours.get("type", "mlflow_model"),
+        path=Path(unquote(urlparse(found.source).path)),
+        digest=ours.get("digest", ""),
+        created_at=iso(created),
+        description=found.description or "",
+        job=ours.get("job"),
+        step=ours.get("step"),
+        metrics=json.loads(ours.get("metrics", "{}")),
+        tags=tags,
+        properties=properties,
+        labels=tuple(sorted(a for a, v in aliases.items() if str(v) == str(found.version))),
+        archived=ours.get("archived") == "true",
+    )
+
+
+def _pages(search: Any) -> Iterator[Any]:  # noqa: ANN401
+    token = None
+    while True:
+        page = search(max_results=1000, page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def _number(version: str) -> tuple[int, str]:
+    return (int(version), "") if version.isdigit() else (-1, version)
+
+
+def open_registry(home: Path, tracking_uri: str = "") -> MlflowRegistry:
+    """The registry of a workspace."""
+    return MlflowRegistry(home, tracking_uri)

@@ -1,0 +1,75 @@
+"""The embedded registry, on a real MLflow."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import pytest
+
+from tidemill.backends.registries.mlflow import MlflowRegistry, open_registry
+from tidemill.base.errors import ConflictError, NotFoundError
+from tidemill.record.ports import ModelRequest
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> MlflowRegistry:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return open_registry(tmp_path_factory.mktemp("home"))
+
+
+def model(folder: Path, words: str) -> Path:
+    path = folder / "INPUT_model_path"
+    path.mkdir(exist_ok=True)
+    (path / "weights.txt").write_text(words)
+    return path
+
+
+def test_versions_count_up_and_the_newest_stands_first(registry: MlflowRegistry, tmp_path: Path) -> None:
+    first = registry.register(ModelRequest("counting", model(tmp_path, "one"), job="j1", step="register", metrics={"accuracy": 0.5}))
+    second = registry.register(ModelRequest("counting", model(tmp_path, "two"), job="j2", step="register", tags={"commit": "abc"}))
+    assert (first.version, second.version) == ("1", "2")
+    assert [v.version for v in registry.list("counting")] == ["2", "1"]
+    assert registry.get("counting", "latest").tags == {"commit": "abc"}
+    assert registry.get("counting", "1").metrics == {"accuracy": 0.5}
+    assert (registry.get("counting", "1").path / "weights.txt").read_text() == "one"
+
+
+def test_the_same_job_and_step_registers_once_however_often_it_asks(registry: MlflowRegistry, tmp_path: Path) -> None:
+    request = ModelRequest("once", model(tmp_path, "bytes"), job="j", step="register")
+    assert registry.register(request).version == registry.register(request).version == "1"
+    assert len(registry.list("once")) == 1
+
+
+def test_a_version_never_gets_other_bytes(registry: MlflowRegistry, tmp_path: Path) -> None:
+    registry.register(ModelRequest("fixed", model(tmp_path, "one"), version="7"))
+    with pytest.raises(ConflictError, match="fixed:7"):
+        registry.register(ModelRequest("fixed", model(tmp_path, "two"), version="7"))
+
+
+def test_a_label_points_at_one_version_and_moves(registry: MlflowRegistry, tmp_path: Path) -> None:
+    for words in ("one", "two"):
+        registry.register(ModelRequest("labelled", model(tmp_path, words), job=words))
+    registry.set_label("labelled", "production", "1")
+    assert registry.get("labelled", "production").version == "1"
+    registry.set_label("labelled", "production", "2")
+    assert registry.get("labelled", "production").version == "2"
+    assert registry.get("labelled", "1").labels == ()
+
+
+def test_an_archived_version_is_out_of_the_lists_and_is_not_latest(registry: MlflowRegistry, tmp_path: Path) -> None:
+    for words in ("one", "two"):
+        registry.register(ModelRequest("archived", model(tmp_path, words), job=words))
+    registry.archive("archived", "2")
+    assert [v.version for v in registry.list("archived")] == ["1"]
+    assert registry.get("archived", "latest").version == "1"
+
+
+def test_an_unknown_model_is_named_with_what_there_is(registry: MlflowRegistry, tmp_path: Path) -> None:
+    registry.register(ModelRequest("digits-classifier", model(tmp_path, "x")))
+    with pytest.raises(NotFoundError) as caught:
+        registry.get("digit-classifier", "1")
+    assert "digits-classifier:1" in caught.value.hint
