@@ -127,7 +127,7 @@ _OTHER_TYPES = {
     **dict.fromkeys(("custom_model", "mlflow_model", "triton_model"), Kind.MODEL),
     **dict.fromkeys(
         ("git", "python_feed", "container_registry", "feature_store", "snowflake", "s3", "azure_sql_db", "azure_synapse_analytics",
-         "azure_open_ai", "azure_content_safety", "azure_ai_services", "cognitive_search", "serverless", "open_ai", "serp", "custom", "api_key"),
+         "azure_my_sql_db", "azure_postgres_db", "azure_ai_search", "azure_speech_services", "azure_one_lake", "azure_open_ai", "azure_content_safety", "azure_ai_services", "cognitive_search", "serverless", "open_ai", "serp", "custom", "api_key"),
         Kind.CONNECTION,
     ),
 }  # fmt: skip
@@ -156,6 +156,8 @@ def _by_schema(schema: str, data: Mapping[Any, Any]) -> Kind:
         .replace("-", "")
         .replace("_", "")
     )
+    if name.endswith("connection"):
+        return Kind.CONNECTION
     for start in sorted(_SCHEMAS, key=len, reverse=True):
         if name.startswith(start):
             kind = _SCHEMAS[start]

@@ -4,28 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from tidemill.base.errors import Location, SpecError
 from tidemill.base.findings import Finding, Severity, has_errors
+from tidemill.spec.automl import AutoMLJob
 from tidemill.spec.command import CommandComponent, CommandJob
+from tidemill.spec.compute import Compute
+from tidemill.spec.connection import Connection
 from tidemill.spec.data import Data, DataImport
+from tidemill.spec.datastore import Datastore
 from tidemill.spec.deployment import BatchDeployment, OnlineDeployment
 from tidemill.spec.endpoint import BatchEndpoint, OnlineEndpoint
 from tidemill.spec.environment import Environment
+from tidemill.spec.finetuning import DistillationJob, FinetuningJob
 from tidemill.spec.kinds import Kind, detect_kind
 from tidemill.spec.model import Model
+from tidemill.spec.model_package import ModelPackage
 from tidemill.spec.overrides import Override, apply_overrides
+from tidemill.spec.parallel import ParallelComponent, ParallelJob
 from tidemill.spec.pipeline import PipelineComponent, PipelineJob
 from tidemill.spec.problems import findings_of
 from tidemill.spec.project import Project
+from tidemill.spec.schedule import Schedule
 from tidemill.spec.source import Source, read_source
+from tidemill.spec.spark import SparkComponent, SparkJob
+from tidemill.spec.sweep import SweepComponent, SweepJob
+from tidemill.spec.workspace import Registry, Workspace
 
 # Kind → model. A new kind is one file and one line here.
-MODELS: Mapping[Kind, type[BaseModel]] = {
+MODELS: Mapping[Kind, Any] = {
     Kind.PIPELINE_JOB: PipelineJob,
     Kind.COMMAND_JOB: CommandJob,
     Kind.COMMAND_COMPONENT: CommandComponent,
@@ -39,6 +51,22 @@ MODELS: Mapping[Kind, type[BaseModel]] = {
     Kind.BATCH_ENDPOINT: BatchEndpoint,
     Kind.BATCH_DEPLOYMENT: BatchDeployment,
     Kind.PROJECT: Project,
+    Kind.SWEEP_JOB: SweepJob,
+    Kind.SWEEP_COMPONENT: SweepComponent,
+    Kind.PARALLEL_JOB: ParallelJob,
+    Kind.PARALLEL_COMPONENT: ParallelComponent,
+    Kind.SPARK_JOB: SparkJob,
+    Kind.SPARK_COMPONENT: SparkComponent,
+    Kind.AUTOML_JOB: AutoMLJob,
+    Kind.FINETUNING_JOB: FinetuningJob,
+    Kind.DISTILLATION_JOB: DistillationJob,
+    Kind.COMPUTE: Compute,
+    Kind.SCHEDULE: Schedule,
+    Kind.DATASTORE: Datastore,
+    Kind.WORKSPACE: Workspace,
+    Kind.REGISTRY: Registry,
+    Kind.CONNECTION: Connection,
+    Kind.MODEL_PACKAGE: ModelPackage,
 }
 
 
@@ -99,10 +127,15 @@ def load_source(source: Source, *, overrides: Sequence[Override] = (), kind: Kin
     return Loaded(source.path, found, document, source, tuple(findings), data)
 
 
-def validate_document(model: type[BaseModel], data: Any, source: Source) -> tuple[BaseModel | None, list[Finding]]:  # noqa: ANN401
+@cache
+def _adapter(model: Any) -> TypeAdapter[BaseModel]:  # noqa: ANN401 - a model, or a union of models
+    return TypeAdapter(model)
+
+
+def validate_document(model: Any, data: Any, source: Source) -> tuple[BaseModel | None, list[Finding]]:  # noqa: ANN401
     """The typed document, or what is wrong with it."""
     try:
-        return model.model_validate(data), []
+        return _adapter(model).validate_python(data), []
     except ValidationError as exc:
         return None, findings_of(exc, model, source)
 

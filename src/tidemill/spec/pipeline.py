@@ -7,9 +7,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
+from tidemill.spec.automl import AutoMLStep
 from tidemill.spec.command import CommandComponent, ComponentFields, EnvironmentField, JobFields, Reference
 from tidemill.spec.fields import DistributionField, Identity, Inputs, Open, Outputs, Service
+from tidemill.spec.parallel import ParallelComponent, ParallelStep
+from tidemill.spec.spark import SparkComponent, SparkStep
 from tidemill.spec.step import StepFields
+from tidemill.spec.sweep import SweepComponent, SweepStep
 
 
 class CommandStep(StepFields):
@@ -78,6 +82,10 @@ def step_kind(value: Any) -> str:  # noqa: ANN401 - any YAML value
 StepField = Annotated[
     Annotated[CommandStep, Tag("#command")]
     | Annotated[PipelineStep, Tag("#pipeline")]
+    | Annotated[SweepStep, Tag("#sweep")]
+    | Annotated[ParallelStep, Tag("#parallel")]
+    | Annotated[SparkStep, Tag("#spark")]
+    | Annotated[AutoMLStep, Tag("#automl")]
     | Annotated[IfElse, Tag("#if_else")]
     | Annotated[DoWhile, Tag("#do_while")]
     | Annotated[ParallelFor, Tag("#parallel_for")],
@@ -127,7 +135,10 @@ def component_kind(value: Any) -> str:  # noqa: ANN401
 ComponentField = Annotated[
     Annotated[Reference, Tag("#reference")]
     | Annotated[CommandComponent, Tag("#command")]
-    | Annotated[PipelineComponent, Tag("#pipeline")],
+    | Annotated[PipelineComponent, Tag("#pipeline")]
+    | Annotated[ParallelComponent, Tag("#parallel")]
+    | Annotated[SparkComponent, Tag("#spark")]
+    | Annotated[SweepComponent, Tag("#sweep")],
     Discriminator(component_kind),
 ]
 for _model in (CommandStep, PipelineStep, PipelineJob, PipelineComponent):

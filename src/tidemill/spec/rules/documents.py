@@ -75,9 +75,9 @@ def check_environment(context: Context) -> Iterator[Finding]:
 def environment_findings(context: Context, environment: Environment, path: Path_) -> Iterator[Finding]:
     """The same for one that stands inside another document."""
     if isinstance(environment.conda_file, str):
-        yield from _missing(context, environment.conda_file, (*path, "conda_file"), "conda file")
+        yield from missing_path(context, environment.conda_file, (*path, "conda_file"), "conda file")
     if environment.build is not None and isinstance(parse_reference(environment.build.path), FileRef):
-        yield from _missing(context, environment.build.path, (*path, "build", "path"), "build context")
+        yield from missing_path(context, environment.build.path, (*path, "build", "path"), "build context")
         dockerfile = environment.build.dockerfile_path or "Dockerfile"
         folder = (context.folder / environment.build.path).absolute()
         if folder.is_dir() and not (folder / dockerfile).is_file():
@@ -99,18 +99,18 @@ def step_paths(context: Context, document: Any, path: Path_) -> Iterator[Finding
     """Local paths below one job, component or step."""
     code = getattr(document, "code", None)
     if isinstance(code, str):
-        yield from _missing(context, code, (*path, "code"), "code folder")
+        yield from missing_path(context, code, (*path, "code"), "code folder")
     for place, include in enumerate(getattr(document, "additional_includes", None) or []):
         if isinstance(include, str):
-            yield from _missing(context, include, (*path, "additional_includes", place), "file or folder")
+            yield from missing_path(context, include, (*path, "additional_includes", place), "file or folder")
     environment = getattr(document, "environment", None)
     if isinstance(environment, Environment):
         yield from environment_findings(context, environment, (*path, "environment"))
     elif isinstance(environment, str) and environment.startswith(("./", "../", "file:")):
-        yield from _missing(context, environment, (*path, "environment"), "environment file")
+        yield from missing_path(context, environment, (*path, "environment"), "environment file")
     for name, value in (getattr(document, "inputs", None) or {}).items():
         if isinstance(value, InputValue) and value.path is not None:
-            yield from _missing(context, value.path, (*path, "inputs", name, "path"), "file or folder")
+            yield from missing_path(context, value.path, (*path, "inputs", name, "path"), "file or folder")
 
 
 def check_pipeline_paths(context: Context) -> Iterator[Finding]:
@@ -126,10 +126,11 @@ def check_pipeline_paths(context: Context) -> Iterator[Finding]:
 def check_data_path(context: Context) -> Iterator[Finding]:
     """A data asset's or model's local path."""
     if context.document.path is not None:
-        yield from _missing(context, context.document.path, ("path",), "file or folder")
+        yield from missing_path(context, context.document.path, ("path",), "file or folder")
 
 
-def _missing(context: Context, text: str, path: Path_, what: str) -> Iterator[Finding]:
+def missing_path(context: Context, text: str, path: Path_, what: str) -> Iterator[Finding]:
+    """A finding when `text` is a local path that leads to nothing."""
     ref = parse_reference(text)
     if not isinstance(ref, FileRef):
         return
@@ -204,7 +205,7 @@ def check_batch_deployment(context: Context) -> Iterator[Finding]:
 
 def _deployment_paths(context: Context, document: OnlineDeployment | BatchDeployment) -> Iterator[Finding]:
     if isinstance(document.model, Model) and document.model.path is not None:
-        yield from _missing(context, document.model.path, ("model", "path"), "model")
+        yield from missing_path(context, document.model.path, ("model", "path"), "model")
     if isinstance(document.environment, Environment):
         yield from environment_findings(context, document.environment, ("environment",))
     code = document.code_configuration
@@ -212,7 +213,7 @@ def _deployment_paths(context: Context, document: OnlineDeployment | BatchDeploy
         return
     script = code.scoring_script or code.entry_script
     if code.code is not None:
-        yield from _missing(context, code.code, ("code_configuration", "code"), "code folder")
+        yield from missing_path(context, code.code, ("code_configuration", "code"), "code folder")
     folder = context.folder / (code.code or ".")
     if script is None:
         yield context.finding(

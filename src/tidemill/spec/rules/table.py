@@ -6,20 +6,32 @@ from collections.abc import Mapping
 
 from tidemill.spec.kinds import Kind
 from tidemill.spec.rules import documents as d
+from tidemill.spec.rules.batches import check_batch_steps, check_parallel, check_spark
 from tidemill.spec.rules.commands import check_command
 from tidemill.spec.rules.context import Rule
 from tidemill.spec.rules.graph import check_pipeline
+from tidemill.spec.rules.schedules import check_compute_name, check_schedule, check_store_name
+from tidemill.spec.rules.trials import check_automl, check_sweep_component, check_sweep_job, check_sweep_steps
 
 RULES: Mapping[Kind, tuple[Rule, ...]] = {
     Kind.COMMAND_JOB: (d.check_asset_name, d.check_code, d.check_literals, check_command),
     Kind.COMMAND_COMPONENT: (d.check_asset_name, d.check_ports, d.check_code, check_command),
-    Kind.PIPELINE_JOB: (d.check_asset_name, d.check_tolerated, d.check_pipeline_paths, check_pipeline),
+    Kind.PIPELINE_JOB: (
+        d.check_asset_name,
+        d.check_tolerated,
+        d.check_pipeline_paths,
+        check_pipeline,
+        check_sweep_steps,
+        check_batch_steps,
+    ),
     Kind.PIPELINE_COMPONENT: (
         d.check_asset_name,
         d.check_ports,
         d.check_tolerated,
         d.check_pipeline_paths,
         check_pipeline,
+        check_sweep_steps,
+        check_batch_steps,
     ),
     Kind.ENVIRONMENT: (d.check_asset_name, d.check_environment),
     Kind.DATA: (d.check_asset_name, d.check_data_path),
@@ -28,4 +40,15 @@ RULES: Mapping[Kind, tuple[Rule, ...]] = {
     Kind.ONLINE_DEPLOYMENT: (d.check_endpoint_name, d.check_online_deployment),
     Kind.BATCH_ENDPOINT: (d.check_endpoint_name,),
     Kind.BATCH_DEPLOYMENT: (d.check_endpoint_name, d.check_batch_deployment),
+    Kind.SWEEP_JOB: (d.check_asset_name, d.check_code, d.check_literals, check_sweep_job),
+    Kind.SWEEP_COMPONENT: (d.check_asset_name, d.check_ports, check_sweep_component),
+    Kind.PARALLEL_JOB: (d.check_asset_name, d.check_code, d.check_literals, check_parallel),
+    Kind.PARALLEL_COMPONENT: (d.check_asset_name, d.check_ports, d.check_code, check_parallel),
+    Kind.SPARK_JOB: (d.check_asset_name, d.check_code, d.check_literals, check_spark),
+    Kind.SPARK_COMPONENT: (d.check_asset_name, d.check_ports, d.check_code, check_spark),
+    Kind.AUTOML_JOB: (d.check_asset_name, check_automl),
+    Kind.DATA_IMPORT: (d.check_asset_name,),
+    Kind.SCHEDULE: (d.check_asset_name, check_schedule),
+    Kind.COMPUTE: (check_compute_name,),
+    Kind.DATASTORE: (check_store_name,),
 }

@@ -1,0 +1,100 @@
+"""Parallel and Spark work: the parts it cannot do without, the scripts it names, the inputs it reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from tidemill.base.findings import Finding
+from tidemill.base.suggest import did_you_mean
+from tidemill.spec.environment import Environment
+from tidemill.spec.expression import parse_template
+from tidemill.spec.parallel import ParallelStep, ParallelTask
+from tidemill.spec.references import FileRef, parse_reference
+from tidemill.spec.rules.commands import command_findings
+from tidemill.spec.rules.context import Context, Path_
+from tidemill.spec.rules.documents import environment_findings, missing_path
+from tidemill.spec.spark import SparkEntry, SparkJob, SparkStep
+
+TASK_WORDS = {"run_function", "function"}
+
+
+def check_parallel(context: Context) -> Iterator[Finding]:
+    """A parallel job or component."""
+    yield from _parallel(context, context.document, ())
+
+
+def check_spark(context: Context) -> Iterator[Finding]:
+    """A Spark job or component."""
+    document = context.document
+    yield from _spark(context, document, ())
+    if isinstance(document, SparkJob) and document.compute is None and document.resources is None:
+        yield context.finding("TM-D102", "A Spark job needs `compute` or `resources`", (), hint="Add one of them.")
+
+
+def check_batch_steps(context: Context) -> Iterator[Finding]:
+    """Parallel and Spark steps written out in a pipeline."""
+    for name, step in (context.document.jobs or {}).items():
+        if isinstance(step, ParallelStep) and step.component is None:
+            yield from _parallel(context, step, ("jobs", name))
+        elif isinstance(step, SparkStep) and step.component is None:
+            if step.entry is None:
+                yield context.finding(
+                    "TM-D102",
+                    f"The step `{name}` has neither `component` nor `entry`",
+                    ("jobs", name),
+                    hint="Add one.",
+                    key=True,
+                )
+            yield from _spark(context, step, ("jobs", name))
+
+
+def _parallel(context: Context, document: Any, path: Path_) -> Iterator[Finding]:  # noqa: ANN401 - job, component or step
+    for field in ("task", "input_data"):
+        if getattr(document, field) is None:
+            yield context.finding("TM-P101", f"A parallel job needs `{field}`", path, hint=f"Add `{field}:`.")
+    if document.input_data is not None:
+        yield from _input_data(context, document.input_data, document.inputs, (*path, "input_data"))
+    if document.task is not None:
+        yield from _task(context, document.task, document, (*path, "task"))
+
+
+def _input_data(context: Context, text: str, inputs: Mapping[str, Any], path: Path_) -> Iterator[Finding]:
+    for reference in parse_template(text).references:
+        if reference.path[0] == "inputs" and len(reference.path) > 1 and reference.path[1] not in inputs:
+            name = reference.path[1]
+            hint = did_you_mean(name, inputs) or "Declare it under `inputs:`."
+            yield context.finding(
+                "TM-B108", f"`input_data` uses input `{name}`, which is not declared", path, hint=hint
+            )
+
+
+def _task(context: Context, task: ParallelTask, document: Any, path: Path_) -> Iterator[Finding]:  # noqa: ANN401
+    if task.type in TASK_WORDS and task.entry_script is None:
+        yield context.finding("TM-P101", "The task has no `entry_script`", path, hint="Add `entry_script:`.", key=True)
+    if isinstance(task.environment, Environment):
+        yield from environment_findings(context, task.environment, (*path, "environment"))
+    if task.code is not None:
+        yield from missing_path(context, task.code, (*path, "code"), "code folder")
+    yield from _script(context, task.code, task.entry_script, (*path, "entry_script"))
+    for field in ("program_arguments", "append_row_to"):
+        text = getattr(task, field)
+        if text is not None:
+            yield from command_findings(context, text, document.inputs, document.outputs, (*path, field))
+
+
+def _spark(context: Context, document: Any, path: Path_) -> Iterator[Finding]:  # noqa: ANN401 - job, component or step
+    entry: SparkEntry | None = document.entry
+    if entry is not None:
+        yield from _script(context, document.code, entry.file, (*path, "entry", "file"))
+    if document.args is not None:
+        yield from command_findings(context, document.args, document.inputs, document.outputs, (*path, "args"))
+
+
+def _script(context: Context, code: str | None, script: str | None, path: Path_) -> Iterator[Finding]:
+    """The script inside the code folder, if that is local and there."""
+    if code is None or script is None or not isinstance(parse_reference(code), FileRef):
+        return
+    folder = context.folder / code
+    if folder.is_dir() and not (folder / script).is_file():
+        yield context.finding("TM-R101", f"No script `{script}` in `{code}`", path, hint="Correct the name.")
