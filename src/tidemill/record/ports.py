@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+import builtins
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
 
+from tidemill.base.hashing import FileStamp
+from tidemill.run.events import RunEvent
 from tidemill.run.models import ModelRequest, ModelVersion
+from tidemill.run.ports import Remembered
 
-__all__ = ["ModelRequest", "ModelVersion", "Registry"]
+__all__ = ["AssetRow", "JobRow", "ModelRequest", "ModelVersion", "Registry", "RunStore"]
 
 
 class Registry(Protocol):
@@ -38,3 +46,127 @@ class Registry(Protocol):
     def set_tags(self, name: str, version: str, tags: dict[str, str]) -> None:
         """Add or replace free-text tags of a version."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class JobRow:
+    """A line of the list of jobs; `owner` is `pid:stamp` of the process that drives it."""
+
+    name: str
+    status: str
+    display_name: str
+    experiment_name: str
+    type: str
+    source: str
+    created_at: str
+    started_at: str | None
+    ended_at: str | None
+    archived: bool = False
+    owner: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class AssetRow:
+    """One version of a data, environment or component asset; `body` is its document, `path` its bytes."""
+
+    kind: str
+    name: str
+    version: str
+    digest: str
+    created_at: str
+    path: str = ""
+    type: str = ""
+    description: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    body: Mapping[str, Any] = field(default_factory=dict)
+    archived: bool = False
+
+
+class RunStore(Protocol):
+    """Facts, only ever appended, and what can be looked up quickly because of them. Safe across processes."""
+
+    def append(self, events: Sequence[RunEvent]) -> None:
+        """Keep events, in order, all or none; rows of jobs and the step cache follow in the same transaction."""
+        ...
+
+    def events(self, job: str, *, after: int = 0) -> builtins.list[tuple[int, RunEvent]]:
+        """Events of a job in order, each with its sequence number, those above `after`."""
+        ...
+
+    def jobs(self, *, limit: int | None = None, archived: bool = False) -> builtins.list[JobRow]:
+        """Jobs, most recently created first."""
+        ...
+
+    def job(self, name: str) -> JobRow | None:
+        """One job's row."""
+        ...
+
+    def archive_job(self, name: str, *, archived: bool) -> None:
+        """Hide a job from lists, or bring it back."""
+        ...
+
+    def find_step(self, key: str) -> Remembered | None:
+        """The newest outputs kept under a step's key."""
+        ...
+
+    def forget_step(self, key: str) -> None:
+        """Drop that entry."""
+        ...
+
+    def step_refs(self) -> set[str]:
+        """Every artifact the step cache still points at."""
+        ...
+
+    def last_parts(self, scope: str, step: str) -> Mapping[str, str] | None:
+        """What the step's key was made of when it last completed in that pipeline."""
+        ...
+
+    def find_stamps(self, prefix: str) -> dict[str, tuple[FileStamp, str]]:
+        """Digests remembered of files at or below `prefix`."""
+        ...
+
+    def remember_stamps(self, rows: Mapping[str, tuple[FileStamp, str]]) -> None:
+        """Remember digests of files by path and stamp."""
+        ...
+
+    def add_asset(self, row: AssetRow) -> AssetRow:
+        """Keep a version; the same again is a no-op that returns what is kept, other bytes a `ConflictError`."""
+        ...
+
+    def assets(self, kind: str, name: str | None = None, *, archived: bool = False) -> builtins.list[AssetRow]:
+        """Versions, most recently created first."""
+        ...
+
+    def archive_asset(self, kind: str, name: str, version: str | None, *, archived: bool) -> int:
+        """Hide or bring back one version or all; how many."""
+        ...
+
+    def put(self, collection: str, key: str, body: Mapping[str, Any]) -> None:
+        """Keep a small document (a deployment, an approval), replacing the one of that key."""
+        ...
+
+    def get(self, collection: str, key: str) -> Mapping[str, Any] | None:
+        """The document of that key."""
+        ...
+
+    def documents(self, collection: str) -> dict[str, Mapping[str, Any]]:
+        """All documents of a collection, in order of first appearance."""
+        ...
+
+    def delete(self, collection: str, key: str) -> None:
+        """Drop a document, if it is there."""
+        ...
+
+    def exclusive(self) -> AbstractContextManager[None]:
+        """One writer at a time across processes while the body runs (for read-then-write)."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the database."""
+        ...
+
+
+def place_of(home: Path) -> Path:
+    """Where the embedded store's file is."""
+    return home / "tidemill.db"

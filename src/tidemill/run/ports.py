@@ -260,7 +260,7 @@ class RunPorts:
     environments: EnvironmentProvider
     data: DataAccess
     locks: WorkspaceLocks
-    stamps: Callable[[Path], StampCache]
+    stamps: Callable[[Path], AbstractContextManager[StampCache]]
     observers: tuple[RunObserver, ...] = ()
     log_observers: tuple[LogObserver, ...] = ()
     models: ModelRegistrar | None = None

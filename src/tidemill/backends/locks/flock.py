@@ -1,0 +1,74 @@
+"""Locks of a workspace by the kernel: they go with the process that holds them, however it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from tidemill.base.errors import ConflictError
+from tidemill.base.files import locked
+from tidemill.base.ids import JobName
+
+BYTES_OF_KEY = 15
+AGAIN_S = 0.05
+
+
+class FlockLocks:
+    """A lock file in each job's folder, and one byte per step key in a file that stays empty."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        home.mkdir(parents=True, exist_ok=True)
+        self._steps = os.open(home / "steps.lock", os.O_RDWR | os.O_CREAT, 0o644)
+
+    @contextlib.contextmanager
+    def job(self, job: JobName) -> Iterator[None]:
+        """Drive a job; `ConflictError` if another process does."""
+        with locked(self._of(job), wait=False, what=f"job {job}"):
+            yield
+
+    def is_driven(self, job: JobName) -> bool:
+        """Whether some process drives the job at present."""
+        path = self._of(job)
+        if not path.exists():
+            return False
+        try:
+            with locked(path, wait=False):
+                return False
+        except ConflictError:
+            return True
+
+    def _of(self, job: JobName) -> Path:
+        return self._home / "jobs" / job / ".lock"
+
+    @contextlib.contextmanager
+    def step(self, key: str) -> Iterator[None]:
+        """Wait for, then hold, the lock of a step's key. Within this process its threads must exclude each other."""
+        offset = int(key[:BYTES_OF_KEY], 16)
+        _lock_byte(self._steps, offset)
+        try:
+            yield
+        finally:
+            fcntl.lockf(self._steps, fcntl.LOCK_UN, 1, offset)
+
+    def close(self) -> None:
+        """Let go of everything."""
+        os.close(self._steps)
+
+
+def _lock_byte(fd: int, offset: int) -> None:
+    """Wait for one byte. The kernel sees a deadlock where threads of two processes merely wait in turn: ask again."""
+    while True:
+        try:
+            fcntl.lockf(fd, fcntl.LOCK_EX, 1, offset)
+        except OSError as exc:
+            if exc.errno != errno.EDEADLK:
+                raise
+            time.sleep(AGAIN_S)
+        else:
+            return

@@ -1,0 +1,60 @@
+"""Jobs as they were and are: the observer that keeps facts, and the folds that read them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from tidemill.base.errors import NotFoundError
+from tidemill.base.ids import JobName
+from tidemill.base.suggest import did_you_mean
+from tidemill.record.ports import JobRow, RunStore
+from tidemill.run.context import PastStep
+from tidemill.run.events import JobFinished, RunEvent
+from tidemill.run.job import JobView, fold
+from tidemill.run.ports import Executor
+from tidemill.run.state import Status
+
+INTERRUPTED = "the process that ran it is gone"
+
+
+class RunRecorder:
+    """A `RunObserver` that keeps what it sees."""
+
+    def __init__(self, store: RunStore) -> None:
+        self._store = store
+
+    def saw(self, events: Sequence[RunEvent]) -> None:
+        """Append the facts; pages and queries are folds over these."""
+        self._store.append(events)
+
+
+def get_job(store: RunStore, name: str) -> JobView:
+    """How a job stands; `NotFoundError` with a suggestion if there is none."""
+    events = [event for _, event in store.events(name)]
+    if not events:
+        known = [j.name for j in store.jobs(limit=200, archived=True)]
+        raise NotFoundError(f"There is no job `{name}`", hint=did_you_mean(name, known))
+    return fold(name, events)
+
+
+def past_steps(view: JobView) -> dict[str, PastStep]:
+    """What a resumed job need not run again: `RunOptions.resume`."""
+    return {
+        name: PastStep(step.key, step.outputs, step.metrics)
+        for name, step in view.steps.items()
+        if step.status is Status.COMPLETED
+    }
+
+
+def interrupted_jobs(store: RunStore, is_driven: Callable[[JobName], bool]) -> list[JobRow]:
+    """Jobs that say they run although no process drives them, newest first."""
+    return [j for j in store.jobs(archived=True) if j.status == "Running" and not is_driven(JobName(j.name))]
+
+
+def clean_up(store: RunStore, row: JobRow, executors: Sequence[Executor], now: str) -> int:
+    """Settle an interrupted job: end what its steps left running, record that it failed; processes found."""
+    view = get_job(store, row.name)
+    handles = [s.handle for s in view.steps.values() if s.handle and not s.status.is_final]
+    found = sum(executor.reap(JobName(row.name), handles) for executor in executors)
+    store.append([JobFinished(JobName(row.name), now, status=Status.FAILED, message=INTERRUPTED)])
+    return found

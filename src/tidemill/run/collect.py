@@ -1,0 +1,80 @@
+"""Outputs out: what a step wrote, kept by content, and what is noticed about it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from tidemill.plan.graph import DataInput, Step
+from tidemill.run.context import RunContext
+from tidemill.run.folders import StepFolder
+from tidemill.run.notice import notice_changed_input, notice_empty, notice_groups, notice_missing
+from tidemill.run.staging import Source
+
+DEFAULT_OUTPUT = "default"
+ARTIFACTS_OUTPUT = "artifacts"
+
+
+def collect(context: RunContext, step: Step, folder: StepFolder, sources: Mapping[str, Source]) -> dict[str, str]:
+    """Keep every output; raise findings about what is missing, empty or lost."""
+    refs: dict[str, str] = {}
+    _fill_artifacts(step, folder)
+    for name in step.outputs:
+        path = folder.outputs / name
+        if not path.exists():
+            context.raise_finding(notice_missing(step, name), step.name)
+            continue
+        kept = context.ports.artifacts.keep(path)
+        refs[name] = kept.ref
+        if not kept.file_count:
+            context.raise_finding(notice_empty(step, name), step.name)
+    default = folder.cwd / "outputs"
+    if DEFAULT_OUTPUT not in step.outputs and default.is_dir() and any(os.scandir(default)):
+        refs[DEFAULT_OUTPUT] = context.ports.artifacts.keep(default).ref
+        (folder.outputs / DEFAULT_OUTPUT).symlink_to(default)
+    _notice(context, step, sources, refs)
+    return refs
+
+
+def publish(context: RunContext, step: Step, folder: StepFolder, refs: Mapping[str, str]) -> None:
+    """Put outputs where their documents send them, and register those that name an asset."""
+    for name, spec in step.outputs.items():
+        if name not in refs:
+            continue
+        if spec.destination:
+            context.ports.data.publish(refs[name], spec.destination, context.ports.artifacts)
+        if spec.asset_name and context.ports.datasets:
+            context.ports.datasets.register_data(
+                spec.asset_name, spec.asset_version, refs[name], folder.outputs / name, spec.type
+            )
+
+
+def place_outputs(context: RunContext, folder: StepFolder, refs: Mapping[str, str]) -> None:
+    """Make the outputs of a reused step appear in its folder."""
+    folder.outputs.mkdir(parents=True, exist_ok=True)
+    for name, ref in refs.items():
+        context.ports.artifacts.place(ref, folder.outputs / name)
+
+
+def _fill_artifacts(step: Step, folder: StepFolder) -> None:
+    """An output called `artifacts` that the command never mentions is what lies in `./outputs`."""
+    spec = step.outputs.get(ARTIFACTS_OUTPUT)
+    if spec is None or "outputs.artifacts" in step.command_text or spec.is_file:
+        return
+    target = folder.outputs / ARTIFACTS_OUTPUT
+    if target.is_dir() and not any(os.scandir(target)):
+        target.rmdir()
+        target.symlink_to(folder.cwd / "outputs")
+
+
+def _notice(context: RunContext, step: Step, sources: Mapping[str, Source], refs: Mapping[str, str]) -> None:
+    artifacts = context.ports.artifacts
+    ins = {n: e for n, s in sources.items() if not s.is_file and (e := artifacts.entries(s.ref)) is not None}
+    outs = {n: e for n, r in refs.items() if r.startswith("folder:") and (e := artifacts.entries(r)) is not None}
+    for finding in notice_groups(step, ins, outs):
+        context.raise_finding(finding, step.name)
+    for name, source in sources.items():
+        binding = step.inputs[name]
+        watched = isinstance(binding, DataInput) and not source.kept and binding.mode == "ro_mount"
+        if watched and context.has_changed(source):
+            context.raise_finding(notice_changed_input(step, name), step.name)

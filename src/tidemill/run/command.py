@@ -1,0 +1,145 @@
+"""Runs a command step: snapshot, inputs, variables, processes."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import socket
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+from tidemill.plan.graph import Step
+from tidemill.run.context import RunContext, step_variables
+from tidemill.run.distribution import count_ports, make_processes
+from tidemill.run.folders import StepFolder
+from tidemill.run.ports import PreparedEnvironment, Task, TaskEnd, Ticket
+from tidemill.run.staging import Source, lay_out, literal_paths, place_input, render_command
+from tidemill.run.state import Status
+from tidemill.run.work import StepEnd, StepWork
+
+
+def run_command(work: StepWork) -> StepEnd:
+    """Stage the step, run its command to the end, and say how that went."""
+    context, step = work.context, work.step
+    prepared = context.ports.environments.prepare(step.environment, work.say)
+    paths = stage(work)
+    task = make_task(work, prepared, paths)
+    end = work.run_task(task)
+    for _ in range(step.retries if end.lost else 0):
+        end = work.run_task(task)
+        if not end.lost:
+            break
+    return judge(end, step)
+
+
+def stage(work: StepWork) -> dict[str, str]:
+    """Lay out the folders, the code and the inputs; what each input is to the command."""
+    step, folder = work.step, work.folder
+    lay_out(step, folder)
+    snapshot, _ = work.context.snapshot(step)
+    if snapshot:
+        snapshot.copy_to(folder.cwd)
+    return literal_paths(step) | place_inputs(work.context, step, work.sources, folder)
+
+
+def place_inputs(context: RunContext, step: Step, sources: Mapping[str, Source], folder: StepFolder) -> dict[str, str]:
+    """Every input that is data, below `inputs/INPUT_<name>`."""
+    placed = {}
+    for name, source in sources.items():
+        binding = step.inputs[name]
+        mode, kind = getattr(binding, "mode", "ro_mount"), getattr(binding, "type", "uri_folder")
+        placed[name] = place_input(name, source, folder, context.ports.artifacts, mode=mode, kind=kind)
+    return placed
+
+
+def make_task(
+    work: StepWork, prepared: PreparedEnvironment, paths: Mapping[str, str], *, command: str | None = None
+) -> Task:
+    """The command, rendered, with its whole environment."""
+    context, step, folder = work.context, work.step, work.folder
+    text = command if command is not None else render_command(step, paths, folder, context.run_id(step.name))
+    ports = free_ports(count_ports(step.distribution, step.resources))
+    processes = make_processes(step.distribution, step.resources, ports)
+    if step.distribution and step.distribution.type == "mpi" and shutil.which("mpirun"):
+        text = f"mpirun --allow-run-as-root --oversubscribe -np {len(processes)} bash -c {shlex.quote(text)}"
+        processes = ({},)
+    return Task(
+        ticket=Ticket(f"{context.job}/{step.name}"),
+        job=context.job,
+        step=step.name,
+        folder=folder.root,
+        cwd=folder.cwd,
+        command=text,
+        env=make_env(work, prepared, paths),
+        log=folder.log,
+        environment=prepared,
+        resources=step.resources,
+        reads={name: s.path for name, s in work.sources.items() if s.path and not s.kept},
+        writes=(folder.outputs, folder.logs, folder.cwd / "outputs"),
+        processes=processes,
+        timeout_s=step.timeout_s,
+        secrets=context.options.secrets,
+        compute=step.compute,
+    )
+
+
+def make_env(work: StepWork, prepared: PreparedEnvironment, paths: Mapping[str, str]) -> dict[str, str]:
+    """The variables of a step's processes: the machine's, Azure ML's, the environment's, the step's own."""
+    context, step, folder = work.context, work.step, work.folder
+    env = step_variables(context, step)
+    env |= {f"AZURE_ML_INPUT_{name}": text for name, text in paths.items()}
+    env |= {f"AZURE_ML_OUTPUT_{name}": str(folder.outputs / name) for name in step.outputs}
+    bins = [str(p) for p in prepared.path_prefix] or [str(prepared.python.parent)]
+    env["PATH"] = os.pathsep.join([*bins, env.get("PATH", os.defpath)])
+    env = _with_environment(env, prepared.env)
+    if context.ports.tracker:
+        env = _with_environment(env, context.ports.tracker.begin(context.job, step, folder.root))
+    return env | dict(step.environment_variables)
+
+
+def _with_environment(env: dict[str, str], more: Mapping[str, str]) -> dict[str, str]:
+    """`env` and `more`; search paths of Python are joined, everything else is replaced."""
+    joined = {**env, **more}
+    if "PYTHONPATH" in env and "PYTHONPATH" in more:
+        joined["PYTHONPATH"] = more["PYTHONPATH"] + os.pathsep + env["PYTHONPATH"]
+    return joined
+
+
+def free_ports(count: int) -> tuple[int, ...]:
+    """Ports nobody listens on at present."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for found in sockets:
+            found.bind(("127.0.0.1", 0))
+        return tuple(s.getsockname()[1] for s in sockets)
+
+
+def judge(end: TaskEnd, step: Step) -> StepEnd:
+    """A task's end in a step's words."""
+    if end.ok:
+        return StepEnd(Status.COMPLETED, 0, usage=end.usage)
+    if end.canceled:
+        return StepEnd(Status.CANCELED, end.exit_code, "canceled", end.usage)
+    if end.timed_out:
+        return StepEnd(Status.FAILED, end.exit_code, f"it did not end within {step.timeout_s:g} s", end.usage)
+    return StepEnd(Status.FAILED, end.exit_code, end.message or _say_exit(end.exit_code), end.usage)
+
+
+def _say_exit(code: int | None) -> str:
+    if code is None:
+        return "its process was lost"
+    if code < 0:
+        return f"its process was killed by signal {-code}"
+    return f"its command ended with exit code {code}"
+
+
+def read_tail(log: Path, lines: int = 20) -> list[str]:
+    """The last lines of a log, read from its end."""
+    if not log.exists():
+        return []
+    with log.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - (1 << 16)))
+        return file.read().decode(errors="replace").splitlines()[-lines:]

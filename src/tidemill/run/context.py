@@ -1,0 +1,198 @@
+"""What all steps of one run share: ports, memory of what was hashed, and a place to state facts."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from tidemill.base.clock import Clock, SystemClock, iso
+from tidemill.base.findings import Finding
+from tidemill.base.hashing import hash_folder
+from tidemill.base.ids import JobName, StepName
+from tidemill.plan.graph import DataRef, Plan, Step
+from tidemill.run.events import FindingRaised, RunEvent
+from tidemill.run.folders import JobFolder, job_folder
+from tidemill.run.ports import RunPorts
+from tidemill.run.snapshot import Snapshot, take_snapshot
+from tidemill.run.staging import Source
+
+COPY_BELOW_BYTES = 256 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class PastStep:
+    """A step that completed before this job was resumed."""
+
+    key: str
+    outputs: Mapping[str, str]
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """How to run. `resume` is what completed before, and only given when the job is taken up again.
+
+    `secrets` are masked in logs. `request` is kept with the job: what it takes to plan it again. Local data smaller
+    than `copy_below_bytes` is copied into the store, so that no step can touch the user's files; larger data is linked.
+    """
+
+    force: bool = False
+    parallel: int | None = None
+    continue_on_step_failure: bool | None = None
+    resume: Mapping[str, PastStep] | None = None
+    request: Mapping[str, Any] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict)
+    secrets: tuple[str, ...] = ()
+    copy_below_bytes: int = COPY_BELOW_BYTES
+
+
+Emit = Callable[[RunEvent], None]
+
+
+@dataclass(slots=True, eq=False)
+class RunContext:
+    """The state of one run. Safe to use from the threads of its steps."""
+
+    plan: Plan
+    job: JobName
+    ports: RunPorts
+    options: RunOptions
+    emit: Emit
+    wake: Callable[[], None]
+    slots: threading.Semaphore
+    clock: Clock = field(default_factory=SystemClock)
+    canceled: threading.Event = field(default_factory=threading.Event)
+    outputs: dict[StepName, Mapping[str, str]] = field(default_factory=dict)
+    metrics: dict[StepName, Mapping[str, float]] = field(default_factory=dict)
+    _cancels: set[Callable[[], None]] = field(default_factory=set)
+    _once: dict[object, Any] = field(default_factory=dict)
+    _locks: dict[object, threading.Lock] = field(default_factory=dict)
+    _guard: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def folder(self) -> JobFolder:
+        """Where the job lies."""
+        return job_folder(self.ports.home, self.job)
+
+    def now(self) -> str:
+        """The time, as events state it."""
+        return iso(self.clock.now())
+
+    def run_id(self, step: StepName | str) -> str:
+        """The name of a step's own job: the job's for a job of one command."""
+        return self.job if self.plan.type != "pipeline" else f"{self.job}.{step}"
+
+    def note(self, step: StepName, outputs: Mapping[str, str], metrics: Mapping[str, float]) -> None:
+        """Remember what a step gave, for the steps after it."""
+        self.outputs[step] = outputs
+        self.metrics[step] = metrics
+
+    def raise_finding(self, finding: Finding, step: StepName | None = None) -> None:
+        """State something noticed."""
+        self.emit(FindingRaised(self.job, self.now(), step=step, finding=finding.as_record()))
+
+    def snapshot(self, step: Step) -> tuple[Snapshot | None, str]:
+        """The step's code and its ref; a folder many steps share is read once."""
+        if step.code is None:
+            return None, ""
+        code = step.code
+
+        def take() -> tuple[Snapshot, str]:
+            with self.ports.stamps(code) as stamps:
+                snapshot = take_snapshot(code, step.additional_includes, stamps)
+            return snapshot, self.ports.artifacts.remember(snapshot.entries)
+
+        found: tuple[Snapshot, str] = self.once(("code", code, step.additional_includes), take)
+        return found
+
+    def data(self, ref: DataRef, *, writable: bool = False) -> Source:
+        """Data from outside, hashed, and if it is small kept where no step can change it."""
+        found: Source = self.once(("data", ref.uri, writable), lambda: self._read_data(ref, writable=writable))
+        return found
+
+    def _read_data(self, ref: DataRef, *, writable: bool) -> Source:
+        path = self.ports.data.fetch(ref, lambda _: None)
+        with self.ports.stamps(path) as stamps:
+            only = path.is_file()
+            entries = hash_folder(path.parent, [path], stamps) if only else hash_folder(path, cache=stamps)
+        if only:
+            content, size = f"file:{entries[0].digest}", entries[0].size_bytes
+        else:
+            content, size = self.ports.artifacts.remember(entries), sum(e.size_bytes for e in entries)
+        kept = not writable and size <= self.options.copy_below_bytes
+        if kept and not self.ports.artifacts.is_whole(content):
+            self.ports.artifacts.keep(path, copy=True)
+        return Source(content, path, only, path.name, kept and self.ports.artifacts.is_whole(content))
+
+    def has_changed(self, before: Source) -> bool:
+        """Whether data that was only to be read is other now than when it was hashed."""
+        if before.path is None or before.is_file:
+            return False
+        with self.ports.stamps(before.path) as stamps:
+            entries = hash_folder(before.path, cache=stamps)
+        return self.ports.artifacts.remember(entries) != before.ref
+
+    @contextmanager
+    def only_one(self, key: str) -> Iterator[None]:
+        """Held by one step of that key at a time, in this process and in all others of the workspace."""
+        with self.holding(("key", key)), self.ports.locks.step(key):
+            yield
+
+    def once(self, key: object, make: Callable[[], Any]) -> Any:  # noqa: ANN401 - whatever `make` makes
+        """The value of `make`, made once per run however many threads ask."""
+        with self.holding(key):
+            if key not in self._once:
+                self._once[key] = make()
+            return self._once[key]
+
+    def cancel(self) -> None:
+        """Cancel everything under way; nothing new starts."""
+        self.canceled.set()
+        with self._guard:
+            cancels = list(self._cancels)
+        for cancel in cancels:
+            cancel()
+
+    @contextmanager
+    def cancelling(self, cancel: Callable[[], None]) -> Iterator[None]:
+        """While the body runs, canceling the run calls `cancel` too."""
+        with self._guard:
+            self._cancels.add(cancel)
+        try:
+            yield
+        finally:
+            with self._guard:
+                self._cancels.discard(cancel)
+
+    @contextmanager
+    def holding(self, key: object) -> Iterator[None]:
+        """Hold the lock of that name while the body runs."""
+        with self._guard:
+            lock = self._locks.setdefault(key, threading.Lock())
+        with lock:
+            yield
+
+
+def step_variables(context: RunContext, step: Step) -> dict[str, str]:
+    """What the environment of every process of the step holds besides what its documents say."""
+    base = {k: v for k, v in os.environ.items() if k not in _OURS}
+    base |= context.options.env
+    return base | {
+        "LANG": "C.UTF-8",
+        "LC_ALL": "C.UTF-8",
+        "PYTHONUNBUFFERED": "1",
+        "AZUREML_RUN_ID": context.run_id(step.name),
+        "AZUREML_ROOT_RUN_ID": context.job,
+        "AZUREML_EXPERIMENT_NAME": context.plan.experiment_name,
+        "AZUREML_RUN_DISPLAY_NAME": step.display_name or step.name,
+        "TIDEMILL_JOB": context.job,
+        "TIDEMILL_STEP": step.name,
+        "TIDEMILL_STATE": str(context.ports.home),
+    }
+
+
+_OURS = frozenset({"VIRTUAL_ENV", "PYTHONHOME", "MLFLOW_RUN_ID", "TIDEMILL_FAILPOINT"})

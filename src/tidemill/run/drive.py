@@ -1,0 +1,145 @@
+"""One step from ready to ended: reuse it, or run it and keep what it wrote. Works in a thread of its own."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+
+from tidemill.base.errors import FailedError, TidemillError
+from tidemill.base.failpoint import failpoint
+from tidemill.plan.graph import Step
+from tidemill.run.collect import collect, place_outputs, publish
+from tidemill.run.context import RunContext
+from tidemill.run.events import RunEvent, StepFinished, StepReused
+from tidemill.run.kinds import CONTROL, RUNNERS
+from tidemill.run.ports import Remembered
+from tidemill.run.reuse import Identity, MissingOutputError, explain_run, find_past, find_sources, identify
+from tidemill.run.staging import Source
+from tidemill.run.state import Status
+from tidemill.run.work import StepEnd, StepWork
+
+
+def drive(context: RunContext, step: Step) -> RunEvent | None:
+    """Bring one step to its end; the fact that ends it, or None if it had completed before the job was resumed."""
+    started_s = context.clock.monotonic()
+    try:
+        sources = find_sources(context, step)
+        identity = identify(context, step, sources)
+    except (TidemillError, MissingOutputError, OSError) as exc:
+        return _failed(context, step, _say(exc), 0.0)
+    if _is_done(context, step, identity):
+        return None
+    try:
+        with _only_one(context, identity):
+            past = find_past(context, identity)
+            if past is not None:
+                return _reuse(context, step, identity, past)
+            return _run(context, step, identity, sources, started_s)
+    except (TidemillError, OSError) as exc:
+        return _failed(context, step, _say(exc), context.clock.monotonic() - started_s, identity)
+
+
+def _is_done(context: RunContext, step: Step, identity: Identity) -> bool:
+    past = (context.options.resume or {}).get(step.name)
+    if past is None or past.key != identity.key:
+        return False
+    if not all(context.ports.artifacts.is_whole(ref) for ref in past.outputs.values()):
+        return False
+    outputs = context.folder.step(step.name).outputs
+    missing = {name: ref for name, ref in past.outputs.items() if not (outputs / name).exists()}
+    place_outputs(context, context.folder.step(step.name), missing)
+    context.note(step.name, past.outputs, past.metrics)
+    return True
+
+
+def _only_one(context: RunContext, identity: Identity) -> AbstractContextManager[None]:
+    """Of equal steps, here or in another process, one runs and the others wait to reuse it."""
+    return context.only_one(identity.key) if identity.reusable else nullcontext()
+
+
+def _reuse(context: RunContext, step: Step, identity: Identity, past: Remembered) -> RunEvent:
+    folder = context.folder.step(step.name)
+    if folder.root.exists():
+        shutil.rmtree(folder.root)
+    try:
+        place_outputs(context, folder, past.outputs)
+    except KeyError as exc:
+        raise FailedError(f"The outputs kept of `{past.step}` in {past.job} are damaged", hint="Run again.") from exc
+    publish(context, step, folder, past.outputs)
+    context.note(step.name, past.outputs, past.metrics)
+    return StepReused(
+        context.job,
+        context.now(),
+        step=step.name,
+        key=identity.key,
+        reason=f"unchanged since {past.job}",
+        source_job=past.job,
+        outputs=past.outputs,
+        parts=identity.parts,
+        metrics=past.metrics,
+    )
+
+
+def _run(
+    context: RunContext, step: Step, identity: Identity, sources: Mapping[str, Source], started_s: float
+) -> RunEvent:
+    folder = context.folder.step(step.name)
+    if folder.root.exists():
+        shutil.rmtree(folder.root)
+    runner = RUNNERS.get(step.kind)
+    if runner is None:
+        raise FailedError(f"Steps of type `{step.kind}` cannot be run on this machine yet", at=step.at)
+    reason = explain_run(context, step, identity)
+    work = StepWork(context, step, folder, sources, identity, reason, holds_slot=step.kind not in CONTROL)
+    end = runner(work)
+    failpoint("command-ended")
+    metrics = _metrics(context, step, end)
+    outputs = collect(context, step, folder, sources) if end.status is Status.COMPLETED else {}
+    failpoint("outputs-kept")
+    publish(context, step, folder, outputs)
+    for finding in end.findings:
+        context.raise_finding(finding, step.name)
+    context.note(step.name, outputs, metrics)
+    return StepFinished(
+        context.job,
+        context.now(),
+        step=step.name,
+        status=end.status,
+        exit_code=end.exit_code,
+        duration_s=round(context.clock.monotonic() - started_s, 6),
+        outputs=outputs,
+        message=end.message,
+        key=identity.key,
+        parts=identity.parts,
+        reusable=end.status is Status.COMPLETED and step.deterministic,
+        metrics=metrics,
+        usage=end.usage,
+    )
+
+
+def _metrics(context: RunContext, step: Step, end: StepEnd) -> Mapping[str, float]:
+    if context.ports.tracker is None:
+        return {}
+    root = context.folder.step(step.name).root
+    return dict(context.ports.tracker.end(context.job, step, root, ok=end.status is Status.COMPLETED))
+
+
+def _failed(
+    context: RunContext, step: Step, message: str, duration_s: float, identity: Identity | None = None
+) -> RunEvent:
+    canceled = context.canceled.is_set()
+    return StepFinished(
+        context.job,
+        context.now(),
+        step=step.name,
+        status=Status.CANCELED if canceled else Status.FAILED,
+        duration_s=duration_s,
+        message=message,
+        key=identity.key if identity else "",
+    )
+
+
+def _say(exc: Exception) -> str:
+    hint = getattr(exc, "hint", "")
+    return f"{exc}. {hint}" if hint else str(exc)

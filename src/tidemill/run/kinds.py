@@ -1,0 +1,20 @@
+"""One runner per kind of step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tidemill.plan.graph import StepKind
+from tidemill.run.command import run_command
+from tidemill.run.register import run_register_model
+from tidemill.run.work import StepRunner
+
+RUNNERS: Mapping[StepKind, StepRunner] = {
+    StepKind.COMMAND: run_command,
+    StepKind.REGISTER_MODEL: run_register_model,
+}
+
+# Kinds that only wait for tasks of their own: they hold no slot while they do.
+CONTROL = frozenset(
+    {StepKind.SWEEP, StepKind.PARALLEL, StepKind.IF_ELSE, StepKind.DO_WHILE, StepKind.PARALLEL_FOR, StepKind.AUTOML}
+)

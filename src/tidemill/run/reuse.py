@@ -1,0 +1,98 @@
+"""Whether a step has to run: its key, what is remembered under it, and the words for either."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tidemill.plan.fingerprint import explain_change, make_key, make_parts
+from tidemill.plan.graph import DataInput, Step, StepKind, StepOutput
+from tidemill.run.context import RunContext
+from tidemill.run.ports import Remembered
+from tidemill.run.staging import Source
+
+ALWAYS = frozenset({StepKind.REGISTER_MODEL, StepKind.IF_ELSE, StepKind.DO_WHILE, StepKind.PARALLEL_FOR})
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a step is, for the cache; `reusable` when an earlier result may stand for a run."""
+
+    key: str
+    parts: Mapping[str, str]
+    reusable: bool
+    why_not: str
+
+
+def find_sources(context: RunContext, step: Step) -> dict[str, Source]:
+    """Where the bytes of each input are that is data."""
+    sources: dict[str, Source] = {}
+    for name, binding in step.inputs.items():
+        match binding:
+            case DataInput():
+                sources[name] = context.data(binding.ref, writable=binding.mode == "rw_mount")
+            case StepOutput():
+                sources[name] = _from_step(context, binding)
+            case _:
+                pass
+    return sources
+
+
+def _from_step(context: RunContext, binding: StepOutput) -> Source:
+    ref = context.outputs[binding.step].get(binding.output)
+    path = context.folder.step(binding.step).outputs / binding.output
+    if ref is None:
+        raise MissingOutputError(binding)
+    entries = context.ports.artifacts.entries(ref) if ref.startswith("file:") else None
+    name = entries[0].path if entries else binding.output
+    return Source(ref, path, ref.startswith("file:"), name, kept=True)
+
+
+class MissingOutputError(Exception):
+    """A step wants an output that its maker never wrote."""
+
+    def __init__(self, binding: StepOutput) -> None:
+        super().__init__(f"`{binding.step}` never wrote its output `{binding.output}`, which this step reads")
+
+
+def identify(context: RunContext, step: Step, sources: Mapping[str, Source]) -> Identity:
+    """The step's key and whether its results may be reused at all."""
+    _, code = context.snapshot(step)
+    environment = context.ports.environments.key(step.environment)
+    data = {name: source.ref for name, source in sources.items()}
+    parts = make_parts(step, code=code, environment=environment, data=data)
+    why_not = _why_never(context, step)
+    return Identity(make_key(parts), parts, not why_not, why_not)
+
+
+def _why_never(context: RunContext, step: Step) -> str:
+    if context.options.force:
+        return "forced to run"
+    if context.plan.settings.force_rerun:
+        return "`force_rerun` is set"
+    if not step.deterministic:
+        return "it is not deterministic"
+    if step.kind in ALWAYS:
+        return "it acts on the world, so it always runs"
+    return ""
+
+
+def find_past(context: RunContext, identity: Identity) -> Remembered | None:
+    """An earlier result that is whole; one that is damaged is forgotten."""
+    if not identity.reusable:
+        return None
+    found = context.ports.cache.find(identity.key)
+    if found is None:
+        return None
+    if all(context.ports.artifacts.is_whole(ref) for ref in found.outputs.values()):
+        return found
+    context.ports.cache.forget(identity.key)
+    return None
+
+
+def explain_run(context: RunContext, step: Step, identity: Identity) -> str:
+    """Why the step runs although it may have run before."""
+    if identity.why_not:
+        return identity.why_not
+    before = context.ports.cache.last_parts(str(context.plan.source), step.name)
+    return explain_change(before, identity.parts, context.ports.artifacts.entries)

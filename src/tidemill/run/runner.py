@@ -1,0 +1,288 @@
+"""The loop that drives a plan: starts what may start, hears what ended, states the facts in order."""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+
+from tidemill.base import proc
+from tidemill.base.errors import InterruptedRun
+from tidemill.base.failpoint import failpoint
+from tidemill.base.ids import JobName, StepName
+from tidemill.plan.graph import Plan, Step
+from tidemill.run.context import RunContext, RunOptions
+from tidemill.run.drive import drive
+from tidemill.run.events import JobCreated, JobFinished, JobResumed, RunEvent, StepFinished
+from tidemill.run.job import JobView
+from tidemill.run.kinds import CONTROL
+from tidemill.run.ports import RunPorts
+from tidemill.run.result import JobResult, make_result
+from tidemill.run.scheduler import Scheduler
+from tidemill.run.state import Status, job_status
+
+MAX_THREADS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """A step's thread is done; `event` is None if the step had completed before."""
+
+    step: StepName
+    event: RunEvent | None
+    error: BaseException | None = None
+
+
+def execute(plan: Plan, *, job: JobName, ports: RunPorts, options: RunOptions | None = None) -> JobResult:
+    """Run the plan as `job` to its end; every fact goes to the observers, every child is gone when this returns.
+
+    Ctrl-C and SIGTERM cancel what runs, record it, and raise `InterruptedRun`. With `options.resume` the job is
+    taken up again: steps that completed under the same key are not run. A job another process drives is a
+    `ConflictError`.
+    """
+    with ports.locks.job(job):
+        run = _Run(plan, job, ports, options or RunOptions())
+        with _terminable():
+            return run.to_end()
+
+
+class _Run:
+    """One run of a plan, from the first fact to the last."""
+
+    def __init__(self, plan: Plan, job: JobName, ports: RunPorts, options: RunOptions) -> None:
+        self.plan = plan
+        self.job = job
+        self.ports = ports
+        self.options = options
+        self.inbox: queue.SimpleQueue[RunEvent | _Ended | None] = queue.SimpleQueue()
+        self.view = JobView(job)
+        self.steps = {s.name: s for s in plan.steps}
+        self.slots = threading.Semaphore(self._count_slots())
+        self.context = RunContext(
+            plan, job, ports, options, emit=self.inbox.put, wake=lambda: self.inbox.put(None), slots=self.slots
+        )
+        self.scheduler = Scheduler({s.name: s.depends_on for s in plan.steps}, keep_going=self._keep_going())
+
+    def to_end(self) -> JobResult:
+        """Drive the plan until nothing is left to do."""
+        self._begin()
+        interrupted: KeyboardInterrupt | None = None
+        with ThreadPoolExecutor(MAX_THREADS, "step") as pool:
+            try:
+                self._loop(pool)
+            except KeyboardInterrupt as exc:
+                interrupted = exc
+                self._cancel(pool)
+        self._finish(canceled=interrupted is not None)
+        if interrupted:
+            raise InterruptedRun(
+                f"Job {self.job} was interrupted", hint=f"Take it up again with: tidemill job resume {self.job}"
+            ) from interrupted
+        return make_result(self.view, self.context.folder)
+
+    def _count_slots(self) -> int:
+        executor = self.ports.executors.get(self.ports.place_compute(self.plan.settings.default_compute))
+        slots = executor.slots if executor else os.cpu_count() or 1
+        return max(1, self.options.parallel or slots)
+
+    def _keep_going(self) -> bool:
+        wish = self.options.continue_on_step_failure
+        return self.plan.settings.continue_on_step_failure if wish is None else wish
+
+    def _begin(self) -> None:
+        owner = f"{os.getpid()}:{proc.started_at(os.getpid())}"
+        created = JobCreated(
+            self.job,
+            self.context.now(),
+            display_name=self.plan.display_name,
+            experiment_name=self.plan.experiment_name,
+            type=self.plan.type,
+            description=self.plan.description,
+            source=str(self.plan.source),
+            steps=tuple(_about(s) for s in self.plan.steps),
+            inputs=self.plan.inputs,
+            tags=self.plan.tags,
+            properties=self.plan.properties,
+            request=self.options.request,
+            owner=owner,
+        )
+        if self.options.resume is None:
+            self._state([created])
+        else:
+            self.view.apply(created)
+            self._state([JobResumed(self.job, self.context.now(), owner=owner)])
+        failpoint("job-created")
+
+    def _state(self, events: Sequence[RunEvent]) -> None:
+        """Make facts known: to the job's own view and to every observer."""
+        if not events:
+            return
+        for event in events:
+            self.view.apply(event)
+        for observer in self.ports.observers:
+            observer.saw(events)
+
+    def _loop(self, pool: ThreadPoolExecutor) -> None:
+        self._start(pool)
+        while not self.scheduler.is_done:
+            self._hear()
+            self._start(pool)
+
+    def _start(self, pool: ThreadPoolExecutor) -> None:
+        """Start every step that may start and for which there is a slot."""
+        while True:
+            if not self.slots.acquire(blocking=False):
+                return
+            name = self.scheduler.take()
+            if name is None:
+                self.slots.release()
+                return
+            step = self.steps[StepName(name)]
+            if step.kind in CONTROL:
+                self.slots.release()
+            pool.submit(self._work, step)
+
+    def _work(self, step: Step) -> None:
+        """In a thread: one step to its end."""
+        event: RunEvent | None = None
+        error: BaseException | None = None
+        try:
+            event = drive(self.context, step)
+        except BaseException as exc:  # noqa: BLE001 - told to the loop, which raises it
+            error = exc
+        if step.kind not in CONTROL:
+            self.slots.release()
+        self.inbox.put(_Ended(step.name, event, error))
+
+    def _hear(self) -> None:
+        """Wait for something to happen, then take in all that has, as one batch."""
+        batch: list[RunEvent] = []
+        ended: list[_Ended] = []
+        message = self.inbox.get()
+        while True:
+            if isinstance(message, _Ended):
+                ended.append(message)
+                if message.event:
+                    batch.append(message.event)
+            elif message is not None:
+                batch.append(message)
+            if self.inbox.empty():
+                break
+            message = self.inbox.get()
+        self._state(batch)
+        failpoint("step-recorded")
+        self._account(ended)
+
+    def _account(self, ended: Sequence[_Ended]) -> None:
+        for end in ended:
+            if end.error:
+                self.context.cancel()
+                raise end.error
+            status = getattr(end.event, "status", Status.COMPLETED)
+            if end.event is None:
+                self._recall(end.step)
+            self._skip(self.scheduler.ended(end.step, status))
+
+    def _recall(self, name: StepName) -> None:
+        """Show a step that completed before the job was resumed as what it is."""
+        past = (self.options.resume or {})[name]
+        step = self.view.steps[name]
+        step.status, step.outputs, step.metrics, step.key = Status.COMPLETED, past.outputs, past.metrics, past.key
+        step.exit_code, step.reason = 0, "completed before the job was resumed"
+
+    def _skip(self, skipped: Sequence[tuple[str, str]]) -> None:
+        now = self.context.now()
+        self._state(
+            [
+                StepFinished(self.job, now, step=StepName(name), status=Status.CANCELED, message=reason)
+                for name, reason in skipped
+            ]
+        )
+
+    def _cancel(self, pool: ThreadPoolExecutor) -> None:
+        """End everything, and wait until it has; a second Ctrl-C changes nothing."""
+        with _deaf():
+            self.context.cancel()
+            pool.shutdown(wait=False, cancel_futures=False)
+            self._skip(self.scheduler.stop("canceled"))
+            while not self.scheduler.is_idle:
+                self._hear()
+
+    def _finish(self, *, canceled: bool) -> None:
+        self._state(list(self._rest()))
+        status = Status.CANCELED if canceled else job_status([s.status for s in self.view.steps.values()])
+        outputs = self._link_outputs() if status is Status.COMPLETED else {}
+        failed = [s.name for s in self.view.steps.values() if s.status is Status.FAILED]
+        message = f"failed: {', '.join(failed)}" if failed else ""
+        self._state([JobFinished(self.job, self.context.now(), status=status, outputs=outputs, message=message)])
+        failpoint("job-ended")
+
+    def _rest(self) -> Iterator[RunEvent]:
+        while not self.inbox.empty():
+            message = self.inbox.get()
+            if message is not None and not isinstance(message, _Ended):
+                yield message
+
+    def _link_outputs(self) -> dict[str, str]:
+        """`jobs/<job>/outputs/<name>` for each of the pipeline's outputs."""
+        refs: dict[str, str] = {}
+        folder = self.context.folder
+        for name, binding in self.plan.outputs.items():
+            ref = self.context.outputs.get(binding.step, {}).get(binding.output)
+            if ref is None:
+                continue
+            refs[name] = ref
+            folder.outputs.mkdir(parents=True, exist_ok=True)
+            link = folder.outputs / name
+            link.unlink(missing_ok=True)
+            link.symlink_to(folder.step(binding.step).outputs / binding.output)
+        return refs
+
+
+def _about(step: Step) -> dict[str, object]:
+    about: dict[str, object] = {"name": step.name, "kind": str(step.kind)}
+    optional = {
+        "display_name": step.display_name,
+        "component": step.component,
+        "compute": step.compute,
+        "environment": step.environment.label,
+        "depends_on": sorted(step.depends_on),
+    }
+    return about | {k: v for k, v in optional.items() if v}
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM means what Ctrl-C means, while the body runs in the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Neither signal interrupts the body: it is already cleaning up after one."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {n: signal.signal(n, signal.SIG_IGN) for n in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,102 @@
+"""Inputs in: what a step sees, laid out as Azure ML lays it out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tidemill.base.errors import FailedError
+from tidemill.plan.graph import Literal, Step
+from tidemill.run.folders import StepFolder
+from tidemill.run.ports import ArtifactStore
+from tidemill.spec.expression import Reference
+
+DIRECT_MODES = frozenset({"direct", "eval_mount", "eval_download"})
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where an input's bytes are: in the store (`ref`), at a `path` of this machine, or both."""
+
+    ref: str
+    path: Path | None
+    is_file: bool
+    name: str
+    kept: bool
+
+
+def lay_out(step: Step, folder: StepFolder) -> None:
+    """The empty folders a command may count on. An output that is a file gets only its parent."""
+    for path in (folder.cwd, folder.inputs, folder.outputs, folder.logs):
+        path.mkdir(parents=True, exist_ok=True)
+    (folder.cwd / "outputs").mkdir(exist_ok=True)
+    logs = folder.cwd / "logs"
+    if not logs.exists() and not logs.is_symlink():
+        logs.symlink_to(folder.logs)
+    for name, output in step.outputs.items():
+        if not output.is_file:
+            (folder.outputs / name).mkdir(exist_ok=True)
+
+
+def place_input(
+    name: str, source: Source, folder: StepFolder, artifacts: ArtifactStore, *, mode: str, kind: str
+) -> str:
+    """Make one input appear; the path the command gets."""
+    mount = folder.inputs / f"INPUT_{name}"
+    if mode in DIRECT_MODES and source.path is not None:
+        return str(source.path)
+    if source.is_file:
+        mount.mkdir()
+        target = mount / source.name
+        _place(source, target, artifacts, writable=mode == "download")
+        return str(mount if kind == "uri_folder" else target)
+    _place(source, mount, artifacts, writable=mode == "download")
+    return str(mount)
+
+
+def _place(source: Source, target: Path, artifacts: ArtifactStore, *, writable: bool) -> None:
+    if source.kept:
+        try:
+            artifacts.place(source.ref, target, writable=writable)
+        except KeyError as exc:
+            raise FailedError(
+                f"The bytes of `{target.name}` are damaged or gone",
+                hint="Run again: the step that made them runs anew.",
+            ) from exc
+        return
+    if source.path is None:
+        raise FailedError(f"Nothing is known of the bytes of `{target.name}`")
+    if source.is_file:
+        target.symlink_to(source.path)
+        return
+    # A real folder of links: tools that do not follow a link to a folder still see what is in it.
+    target.mkdir()
+    for child in sorted(os.listdir(source.path)):  # noqa: PTH208
+        (target / child).symlink_to(source.path / child)
+
+
+def render_command(step: Step, paths: Mapping[str, str], folder: StepFolder, run_id: str) -> str:
+    """The command with every reference replaced: literals as text, data and outputs as paths."""
+    return step.command.render(lambda r: look_up(r, step, paths, folder, run_id)) if step.command else ""
+
+
+def look_up(reference: Reference, step: Step, paths: Mapping[str, str], folder: StepFolder, run_id: str) -> str | None:
+    """The text a reference stands for inside a step; None when it has none."""
+    match reference.path:
+        case ("inputs", name) | ("inputs", name, "path"):
+            return paths.get(name)
+        case ("inputs", *names) if ".".join(names) in paths:
+            return paths[".".join(names)]
+        case ("outputs", name) | ("outputs", name, "path"):
+            return str(folder.outputs / name) if name in step.outputs else None
+        case ("name",):
+            return run_id
+        case _:
+            return paths.get(reference.dotted)
+
+
+def literal_paths(step: Step) -> dict[str, str]:
+    """The inputs that are values, as text."""
+    return {name: b.text for name, b in step.inputs.items() if isinstance(b, Literal)}
