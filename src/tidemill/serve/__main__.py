@@ -1,0 +1,109 @@
+"""`python -m tidemill.serve --model DIR`: load, answer once, then open the port."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import socket
+import sys
+from pathlib import Path
+
+import uvicorn
+
+from tidemill.base.errors import TidemillError
+from tidemill.serve.engine import Engine, load_engine
+from tidemill.serve.scoring import ScoringScript, load_scoring_script
+from tidemill.serve.server import LOOPBACK_NAMES, InferenceServer, ServerSettings
+
+LOG = logging.getLogger("tidemill.serve")
+DEFAULTS = ServerSettings()
+
+
+def parse(argv: list[str] | None = None) -> argparse.Namespace:
+    """The command line of the server alone."""
+    parser = argparse.ArgumentParser(prog="python -m tidemill.serve", description=__doc__)
+    parser.add_argument("--model", type=Path, help="model folder or file")
+    parser.add_argument("--code", type=Path, help="folder of an Azure scoring script")
+    parser.add_argument("--script", default="score.py", help="scoring script in --code")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8080, help="0 takes any free one")
+    parser.add_argument("--name", default="", help="model name")
+    parser.add_argument("--version", default="1", help="model version")
+    parser.add_argument("--deployment", default="")
+    parser.add_argument("--token-file", type=Path, help="accepted tokens, one a line")
+    parser.add_argument("--allow-pickle", action="store_true", help="the model is trusted; a pickle can run any code")
+    parser.add_argument("--model-digest", default="", help="refuse to start when the model's bytes are others")
+    parser.add_argument("--max-body", type=int, default=DEFAULTS.max_body, help="bytes")
+    parser.add_argument("--max-queue", type=int, default=DEFAULTS.max_queue)
+    parser.add_argument("--timeout", type=float, default=DEFAULTS.timeout_s, help="seconds")
+    parser.add_argument("--tls-cert", type=Path)
+    parser.add_argument("--tls-key", type=Path)
+    return parser.parse_args(argv)
+
+
+def build(options: argparse.Namespace) -> InferenceServer:
+    """The application the options ask for; errors as `load_engine` and `load_scoring_script`."""
+    engine: Engine | None = None
+    script: ScoringScript | None = None
+    if options.code is not None:
+        script = load_scoring_script(
+            options.code / options.script, options.model, name=options.name, version=options.version
+        )
+    elif options.model is None:
+        raise SystemExit("error: give --model or --code")
+    else:
+        engine = load_engine(
+            options.model,
+            name=options.name,
+            version=options.version,
+            deployment=options.deployment,
+            allow_pickle=options.allow_pickle,
+        )
+        if options.model_digest and engine.info.digest != options.model_digest:
+            raise SystemExit(
+                f"error: the model's digest is {engine.info.digest}, not {options.model_digest}: other bytes than were registered"
+            )
+        for difference in engine.differences:
+            LOG.warning("differs from training: %s", difference)
+    guard = options.host in LOOPBACK_NAMES
+    settings = ServerSettings(options.max_body, options.max_queue, options.timeout, options.token_file, guard)
+    return InferenceServer(engine, script, settings)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Serve until told to stop; in-flight requests are answered first."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    options = parse(argv)
+    try:
+        application = build(options)
+    except TidemillError as exc:
+        sys.stderr.write(f"error: {exc.message}\n\nhint: {exc.hint}\n")
+        return exc.exit_code
+    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((options.host, options.port))
+        except OSError as exc:
+            sys.stderr.write(
+                f"error: port {options.port} on {options.host}: {exc.strerror}\n\nhint: Give another --port, or 0 for any free one.\n"
+            )
+            return 4
+        port = listener.getsockname()[1]
+        config = uvicorn.Config(
+            application,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=30,
+            ssl_certfile=options.tls_cert,
+            ssl_keyfile=options.tls_key,
+        )
+        sys.stdout.write(f"ready {'https' if options.tls_cert else 'http'}://{options.host}:{port}\n")
+        sys.stdout.flush()
+        uvicorn.Server(config).run(sockets=[listener])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

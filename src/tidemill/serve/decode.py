@@ -1,0 +1,295 @@
+"""Request bodies → an array the model takes, or the field that is wrong."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, UnidentifiedImageError
+
+from tidemill.serve.problems import RequestProblem
+from tidemill.serve.signature import Column, ImageSpec, ModelSignature
+
+Array = npt.NDArray[Any]
+MAX_PIXELS = 40_000_000  # a decompression bomb unfolds to more
+BYTE = 255.0
+LISTS = ("instances", "inputs", "data", "records")
+FRAMES = ("dataframe_split", "input_data")
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Rows for the model. `single` answers with one object instead of a list; `warnings` has one list a row."""
+
+    rows: Array
+    single: bool
+    warnings: tuple[tuple[str, ...], ...] = ()
+
+
+def decode(signature: ModelSignature, body: Any) -> Batch:  # noqa: ANN401 - any JSON value
+    """A JSON body in any of the accepted forms; `RequestProblem` names what is wrong."""
+    if signature.image:
+        return _decode_images(signature.image, body)
+    if signature.columns:
+        return _decode_table(signature, body)
+    return _decode_tensor(signature, body)
+
+
+def _decode_images(spec: ImageSpec, body: Any) -> Batch:  # noqa: ANN401
+    if isinstance(body, Mapping):
+        for name in LISTS:
+            if isinstance(body.get(name), list):
+                return _many([_one_image(spec, item, ("body", name, i)) for i, item in enumerate(body[name])], spec)
+        if "pixels" in body and _is_many(body["pixels"], spec):
+            return _many([_pixels(spec, item, ("body", "pixels", i)) for i, item in enumerate(body["pixels"])], spec)
+        return Batch(_one_image(spec, body, ("body",))[None], single=True)
+    if isinstance(body, list):
+        if body and all(isinstance(item, (int, float)) for item in body):
+            return Batch(_pixels(spec, body, ("body",))[None], single=True)
+        return _many([_one_image(spec, item, ("body", i)) for i, item in enumerate(body)], spec)
+    raise RequestProblem('Expected {"pixels": […]}, {"image": base64} or a list of them')
+
+
+def _many(rows: Sequence[Array], spec: ImageSpec) -> Batch:
+    if not rows:
+        raise RequestProblem("The list is empty")
+    del spec
+    return Batch(np.stack(rows), single=False)
+
+
+def _is_many(pixels: Any, spec: ImageSpec) -> bool:  # noqa: ANN401
+    """Whether `pixels` is a list of pictures rather than one picture in rows."""
+    if not (isinstance(pixels, list) and pixels and isinstance(pixels[0], list)):
+        return False
+    return len(pixels[0]) == spec.values or (
+        bool(pixels[0]) and isinstance(pixels[0][0], list) and len(pixels[0]) == spec.size[1]
+    )
+
+
+def _one_image(spec: ImageSpec, item: Any, loc: tuple[str | int, ...]) -> Array:  # noqa: ANN401
+    if isinstance(item, Mapping):
+        if "pixels" in item:
+            return _pixels(spec, item["pixels"], (*loc, "pixels"))
+        if "image" in item:
+            return decode_image(spec, _base64(item["image"], (*loc, "image")), (*loc, "image"))
+        raise RequestProblem(
+            "Field required: `pixels` (numbers 0-255) or `image` (base64)", loc=(*loc, "pixels"), kind="missing"
+        )
+    return _pixels(spec, item, loc)
+
+
+def _base64(text: Any, loc: tuple[str | int, ...]) -> bytes:  # noqa: ANN401
+    if not isinstance(text, str):
+        raise RequestProblem("Expected text in base64", loc=loc)
+    try:
+        return base64.b64decode(text.rpartition(",")[2] if text.startswith("data:") else text, validate=True)
+    except (binascii.Error, ValueError) as exc:
+        raise RequestProblem(f"Not base64: {exc}", loc=loc) from exc
+
+
+def _pixels(spec: ImageSpec, pixels: Any, loc: tuple[str | int, ...]) -> Array:  # noqa: ANN401
+    """Numbers 0 to 255, flat or in rows."""
+    array = numbers(pixels, loc)
+    if array.size != spec.values:
+        width, height = spec.size
+        raise RequestProblem(
+            f"Expected {spec.values} pixels ({width}x{height}, mode {spec.mode}), got {array.size}", loc=loc
+        )
+    if array.size and (array.min() < 0 or array.max() > BYTE):
+        raise RequestProblem("Pixels are numbers from 0 to 255", loc=loc)
+    return shape_pixels(spec, array)
+
+
+def numbers(value: Any, loc: tuple[str | int, ...]) -> Array:  # noqa: ANN401
+    """A float array of what must be (nested) finite numbers."""
+    try:
+        array = np.asarray(value)
+        if array.dtype.kind not in "iuf" and array.size:
+            raise RequestProblem("Expected numbers only", loc=loc, kind="float_parsing")
+        array = array.astype(np.float64)
+    except (ValueError, TypeError, OverflowError) as exc:
+        raise RequestProblem("Expected numbers in rows of equal length", loc=loc) from exc
+    if not np.isfinite(array).all():
+        raise RequestProblem("NaN and infinities are not numbers a model can take", loc=loc)
+    return array
+
+
+def shape_pixels(spec: ImageSpec, array: Array) -> Array:
+    """0-255 → the range and shape training saw."""
+    low, high = spec.range
+    scaled = array * ((high - low) / BYTE) + low if spec.range != (0.0, BYTE) else array
+    if spec.flatten:
+        return scaled.reshape(-1)
+    width, height = spec.size
+    return scaled.reshape((height, width) if spec.channels == 1 else (height, width, spec.channels))
+
+
+def decode_image(spec: ImageSpec, raw: bytes, loc: tuple[str | int, ...] = ("body", "file")) -> Array:
+    """An image file as training prepared its own: transparency on black (white for dark ink), mode and size."""
+    try:
+        with Image.open(io.BytesIO(raw)) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise RequestProblem(f"The picture has more than {MAX_PIXELS:,} pixels", loc=loc, status=413)
+            flat = _without_alpha(image, spec.ink)
+            small = flat.convert(spec.mode).resize(spec.size, Image.Resampling.BILINEAR)
+            return shape_pixels(spec, np.asarray(small, dtype=np.float64))
+    except RequestProblem:
+        raise
+    except (
+        UnidentifiedImageError,
+        OSError,
+        SyntaxError,
+        ValueError,
+        Image.DecompressionBombError,
+        Image.DecompressionBombWarning,
+    ) as exc:
+        raise RequestProblem(
+            "This is no picture that can be read (PNG, JPEG, WebP, GIF, BMP)", loc=loc, status=422
+        ) from exc
+
+
+def _without_alpha(image: Image.Image, ink: str) -> Image.Image:
+    if image.mode not in {"RGBA", "LA", "PA"} and "transparency" not in image.info:
+        return image
+    whole = image.convert("RGBA")
+    ground = Image.new("RGBA", whole.size, (0, 0, 0, 255) if ink == "light" else (255, 255, 255, 255))
+    return Image.alpha_composite(ground, whole).convert("RGB")
+
+
+def _decode_table(signature: ModelSignature, body: Any) -> Batch:  # noqa: ANN401
+    columns = signature.columns
+    if isinstance(body, Mapping):
+        for name in FRAMES:
+            if isinstance(body.get(name), Mapping):
+                return _decode_frame(columns, body[name], ("body", name))
+        if {"columns", "data"} <= body.keys() and isinstance(body["columns"], list):
+            return _decode_frame(columns, body, ("body",))
+        for name in LISTS:
+            if isinstance(body.get(name), list) and name not in {c.name for c in columns}:
+                return _records(columns, body[name], ("body", name))
+        rows, warnings = _record(columns, body, ("body",))
+        return Batch(_matrix(columns, [rows]), single=True, warnings=(warnings,))
+    if isinstance(body, list):
+        return _records(columns, body, ("body",))
+    raise RequestProblem("Expected a record (one value a column) or a list of records")
+
+
+def _records(columns: Sequence[Column], items: list[Any], loc: tuple[str | int, ...]) -> Batch:
+    if not items:
+        raise RequestProblem("The list is empty", loc=loc)
+    if all(isinstance(i, (int, float)) and not isinstance(i, bool) for i in items) and len(items) == len(columns):
+        items, single = [items], True
+    else:
+        single = False
+    decoded = [_record(columns, item, (*loc, i)) for i, item in enumerate(items)]
+    return Batch(_matrix(columns, [d[0] for d in decoded]), single=single, warnings=tuple(d[1] for d in decoded))
+
+
+def _decode_frame(columns: Sequence[Column], frame: Mapping[str, Any], loc: tuple[str | int, ...]) -> Batch:
+    names, data = frame.get("columns"), frame.get("data")
+    if not isinstance(data, list) or not data:
+        raise RequestProblem("Expected rows in `data`", loc=(*loc, "data"))
+    if names is None:
+        return _records(columns, data, (*loc, "data"))
+    if not isinstance(names, list):
+        raise RequestProblem("Expected a list of column names", loc=(*loc, "columns"))
+    rows = []
+    for i, row in enumerate(data):
+        if not isinstance(row, list) or len(row) != len(names):
+            raise RequestProblem(f"Expected {len(names)} values, one a column", loc=(*loc, "data", i))
+        rows.append(dict(zip(names, row, strict=True)))
+    batch = _records(columns, rows, (*loc, "data"))
+    return Batch(batch.rows, single=False, warnings=batch.warnings)
+
+
+def _record(columns: Sequence[Column], item: Any, loc: tuple[str | int, ...]) -> tuple[list[Any], tuple[str, ...]]:  # noqa: ANN401
+    """Values in the order of training, whatever the order they came in."""
+    if isinstance(item, list):
+        if len(item) != len(columns):
+            raise RequestProblem(f"Expected {len(columns)} values, got {len(item)}", loc=loc)
+        item = dict(zip((c.name for c in columns), item, strict=True))
+    if not isinstance(item, Mapping):
+        raise RequestProblem("Expected a record with one value a column", loc=loc)
+    known = {c.name for c in columns}
+    unknown = [k for k in item if k not in known]
+    if unknown:
+        raise RequestProblem(f"The model has no column `{unknown[0]}`", loc=(*loc, unknown[0]), kind="extra_forbidden")
+    values: list[Any] = []
+    warnings: list[str] = []
+    for column in columns:
+        if column.name not in item:
+            raise RequestProblem("Field required", loc=(*loc, column.name), kind="missing")
+        value = _cell(column, item[column.name], (*loc, column.name))
+        values.append(value)
+        warning = _outside(column, value)
+        if warning:
+            warnings.append(warning)
+    return values, tuple(warnings)
+
+
+def _cell(column: Column, value: Any, loc: tuple[str | int, ...]) -> Any:  # noqa: ANN401
+    if column.type == "string":
+        if not isinstance(value, str):
+            raise RequestProblem("Expected text", loc=loc, kind="string_type")
+        return value
+    if isinstance(value, bool):
+        return float(value)
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            raise RequestProblem("Expected a number", loc=loc, kind="float_parsing") from None
+    if not isinstance(value, (int, float)):
+        raise RequestProblem("Expected a number", loc=loc, kind="float_type")
+    try:
+        number = float(value)
+    except OverflowError:
+        raise RequestProblem("The number is too large", loc=loc) from None
+    if not math.isfinite(number):
+        raise RequestProblem("NaN and infinities are not numbers a model can take", loc=loc)
+    if column.type == "integer" and not number.is_integer():
+        raise RequestProblem("Expected a whole number", loc=loc, kind="int_from_float")
+    return number
+
+
+def _outside(column: Column, value: Any) -> str:  # noqa: ANN401
+    if isinstance(value, str):
+        return (
+            f"`{column.name}`: `{value}` was not seen in training"
+            if column.values and value not in column.values
+            else ""
+        )
+    if column.low is not None and value < column.low:
+        return f"`{column.name}`: {value:g} is below what training saw ({column.low:g})"
+    if column.high is not None and value > column.high:
+        return f"`{column.name}`: {value:g} is above what training saw ({column.high:g})"
+    return ""
+
+
+def _matrix(columns: Sequence[Column], rows: list[list[Any]]) -> Array:
+    mixed = any(c.type == "string" for c in columns)
+    return np.array(rows, dtype=object if mixed else np.float64)
+
+
+def _decode_tensor(signature: ModelSignature, body: Any) -> Batch:  # noqa: ANN401
+    loc: tuple[str | int, ...] = ("body",)
+    if isinstance(body, Mapping):
+        name = next((n for n in LISTS if n in body), None)
+        if name is None:
+            raise RequestProblem('Expected {"inputs": [[…], …]}', loc=("body", "inputs"), kind="missing")
+        body, loc = body[name], ("body", name)
+    array = numbers(body, loc)
+    single = array.ndim == 1
+    rows = array[None] if single else array
+    if signature.width and rows.ndim == 2 and rows.shape[1] != signature.width:  # noqa: PLR2004 - rows of values
+        raise RequestProblem(f"Expected {signature.width} values a row, got {rows.shape[1]}", loc=loc)
+    if not rows.size:
+        raise RequestProblem("The list is empty", loc=loc)
+    return Batch(rows, single=single)

@@ -1,0 +1,161 @@
+"""Just enough HTTP over ASGI for an inference server: bodies with a bound, JSON, forms, tokens."""
+
+from __future__ import annotations
+
+import hmac
+import io
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
+
+import msgspec
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import create_form_parser
+
+from tidemill.serve.problems import RequestProblem
+
+Scope = Mapping[str, Any]
+Receive = Callable[[], Awaitable[Mapping[str, Any]]]
+Send = Callable[[Mapping[str, Any]], Awaitable[None]]
+JSON = (b"content-type", b"application/json")
+COOKIE = "tidemill-token"
+
+
+@dataclass(slots=True)
+class Request:
+    """One request; `body` is read before the handler runs."""
+
+    method: str
+    path: str
+    headers: dict[bytes, bytes]
+    query: str
+    body: bytes = b""
+
+    def header(self, name: str) -> str:
+        """A header's value, empty when it is not there."""
+        return self.headers.get(name.encode(), b"").decode("latin-1")
+
+    @property
+    def content_type(self) -> str:
+        """The media type, without parameters."""
+        return self.header("content-type").partition(";")[0].strip().lower()
+
+    def json(self) -> Any:  # noqa: ANN401
+        """The body as JSON; `RequestProblem` (422) when it is not."""
+        if not self.body:
+            raise RequestProblem("The body is empty; expected JSON", kind="missing")
+        try:
+            return msgspec.json.decode(self.body)
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as exc:
+            return self._lenient(exc)
+
+    def _lenient(self, exc: Exception) -> Any:  # noqa: ANN401
+        """Python's parser takes NaN, so that the field that holds it can be named."""
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError):
+            raise RequestProblem(f"Not JSON: {exc}", kind="json_invalid") from exc
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What goes back."""
+
+    status: int
+    body: bytes
+    headers: tuple[tuple[bytes, bytes], ...] = (JSON,)
+
+
+def json_response(value: Any, status: int = 200, headers: Sequence[tuple[bytes, bytes]] = ()) -> Response:  # noqa: ANN401
+    """A JSON answer."""
+    return Response(status, msgspec.json.encode(value), (JSON, *headers))
+
+
+def text_response(text: str, kind: str = "text/plain; charset=utf-8", status: int = 200) -> Response:
+    """Any other text."""
+    return Response(status, text.encode(), ((b"content-type", kind.encode()),))
+
+
+async def read_request(scope: Scope, receive: Receive, limit: int) -> Request:
+    """The whole request; `RequestProblem` (413) beyond `limit` bytes."""
+    headers = dict(scope["headers"])
+    request = Request(scope["method"], scope["path"], headers, scope.get("query_string", b"").decode("latin-1"))
+    length = headers.get(b"content-length", b"0")
+    if length.isdigit() and int(length) > limit:
+        raise RequestProblem(f"The body is larger than {limit:,} bytes", status=413)
+    parts, size = [], 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise RequestProblem("The client went away", status=499)
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > limit:
+            raise RequestProblem(f"The body is larger than {limit:,} bytes", status=413)
+        if chunk:
+            parts.append(chunk)
+        if not message.get("more_body"):
+            break
+    request.body = parts[0] if len(parts) == 1 else b"".join(parts)
+    return request
+
+
+def read_files(request: Request) -> list[bytes]:
+    """Every file of a multipart form; `RequestProblem` when there is none."""
+    files: list[bytes] = []
+
+    def take(file: Any) -> None:  # noqa: ANN401 - the library's own type
+        file.file_object.seek(0)
+        files.append(file.file_object.read())
+
+    headers = {
+        "Content-Type": request.header("content-type").encode(),
+        "Content-Length": str(len(request.body)).encode(),
+    }
+    try:
+        parser = create_form_parser(headers, lambda _: None, take)
+        parser.write(request.body)
+        parser.finalize()
+    except (FormParserError, ValueError, AttributeError) as exc:
+        raise RequestProblem(f"Not a multipart form: {exc}", kind="form_invalid") from exc
+    if not files:
+        raise RequestProblem("Field required: a file", loc=("body", "file"), kind="missing")
+    return files
+
+
+@dataclass(slots=True)
+class Tokens:
+    """Accepted tokens, one a line of a file that is read again when it changes; no file lets everybody in."""
+
+    path: Path | None
+    _stamp: int = -1
+    _known: list[bytes] = field(default_factory=list)
+
+    def allow(self, request: Request) -> bool:
+        """Whether the request carries a known token, compared in constant time."""
+        if self.path is None:
+            return True
+        given = self._given(request).encode()
+        matches = [hmac.compare_digest(given, known) for known in self._read(self.path)]
+        return any(matches)
+
+    def _read(self, path: Path) -> list[bytes]:
+        stamp = path.stat().st_mtime_ns if path.exists() else 0
+        if stamp != self._stamp:
+            self._stamp = stamp
+            self._known = [
+                line.strip().encode() for line in io.StringIO(path.read_text() if stamp else "") if line.strip()
+            ]
+        return self._known
+
+    @staticmethod
+    def _given(request: Request) -> str:
+        scheme, _, token = request.header("authorization").partition(" ")
+        if scheme.lower() == "bearer":
+            return token.strip()
+        in_query = parse_qs(request.query).get("token", [""])[0]
+        cookies = dict(c.strip().partition("=")[::2] for c in request.header("cookie").split(";"))
+        return in_query or cookies.get(COOKIE, "")

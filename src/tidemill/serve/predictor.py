@@ -1,0 +1,206 @@
+"""A loaded model as one function from an array to predictions; the library is imported only when its model is loaded."""
+
+from __future__ import annotations
+
+import importlib
+import pickle
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tidemill.base.errors import SpecError, UsageError
+from tidemill.serve.signature import ModelSignature
+
+Array = npt.NDArray[Any]
+TWO_CLASSES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """`labels` are class indices or values, one a row; `probabilities` has one column a class."""
+
+    labels: Sequence[Any]
+    probabilities: Array | None = None
+
+
+Predict = Callable[[Array], Answer]
+
+
+@dataclass(frozen=True, slots=True)
+class Predictor:
+    """`path` says which way answers are made: the library itself, or a faster one that was proven equal."""
+
+    predict: Predict
+    classes: tuple[str, ...]
+    path: str
+    native: Any = None
+
+
+def load_predictor(signature: ModelSignature, *, allow_pickle: bool) -> Predictor:
+    """Load by flavour; `UsageError` for a pickle nobody allowed, `SpecError` for a model of no known flavour."""
+    flavor = signature.flavor or _guess_flavor(signature.folder)
+    loader = LOADERS.get(flavor)
+    if loader is None:
+        raise SpecError(
+            f"No way to load a model of flavour `{flavor or 'unknown'}` in {signature.folder}",
+            hint=f"Known: {', '.join(LOADERS)}.",
+        )
+    return loader(signature, allow_pickle)
+
+
+def _guess_flavor(folder: Path) -> str:
+    for pattern, flavor in (
+        ("*.keras", "keras"),
+        ("*.onnx", "onnx"),
+        ("*.joblib", "sklearn"),
+        ("*.pkl", "sklearn"),
+        ("*.h5", "keras"),
+    ):
+        if any(folder.glob(pattern)):
+            return flavor
+    return ""
+
+
+def _file(signature: ModelSignature, *patterns: str) -> Path:
+    if signature.model_file:
+        return signature.folder / signature.model_file
+    for pattern in patterns:
+        found = sorted(signature.folder.glob(pattern))
+        if found:
+            return found[0]
+    raise SpecError(
+        f"No {' or '.join(patterns)} in {signature.folder}", hint="Name it as `model_file` in serving.json."
+    )
+
+
+def _load_sklearn(signature: ModelSignature, allow_pickle: bool) -> Predictor:  # noqa: FBT001 - one shape for all loaders
+    flavor = signature.mlmodel.get("flavors", {}).get("sklearn", {})
+    path = (
+        signature.folder / flavor["pickled_model"]
+        if "pickled_model" in flavor
+        else _file(signature, "*.joblib", "*.pkl", "*.pickle")
+    )
+    if flavor.get("serialization_format") == "skops":
+        skops = importlib.import_module("skops.io")
+        model = skops.load(path, trusted=skops.get_untrusted_types(file=path) if allow_pickle else None)
+    else:
+        model = _unpickle(path, allow_pickle=allow_pickle)
+    return Predictor(_estimator(model, signature), _names(model, signature), "scikit-learn", model)
+
+
+def _unpickle(path: Path, *, allow_pickle: bool) -> Any:  # noqa: ANN401
+    if not allow_pickle:
+        raise UsageError(
+            f"{path.name} is a pickle, which can run any code when it is loaded",
+            hint="Serve it from the registry it was registered in, or say --allow-pickle if you made it yourself.",
+        )
+    if path.suffix == ".joblib":
+        return importlib.import_module("joblib").load(path)
+    with path.open("rb") as file:
+        return pickle.load(file)  # noqa: S301 - allowed by name, above
+
+
+def _names(model: Any, signature: ModelSignature) -> tuple[str, ...]:  # noqa: ANN401
+    own = getattr(model, "classes_", None)
+    if own is None:
+        return signature.classes
+    if signature.classes and len(signature.classes) == len(own):
+        return signature.classes
+    return tuple(str(c) for c in own)
+
+
+def _estimator(model: Any, signature: ModelSignature) -> Predict:  # noqa: ANN401
+    columns = [c.name for c in signature.columns]
+    as_frame = bool(columns) and any(c.type == "string" for c in signature.columns)
+    own = list(getattr(model, "classes_", ()))
+    index = {label: i for i, label in enumerate(own)}
+
+    def prepare(rows: Array) -> Any:  # noqa: ANN401
+        return importlib.import_module("pandas").DataFrame(rows, columns=columns) if as_frame else rows
+
+    def classify(rows: Array) -> Answer:
+        probabilities = np.asarray(model.predict_proba(prepare(rows)))
+        return Answer(probabilities.argmax(axis=1).tolist(), probabilities)
+
+    def label(rows: Array) -> Answer:
+        return Answer([index.get(v, v) for v in np.asarray(model.predict(prepare(rows))).tolist()])
+
+    if signature.task == "regression" or not own:
+        return lambda rows: Answer(np.asarray(model.predict(prepare(rows))).ravel().tolist())
+    return classify if hasattr(model, "predict_proba") else label
+
+
+def _load_keras(signature: ModelSignature, allow_pickle: bool) -> Predictor:  # noqa: FBT001
+    keras = importlib.import_module("keras")
+    model = keras.saving.load_model(_file(signature, "*.keras", "*.h5"), compile=False, safe_mode=not allow_pickle)
+
+    def predict(rows: Array) -> Answer:
+        return _from_scores(np.asarray(model(rows.astype(np.float32), training=False)), signature)
+
+    return Predictor(predict, signature.classes, "keras", model)
+
+
+def _from_scores(scores: Array, signature: ModelSignature) -> Answer:
+    """Class scores → labels and probabilities; one column means the probability of the second class."""
+    if signature.task == "regression":
+        return Answer(scores.ravel().tolist())
+    if scores.ndim == 1 or scores.shape[1] == 1:
+        second = scores.reshape(-1, 1)
+        scores = np.hstack([1 - second, second])
+    return Answer(scores.argmax(axis=1).tolist(), scores)
+
+
+def _load_onnx(signature: ModelSignature, allow_pickle: bool) -> Predictor:  # noqa: FBT001, ARG001
+    return Predictor(onnx_session(_file(signature, "*.onnx").read_bytes(), signature), signature.classes, "onnxruntime")
+
+
+def onnx_session(raw: bytes, signature: ModelSignature) -> Predict:
+    """A function over an ONNX Runtime session on one thread; the last output with two axes is the probabilities."""
+    runtime = importlib.import_module("onnxruntime")
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    session = runtime.InferenceSession(raw, options, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+
+    def predict(rows: Array) -> Answer:
+        outputs = session.run(None, {name: rows.astype(np.float32)})
+        scores = next((o for o in reversed(outputs) if getattr(o, "ndim", 0) == 2), np.asarray(outputs[0]))  # noqa: PLR2004
+        return _from_scores(np.asarray(scores), signature)
+
+    return predict
+
+
+def _load_pyfunc(signature: ModelSignature, allow_pickle: bool) -> Predictor:  # noqa: FBT001
+    if not allow_pickle:
+        raise UsageError(
+            "An MLflow pyfunc model may hold pickles",
+            hint="Serve it from the registry, or say --allow-pickle if you made it yourself.",
+        )
+    model = importlib.import_module("mlflow.pyfunc").load_model(str(signature.folder))
+    columns = [c.name for c in signature.columns]
+    index = {name: i for i, name in enumerate(signature.classes)}
+
+    def predict(rows: Array) -> Answer:
+        given = importlib.import_module("pandas").DataFrame(rows, columns=columns) if columns else rows
+        answer = np.asarray(model.predict(given))
+        if answer.ndim == 2 and answer.shape[1] > 1 and signature.classes:  # noqa: PLR2004
+            return _from_scores(answer, signature)
+        return Answer([index.get(str(v), v) for v in answer.ravel().tolist()])
+
+    return Predictor(predict, signature.classes, "mlflow pyfunc", model)
+
+
+LOADERS: dict[str, Callable[[ModelSignature, bool], Predictor]] = {
+    "sklearn": _load_sklearn,
+    "keras": _load_keras,
+    "onnx": _load_onnx,
+    "xgboost": _load_pyfunc,
+    "lightgbm": _load_pyfunc,
+    "pytorch": _load_pyfunc,
+    "python_function": _load_pyfunc,
+}

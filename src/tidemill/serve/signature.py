@@ -1,0 +1,250 @@
+"""What a model takes and gives, read from the files kept with it: never from code, never by loading it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tidemill.base.errors import SpecError
+
+CARD = "serving.json"
+MLMODEL = "MLmodel"
+GOLDEN = "golden.json"
+MODEL_FILES = ("*.keras", "*.onnx", "*.joblib", "*.pkl", "*.pickle", "*.h5", "saved_model.pb", "*.pt", "*.ubj", "*.bst")
+NUMBERS = {
+    "double": "number",
+    "float": "number",
+    "long": "integer",
+    "integer": "integer",
+    "boolean": "boolean",
+    "string": "string",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a table; `low` and `high` are what training saw."""
+
+    name: str
+    type: str = "number"
+    low: float | None = None
+    high: float | None = None
+    values: tuple[str, ...] = ()
+    required: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSpec:
+    """Pixels as training saw them: `size` is (width, height), `range` the values of black and white."""
+
+    mode: str = "L"
+    size: tuple[int, int] = (28, 28)
+    range: tuple[float, float] = (0.0, 1.0)
+    flatten: bool = False
+    ink: str = "light"
+
+    @property
+    def channels(self) -> int:
+        """1 for grey, 3 for colour."""
+        return 1 if self.mode == "L" else 3
+
+    @property
+    def values(self) -> int:
+        """How many numbers one picture is."""
+        return self.size[0] * self.size[1] * self.channels
+
+
+@dataclass(frozen=True, slots=True)
+class Golden:
+    """Requests with the answers the model gave at training time."""
+
+    inputs: tuple[Any, ...] = ()
+    predictions: tuple[Any, ...] = ()
+    probabilities: tuple[Any, ...] | None = None
+    tolerance: float = 1e-5
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSignature:
+    """`kind` is image, table or tensor; `classes` are in the order of the model's outputs."""
+
+    folder: Path
+    kind: str
+    task: str = "classification"
+    classes: tuple[str, ...] = ()
+    columns: tuple[Column, ...] = ()
+    image: ImageSpec | None = None
+    flavor: str = ""
+    model_file: str = ""
+    trained_at: str = ""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    golden: Golden = Golden()
+    mlmodel: Mapping[str, Any] = field(default_factory=dict)
+    width: int = 0
+
+    def as_json(self) -> dict[str, Any]:
+        """What the page and `/version` need of it."""
+        image = self.image
+        return {
+            "kind": self.kind,
+            "task": self.task,
+            "classes": list(self.classes),
+            "columns": [
+                {"name": c.name, "type": c.type, "min": c.low, "max": c.high, "values": list(c.values)}
+                for c in self.columns
+            ],
+            "image": {"mode": image.mode, "size": list(image.size), "ink": image.ink, "range": list(image.range)}
+            if image
+            else None,
+            "trained_at": self.trained_at,
+            "metrics": dict(self.metrics),
+        }
+
+
+def find_model_folder(path: Path) -> Path:
+    """The folder below `path` that holds the model itself; registered models have it under `INPUT_model_path/`."""
+    if path.is_file():
+        return path.parent
+    for pattern in (CARD, MLMODEL, *MODEL_FILES):
+        found = sorted(path.rglob(pattern), key=lambda p: (len(p.parts), str(p)))
+        if found:
+            return found[0].parent
+    raise SpecError(
+        f"No model in `{path}`",
+        hint="A model folder holds `MLmodel`, `serving.json`, or a .keras, .onnx or .joblib file.",
+    )
+
+
+def read_signature(path: Path) -> ModelSignature:
+    """The signature of the model at `path`; `SpecError` when nothing says what it takes."""
+    folder = find_model_folder(path)
+    mlmodel = _read_mlmodel(folder)
+    card = {**(mlmodel.get("metadata") or {}), **_read_json(folder / CARD)}
+    image = _image(card["image"]) if card.get("image") else None
+    columns, width = _columns(mlmodel, card)
+    kind = "image" if image else "table" if columns else "tensor"
+    return ModelSignature(
+        folder=folder,
+        kind=kind,
+        task=card.get("task", "classification"),
+        classes=tuple(str(c) for c in card.get("classes", ())),
+        columns=columns,
+        image=image,
+        flavor=card.get("flavor") or _flavor(mlmodel),
+        model_file=card.get("model_file", ""),
+        trained_at=str(card.get("trained_at") or mlmodel.get("utc_time_created", "")),
+        metrics={k: float(v) for k, v in (card.get("metrics") or {}).items()},
+        golden=_golden(folder),
+        mlmodel=mlmodel,
+        width=width,
+    )
+
+
+def _flavor(mlmodel: Mapping[str, Any]) -> str:
+    flavors = mlmodel.get("flavors", {})
+    return next(
+        (f for f in ("sklearn", "onnx", "keras", "xgboost", "lightgbm", "pytorch") if f in flavors),
+        "python_function" if flavors else "",
+    )
+
+
+def _read_mlmodel(folder: Path) -> Mapping[str, Any]:
+    path = folder / MLMODEL
+    if not path.exists():
+        return {}
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as exc:
+        raise SpecError(f"{path} is not YAML", hint="Register the model again.") from exc
+    return found if isinstance(found, dict) else {}
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as exc:
+        raise SpecError(f"{path} is not JSON: {exc}", hint="Write it with json.dump.") from exc
+    return found if isinstance(found, dict) else {}
+
+
+def _image(card: Mapping[str, Any]) -> ImageSpec:
+    size = card.get("size", (28, 28))
+    low, high = card.get("range", (0, 1))
+    return ImageSpec(
+        mode=card.get("mode", "L"),
+        size=(int(size[0]), int(size[1])),
+        range=(float(low), float(high)),
+        flatten=bool(card.get("flatten", False)),
+        ink=card.get("ink", "light"),
+    )
+
+
+def _columns(mlmodel: Mapping[str, Any], card: Mapping[str, Any]) -> tuple[tuple[Column, ...], int]:
+    """Columns by name, and for a tensor how many numbers a row has."""
+    rows: Sequence[Mapping[str, Any]] = card.get("columns") or ()
+    width = 0
+    if not rows:
+        text = (mlmodel.get("signature") or {}).get("inputs")
+        inputs = json.loads(text) if text else []
+        rows = [i for i in inputs if i.get("type") != "tensor" and "name" in i]
+        shapes = [i["tensor-spec"]["shape"] for i in inputs if i.get("type") == "tensor"]
+        width = (
+            int(shapes[0][-1])
+            if shapes and len(shapes[0]) > 1
+            else len(inputs)
+            if inputs and not rows and not shapes
+            else 0
+        )
+    limits = card.get("limits") or {}
+    return tuple(_column(r, limits.get(r["name"])) for r in rows), width
+
+
+def _column(row: Mapping[str, Any], limits: Sequence[float] | None) -> Column:
+    low, high = limits or (row.get("min"), row.get("max"))
+    kind = NUMBERS.get(str(row.get("type", "double")), str(row.get("type", "number")))
+    return Column(
+        row["name"], kind, low, high, tuple(str(v) for v in row.get("values", ())), bool(row.get("required", True))
+    )
+
+
+def _golden(folder: Path) -> Golden:
+    found = _read_json(folder / GOLDEN)
+    if not found:
+        return Golden()
+    probabilities = found.get("probabilities")
+    return Golden(
+        tuple(found.get("inputs", ())),
+        tuple(found.get("predictions", ())),
+        tuple(probabilities) if probabilities else None,
+        float(found.get("tolerance", 1e-5)),
+    )
+
+
+def sample_request(path: Path) -> Any:  # noqa: ANN401 - a JSON value
+    """A request the model can answer: its first golden row, else one made from the signature."""
+    signature = read_signature(path)
+    if signature.golden.inputs:
+        return signature.golden.inputs[0]
+    if signature.image:
+        return {"pixels": [0] * signature.image.values}
+    if signature.columns:
+        return {c.name: _example(c) for c in signature.columns}
+    return {"inputs": [[0.0] * (signature.width or 1)]}
+
+
+def _example(column: Column) -> Any:  # noqa: ANN401
+    if column.values:
+        return column.values[0]
+    if column.type == "string":
+        return ""
+    if column.type == "boolean":
+        return False
+    middle = (column.low + column.high) / 2 if column.low is not None and column.high is not None else 0
+    return round(middle) if column.type == "integer" else middle
