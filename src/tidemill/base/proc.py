@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess  # noqa: TID251 - here and nowhere else
+import sys
 import time
 from typing import IO, TYPE_CHECKING
 
@@ -63,10 +65,27 @@ def start(
     )
 
 
+def start_child(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
+    """Start a process that is told to end when this one does, however that happens; its words appended to `log`."""
+    with log.open("ab") as out:
+        return subprocess.Popen(
+            list(argv), cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, start_new_session=True,
+            preexec_fn=_end_with_parent,  # noqa: PLW1509 - the supervisor that calls this holds no locks in threads
+        )  # fmt: skip
+
+
+def _end_with_parent() -> None:
+    """Linux's PR_SET_PDEATHSIG; elsewhere the child outlives a parent that was killed by force."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+
+
 def start_daemon(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], log: Path) -> int:
     """Start a process that outlives this one, its words appended to `log`; its id."""
     with log.open("ab") as out:
-        return start(argv, cwd=cwd, env=env, stdout=out).pid
+        daemon = start(argv, cwd=cwd, env=env, stdout=out)
+    daemon.returncode = 0  # nobody waits for it: it is not this process's any more
+    return daemon.pid
 
 
 def is_alive(pid: int) -> bool:

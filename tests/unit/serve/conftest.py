@@ -21,7 +21,9 @@ def save(folder: Path, model: object, metadata: dict[str, object], golden: dict[
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "model.pkl").write_bytes(pickle.dumps(model))
     flavors = {"sklearn": {"pickled_model": "model.pkl", "serialization_format": "cloudpickle"}}
-    (folder / "MLmodel").write_text(yaml.safe_dump({"flavors": flavors, "metadata": metadata, "utc_time_created": "2026-11-20 22:00:00"}))
+    (folder / "MLmodel").write_text(
+        yaml.safe_dump({"flavors": flavors, "metadata": metadata, "utc_time_created": "2026-11-20 22:00:00"})
+    )
     (folder / "golden.json").write_text(json.dumps(golden))
     return folder
 
@@ -39,7 +41,12 @@ def digits_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "tolerance": 1e-4,
     }
     image = {"mode": "L", "size": [8, 8], "range": [0, 1], "flatten": True, "ink": "light"}
-    metadata = {"classes": [f"digit {i}" for i in range(10)], "image": image, "task": "classification", "metrics": {"accuracy": 0.95}}
+    metadata = {
+        "classes": [f"digit {i}" for i in range(10)],
+        "image": image,
+        "task": "classification",
+        "metrics": {"accuracy": 0.95},
+    }
     return save(tmp_path_factory.mktemp("digits") / "INPUT_model_path", model, metadata, golden)
 
 

@@ -27,7 +27,9 @@ class Client:
     def __init__(self, app: InferenceServer) -> None:
         self.app = app
 
-    def call(self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None) -> tuple[int, dict[str, str], bytes]:
+    def call(
+        self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None
+    ) -> tuple[int, dict[str, str], bytes]:
         path, _, query = path.partition("?")
         given = {"host": "127.0.0.1:1", **(headers or {})}
         scope = {
@@ -72,11 +74,15 @@ def golden(digits_model: Path) -> dict[str, Any]:
     return found
 
 
-def test_a_digit_as_pixels_is_recognised_with_its_class_name_and_version(digits: Client, golden: dict[str, Any]) -> None:
+def test_a_digit_as_pixels_is_recognised_with_its_class_name_and_version(
+    digits: Client, golden: dict[str, Any]
+) -> None:
     status, answer = digits.post("/predict", golden["inputs"][3])
     assert status == 200
     assert answer["prediction"] == golden["predictions"][3]
-    assert answer["probabilities"][answer["prediction"]] == answer["probability"] == max(answer["probabilities"].values())
+    assert (
+        answer["probabilities"][answer["prediction"]] == answer["probability"] == max(answer["probabilities"].values())
+    )
     assert answer["version"] == "3"
 
 
@@ -89,7 +95,11 @@ def test_many_digits_are_answered_in_order(digits: Client, golden: dict[str, Any
 def test_rows_of_pixels_and_a_bare_list_mean_the_same(digits: Client, golden: dict[str, Any]) -> None:
     flat = golden["inputs"][0]["pixels"]
     rows = [flat[i : i + 8] for i in range(0, 64, 8)]
-    assert digits.post("/predict", {"pixels": rows}) == digits.post("/predict", flat) == digits.post("/predict", {"pixels": flat})
+    assert (
+        digits.post("/predict", {"pixels": rows})
+        == digits.post("/predict", flat)
+        == digits.post("/predict", {"pixels": flat})
+    )
 
 
 @pytest.mark.parametrize("kind", ["image/png", "multipart/form-data; boundary=XX"])
@@ -100,7 +110,11 @@ def test_a_picture_with_alpha_is_prepared_as_training_did(digits: Client, golden
     Image.fromarray(rgba).save(buffer, "PNG")
     body = buffer.getvalue()
     if kind.startswith("multipart"):
-        body = b'--XX\r\nContent-Disposition: form-data; name="file"; filename="a.png"\r\nContent-Type: image/png\r\n\r\n' + body + b"\r\n--XX--\r\n"
+        body = (
+            b'--XX\r\nContent-Disposition: form-data; name="file"; filename="a.png"\r\nContent-Type: image/png\r\n\r\n'
+            + body
+            + b"\r\n--XX--\r\n"
+        )
     status, answer = digits.post("/predict", body, kind)
     assert (status, answer["prediction"]) == (200, golden["predictions"][5])
 
@@ -138,15 +152,32 @@ def test_a_value_outside_training_is_answered_and_reported(table: Client, table_
     assert "feature_2" in answer["warnings"][0]
 
 
-@pytest.mark.parametrize(("change", "field"), [({"feature_9": 1}, "feature_9"), ({"feature_2": "high"}, "feature_2"), ({"feature_2": None}, "feature_2")])
-def test_a_wrong_record_gets_422_with_the_column_named(table: Client, table_model: Path, change: dict[str, Any], field: str) -> None:
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [({"feature_9": 1}, "feature_9"), ({"feature_2": "high"}, "feature_2"), ({"feature_2": None}, "feature_2")],
+)
+def test_a_wrong_record_gets_422_with_the_column_named(
+    table: Client, table_model: Path, change: dict[str, Any], field: str
+) -> None:
     record = json.loads((table_model / "golden.json").read_text())["inputs"][0]
     status, answer = table.post("/predict", record | change)
     assert (status, answer["detail"][0]["loc"][-1]) == (422, field)
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(body=st.recursive(st.none() | st.booleans() | st.floats() | st.integers() | st.text(), lambda s: st.lists(s) | st.dictionaries(st.sampled_from(["pixels", "image", "inputs", "columns", "data", "feature_1", "instances"]) | st.text(), s)) | st.binary())
+@given(
+    body=st.recursive(
+        st.none() | st.booleans() | st.floats() | st.integers() | st.text(),
+        lambda s: (
+            st.lists(s)
+            | st.dictionaries(
+                st.sampled_from(["pixels", "image", "inputs", "columns", "data", "feature_1", "instances"]) | st.text(),
+                s,
+            )
+        ),
+    )
+    | st.binary()
+)
 def test_no_body_makes_the_server_fail(digits: Client, table: Client, body: Any) -> None:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     for client in (digits, table):
@@ -191,7 +222,9 @@ def test_a_pickle_nobody_allowed_is_refused(digits_model: Path) -> None:
         load_engine(digits_model, name="m", version="1", deployment="", allow_pickle=False)
 
 
-@pytest.mark.parametrize("path", ["/", "/docs", "/page.js", "/page.css", "/openapi.json", "/metrics", "/version", "/readyz", "/healthz"])
+@pytest.mark.parametrize(
+    "path", ["/", "/docs", "/page.js", "/page.css", "/openapi.json", "/metrics", "/version", "/readyz", "/healthz"]
+)
 def test_every_page_answers_and_asks_no_other_host(digits: Client, path: str) -> None:
     status, _, body = digits.call("GET", path)
     assert status == 200

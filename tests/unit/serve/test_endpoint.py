@@ -1,0 +1,160 @@
+"""A local endpoint as a daemon: versions change without losing a request, what dies comes back, nothing is left."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+import pytest
+
+from tidemill.backends.targets.local import LocalTarget, open_target
+from tidemill.base import proc
+from tidemill.base.errors import BackendError, FailedError
+
+FAKE = """
+import http.server, sys, time
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_GET(self): self.answer()
+    def do_POST(self):
+        self.rfile.read(int(self.headers["content-length"])); self.answer()
+    def answer(self):
+        body = sys.argv[2].encode()
+        self.send_response(200); self.send_header("content-length", str(len(body))); self.end_headers(); self.wfile.write(body)
+    def log_message(self, *words): pass
+server = http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler)
+server.serve_forever()
+"""
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Path:
+    path = tmp_path / "fake.py"
+    path.write_text(FAKE)
+    return path
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Iterator[LocalTarget]:
+    opened = open_target(tmp_path)
+    yield opened
+    for name in opened.endpoints():
+        opened.delete(name)
+
+
+def version(script: Path, words: str) -> dict[str, Any]:
+    return {
+        "argv": [sys.executable, str(script), "{port}", words],
+        "cwd": str(script.parent),
+        "model": "m",
+        "version": words,
+    }
+
+
+def wish(port: int = 0, traffic: dict[str, int] | None = None, **versions: dict[str, Any]) -> dict[str, Any]:
+    return {"host": "127.0.0.1", "port": port, "deployments": versions, "traffic": traffic or {}, "mirror_traffic": {}}
+
+
+def call(url: str, headers: dict[str, str] | None = None) -> tuple[int, str, str]:
+    connection = http.client.HTTPConnection(urlparse(url).netloc, timeout=10)
+    connection.request("POST", "/predict", b"{}", headers or {})
+    answer = connection.getresponse()
+    body = answer.read().decode()
+    connection.close()
+    return answer.status, answer.headers.get("azureml-model-deployment", ""), body
+
+
+def eventually(check: Callable[[], bool], seconds: float = 15) -> None:
+    deadline = time.monotonic() + seconds
+    while not check():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def test_traffic_follows_the_weights_and_a_header_picks_a_version(target: LocalTarget, script: Path) -> None:
+    target.put("e", wish(traffic={"blue": 75, "green": 25}, blue=version(script, "one"), green=version(script, "two")))
+    target.wait_healthy("e", "blue", timeout_s=15)
+    target.wait_healthy("e", "green", timeout_s=15)
+    url = target.observe("e")["url"]
+    assert Counter(call(url)[1] for _ in range(100)) == {"blue": 75, "green": 25}
+    assert call(url, {"azureml-model-deployment": "green"}) == (200, "green", "two")
+    assert call(url, {"azureml-model-deployment": "red"})[0] == 503
+
+
+def test_no_request_is_lost_while_versions_change_under_load(target: LocalTarget, script: Path) -> None:
+    target.put("e", wish(traffic={"v0": 100}, v0=version(script, "0")))
+    target.wait_healthy("e", "v0", timeout_s=15)
+    observed = target.observe("e")
+    port = urlparse(observed["url"]).port or 0
+    stop, answers = threading.Event(), Counter[tuple[int, bool]]()
+
+    def load() -> None:
+        while not stop.is_set():
+            status, name, body = call(observed["url"])
+            answers[status, name == f"v{body}"] += 1
+
+    threads = [threading.Thread(target=load) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for i in range(1, 5):
+        both = {f"v{i - 1}": version(script, str(i - 1)), f"v{i}": version(script, str(i))}
+        target.put("e", {**wish(port, {f"v{i - 1}": 100}), "deployments": both})
+        target.wait_healthy("e", f"v{i}", timeout_s=15)
+        target.put("e", {**wish(port, {f"v{i}": 100}), "deployments": {f"v{i}": both[f"v{i}"]}})
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert set(answers) == {(200, True)}
+    assert answers[200, True] > 50
+
+
+def test_a_version_that_is_killed_comes_back(target: LocalTarget, script: Path) -> None:
+    target.put("e", wish(traffic={"blue": 100}, blue=version(script, "one")))
+    first = target.wait_healthy("e", "blue", timeout_s=15)
+    os.kill(first["pid"], signal.SIGKILL)
+    eventually(lambda: target.observe("e")["deployments"]["blue"]["restarts"] == 1)
+    assert target.wait_healthy("e", "blue", timeout_s=15)["pid"] != first["pid"]
+    assert call(target.observe("e")["url"])[0] == 200
+
+
+def test_a_version_that_cannot_start_says_its_last_words_and_the_old_one_serves_on(
+    target: LocalTarget, script: Path
+) -> None:
+    bad = {"argv": [sys.executable, "-c", "raise SystemExit('no weights')", "{port}"], "cwd": str(script.parent)}
+    target.put("e", wish(traffic={"blue": 100}, blue=version(script, "one"), green=bad))
+    target.wait_healthy("e", "blue", timeout_s=15)
+    with pytest.raises(FailedError, match="no weights"):
+        target.wait_healthy("e", "green", timeout_s=15)
+    assert call(target.observe("e")["url"]) == (200, "blue", "one")
+
+
+def test_nothing_is_left_after_delete_or_after_the_daemon_is_killed(target: LocalTarget, script: Path) -> None:
+    target.put("e", wish(traffic={"blue": 100}, blue=version(script, "one")))
+    child = target.wait_healthy("e", "blue", timeout_s=15)["pid"]
+    assert target.delete("e")
+    assert not proc.is_alive(child)
+    assert not target.delete("e")
+    target.put("f", wish(traffic={"blue": 100}, blue=version(script, "one")))
+    child = target.wait_healthy("f", "blue", timeout_s=15)["pid"]
+    os.kill(target.observe("f")["pid"], signal.SIGKILL)
+    eventually(lambda: not proc.is_alive(child))
+    assert target.observe("f")["state"] == "Stopped"
+    target.put("f", json.loads((target._folder / "f" / "desired.json").read_text()))
+    target.wait_healthy("f", "blue", timeout_s=15)
+
+
+def test_a_taken_port_is_named(target: LocalTarget, script: Path) -> None:
+    target.put("e", wish(traffic={"blue": 100}, blue=version(script, "one")))
+    port = urlparse(target.observe("e")["url"]).port or 0
+    with pytest.raises(BackendError, match=f"port {port}"):
+        target.put("f", wish(port, {"blue": 100}, blue=version(script, "one")))
