@@ -1,0 +1,111 @@
+"""Conditions a model version must meet before it is deployed: CEL over facts, every verdict with its evidence. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import celpy
+from celpy.celparser import CELParseError
+from celpy.evaluation import CELEvalError
+
+from tidemill.base.errors import UsageError
+from tidemill.base.suggest import did_you_mean
+
+ROOTS = ("metrics", "champion", "findings", "model", "latency", "fairness")
+_NAME = re.compile(r"(?<![\w.])(?:metrics|champion|findings|model|latency|fairness)(?:\.\w+)+")
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One condition; `names` are the facts it speaks of."""
+
+    text: str
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a rule came to, with the values that decided it."""
+
+    rule: str
+    passed: bool
+    evidence: str
+    values: Mapping[str, Any]
+
+    def as_json(self) -> dict[str, Any]:
+        """All fields."""
+        return {"rule": self.rule, "passed": self.passed, "evidence": self.evidence, "values": dict(self.values)}
+
+
+def parse_rule(text: str) -> Rule:
+    """`metrics.accuracy >= 0.95` → Rule; `UsageError` when it is no condition or speaks of unknown facts."""
+    try:
+        celpy.Environment().compile(text)
+    except CELParseError as exc:
+        raise UsageError(
+            f"The gate `{text}` is not a condition (column {exc.column})", hint="Example: metrics.accuracy >= 0.95"
+        ) from exc
+    names = tuple(dict.fromkeys(_NAME.findall(text)))
+    if not names:
+        raise UsageError(
+            f"The gate `{text}` speaks of no fact", hint=f"Known facts: {', '.join(f'{r}.…' for r in ROOTS)}"
+        )
+    return Rule(text, names)
+
+
+def judge(rules: Sequence[Rule], facts: Mapping[str, Any]) -> tuple[Verdict, ...]:
+    """One verdict per rule, in order. A missing fact does not pass; without a champion a comparison with it does."""
+    return tuple(_judge_one(rule, facts) for rule in rules)
+
+
+def _judge_one(rule: Rule, facts: Mapping[str, Any]) -> Verdict:
+    values = {name: find_fact(facts, name) for name in rule.names}
+    if facts.get("champion") is None and any(n.startswith("champion.") for n in rule.names):
+        return Verdict(
+            rule.text,
+            passed=True,
+            evidence="there is no champion to compare with yet",
+            values={k: v for k, v in values.items() if v is not None},
+        )
+    missing = [name for name, value in values.items() if value is None]
+    if missing:
+        return Verdict(
+            rule.text,
+            passed=False,
+            evidence=_missing(missing[0], facts),
+            values={k: v for k, v in values.items() if v is not None},
+        )
+    environment = celpy.Environment()
+    program = environment.program(environment.compile(rule.text))
+    try:
+        result = program.evaluate({k: celpy.json_to_cel(v) for k, v in facts.items() if v is not None})
+    except CELEvalError as exc:
+        return Verdict(rule.text, passed=False, evidence=f"it cannot be evaluated: {exc.args[0]}", values=values)
+    said = ", ".join(f"{name} = {_number(value)}" for name, value in values.items())
+    return Verdict(rule.text, passed=bool(result), evidence=said, values=values)
+
+
+def _missing(name: str, facts: Mapping[str, Any]) -> str:
+    """A missing fact, with what there is instead."""
+    parent, _, leaf = name.rpartition(".")
+    there = find_fact(facts, parent)
+    known = list(there) if isinstance(there, Mapping) else []
+    hint = did_you_mean(leaf, known)
+    return f"{name} is missing. {hint}" if hint else f"{name} is missing; nothing of `{parent}` was recorded"
+
+
+def find_fact(facts: Mapping[str, Any], dotted: str) -> Any:  # noqa: ANN401 - any JSON value
+    """The value at a dotted name; None when there is none."""
+    value: Any = facts
+    for part in dotted.split("."):
+        if not isinstance(value, Mapping) or part not in value:
+            return None
+        value = value[part]
+    return value
+
+
+def _number(value: Any) -> str:  # noqa: ANN401
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

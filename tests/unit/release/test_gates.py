@@ -1,0 +1,56 @@
+"""Gates fail closed and say why."""
+
+from __future__ import annotations
+
+import pytest
+
+from tidemill.base.errors import UsageError
+from tidemill.release.gates import judge, parse_rule
+
+FACTS = {
+    "metrics": {"accuracy": 0.97, "loss": 0.1},
+    "champion": {"metrics": {"accuracy": 0.96}},
+    "findings": {"errors": 0},
+}
+
+
+def verdict(text: str, facts: dict[str, object] = FACTS) -> tuple[bool, str]:  # type: ignore[assignment]
+    (found,) = judge([parse_rule(text)], facts)
+    return found.passed, found.evidence
+
+
+def test_a_met_condition_passes_with_the_values_that_decided_it() -> None:
+    assert verdict("metrics.accuracy >= 0.95") == (True, "metrics.accuracy = 0.97")
+    assert verdict("metrics.accuracy >= champion.metrics.accuracy - 0.01") == (
+        True,
+        "metrics.accuracy = 0.97, champion.metrics.accuracy = 0.96",
+    )
+    assert verdict("findings.errors == 0")[0]
+
+
+def test_an_unmet_condition_does_not_pass() -> None:
+    assert verdict("metrics.accuracy >= 0.99") == (False, "metrics.accuracy = 0.97")
+
+
+def test_a_missing_metric_does_not_pass_and_names_what_there_is() -> None:
+    passed, evidence = verdict("metrics.acuracy >= 0.5")
+    assert not passed
+    assert "`accuracy`" in evidence
+
+
+def test_without_a_champion_a_comparison_with_it_passes() -> None:
+    assert verdict("metrics.accuracy >= champion.metrics.accuracy", {"metrics": {"accuracy": 0.1}}) == (
+        True,
+        "there is no champion to compare with yet",
+    )
+
+
+def test_a_whole_number_compares_with_a_fraction() -> None:
+    assert verdict("metrics.accuracy >= 0.95", {"metrics": {"accuracy": 1.0}})[0]
+    assert verdict("metrics.accuracy >= 1", {"metrics": {"accuracy": 1.0}})[0]
+
+
+@pytest.mark.parametrize("text", ["metrics.accuracy >=", "accuracy > 1 ???", "1 == 1", "acuracy >= 0.5"])
+def test_what_is_no_condition_is_refused_before_anything_runs(text: str) -> None:
+    with pytest.raises(UsageError):
+        parse_rule(text)
