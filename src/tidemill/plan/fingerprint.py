@@ -33,7 +33,7 @@ def make_parts(step: Step, *, code: str, environment: str, data: Mapping[str, st
         parts[f"output {name}"] = f"{output.type} {output.mode} {output.destination or ''}".rstrip()
     for name, value in step.environment_variables.items():
         parts[f"variable {name}"] = digest_bytes(value.encode())[:16]
-    settings = {"instances": step.resources.instance_count}
+    settings: dict[str, object] = {"instances": step.resources.instance_count}
     if step.distribution:
         settings |= {"distribution": asdict(step.distribution)}
     parts["settings"] = json.dumps(settings, sort_keys=True, default=str)

@@ -133,8 +133,8 @@ class Distribution:
 class Step:
     """One node of the graph, everything about it resolved.
 
-    `body` is the kind's own settings (sweep space, mini-batch settings, branches of a condition); `subplans` are the
-    graphs a control step may run. `after` names steps that must end first although nothing flows from them.
+    `body` is the kind's own settings (sweep space, mini-batch settings, a loop's limits); `blocks` are the steps
+    a control step may run: `true` and `false` of a condition, `body` of a loop. `after` names steps that must end first although nothing flows from them.
     """
 
     name: StepName
@@ -156,7 +156,7 @@ class Step:
     at: Location = Location("")
     component: str | None = None
     body: Mapping[str, Any] = field(default_factory=dict)
-    subplans: Mapping[str, Plan] = field(default_factory=dict)
+    blocks: Mapping[str, tuple[Step, ...]] = field(default_factory=dict)
     after: frozenset[StepName] = frozenset()
 
     @property

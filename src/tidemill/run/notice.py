@@ -10,10 +10,10 @@ from tidemill.base.findings import Finding, Severity
 from tidemill.base.hashing import TreeEntry
 from tidemill.plan.graph import Step
 
-EMPTY_OUTPUT = "TM-R101"
-LOST_GROUPS = "TM-R102"
-MISSING_OUTPUT = "TM-R103"
-CHANGED_INPUT = "TM-R104"
+EMPTY_OUTPUT = "TM-N101"
+LOST_GROUPS = "TM-N102"
+MISSING_OUTPUT = "TM-N103"
+CHANGED_INPUT = "TM-N104"
 
 Trees = Mapping[str, Sequence[TreeEntry]]
 

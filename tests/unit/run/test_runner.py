@@ -146,7 +146,7 @@ def test_inputs_are_seen_under_their_mount_names(workspace: Workspace, project: 
 
 def test_an_empty_output_is_noticed(workspace: Workspace) -> None:
     result = workspace.run(pipeline(command("lazy", "true", outputs={"out": "uri_folder"})))
-    assert [f.code for f in result.findings] == ["TM-R101"]
+    assert [f.code for f in result.findings] == ["TM-N101"]
     assert result.status == "Completed"
 
 

@@ -1,0 +1,203 @@
+"""References become things: components, environments, code, data."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from tidemill.base.suggest import did_you_mean
+from tidemill.plan.graph import DataRef, EnvironmentRef
+from tidemill.plan.ports import AssetLookup
+from tidemill.plan.problems import Problems
+from tidemill.plan.scope import Place
+from tidemill.spec.environment import Environment
+from tidemill.spec.kinds import COMPONENTS, Kind
+from tidemill.spec.load import Loaded, load
+from tidemill.spec.references import AssetRef, ExpressionRef, FileRef, UrlRef, is_register_model, parse_reference
+
+REGISTER_MODEL = "register_model"
+MODEL_TYPES = frozenset({"mlflow_model", "custom_model", "triton_model"})
+
+
+class Resolver:
+    """Looks things up once, however many steps name them, and notes what cannot be found."""
+
+    def __init__(self, assets: AssetLookup, problems: Problems) -> None:
+        self._assets = assets
+        self._problems = problems
+        self._files: dict[Path, Loaded | None] = {}
+        self._components: dict[tuple[Path, str], Loaded | str | None] = {}
+        self._environments: dict[tuple[Path, str], EnvironmentRef] = {}
+        self._data: dict[tuple[Path, str, str], DataRef | None] = {}
+        self._code: dict[tuple[Path, str], Path | None] = {}
+
+    def component(self, text: str, place: Place) -> Loaded | str | None:
+        """The document of a component; `register_model` for the built-in; None if it was not found (and noted)."""
+        key = (place.folder, text)
+        if key not in self._components:
+            self._components[key] = self._find_component(text, place)
+        return self._components[key]
+
+    def _find_component(self, text: str, place: Place) -> Loaded | str | None:
+        ref = parse_reference(text)
+        if is_register_model(ref):
+            return REGISTER_MODEL
+        match ref:
+            case FileRef():
+                return self._component_file(ref.resolve(place.folder), place)
+            case AssetRef():
+                found = self._assets.find_component(ref.name, ref.version, ref.label)
+                if found is None:
+                    known = self._assets.known("component")
+                    self._problems.error(
+                        "TM-R107",
+                        f"There is no component `{ref}`" + (f" of registry {ref.registry}" if ref.registry else ""),
+                        place.at("component"),
+                        hint=did_you_mean(str(ref), known) or "Create it: tidemill component create -f FILE",
+                        path=place.dotted("component"),
+                    )
+                return self._usable(found, place) if found else None
+            case _:
+                self._problems.error("TM-R104", f"`{text}` names no component", place.at("component"))
+                return None
+
+    def _component_file(self, path: Path, place: Place) -> Loaded | None:
+        if not path.is_file():
+            near = sorted(p.name for p in path.parent.glob("*.y*ml")) if path.parent.is_dir() else []
+            self._problems.error(
+                "TM-R101",
+                f"The component file `{path}` is not there",
+                place.at("component"),
+                hint=did_you_mean(path.name, near) or "The path is relative to the file that names it.",
+                path=place.dotted("component"),
+            )
+            return None
+        if path not in self._files:
+            self._files[path] = load(path)
+        found = self._files[path]
+        return self._usable(found, place) if found else None
+
+    def _usable(self, found: Loaded, place: Place) -> Loaded | None:
+        self._problems.extend([f for f in found.findings if f.at.file])
+        if found.kind not in COMPONENTS and found.kind not in {Kind.COMMAND_JOB, Kind.PIPELINE_JOB}:
+            self._problems.error("TM-R103", f"`{found.path}` is not a component", place.at("component"))
+            return None
+        return found if found.valid else None
+
+    def environment(self, value: str | Environment | None, place: Place) -> EnvironmentRef:
+        """What a step runs in; one that names only an image, or that is not known here, runs on the host."""
+        if value is None:
+            return EnvironmentRef(None, None, None, place.folder, "host", "host")
+        if isinstance(value, Environment):
+            return environment_of(value, place.folder, value.name or "inline")
+        key = (place.folder, value)
+        if key not in self._environments:
+            self._environments[key] = self._find_environment(value, place)
+        return self._environments[key]
+
+    def _find_environment(self, text: str, place: Place) -> EnvironmentRef:
+        ref = parse_reference(text)
+        if isinstance(ref, FileRef):
+            path = ref.resolve(place.folder)
+            found = load(path) if path.is_file() else None
+            if found is not None and isinstance(found.document, Environment):
+                return environment_of(found.document, path.parent, found.document.name or path.stem)
+            self._problems.error(
+                "TM-R101", f"The environment file `{path}` cannot be used", place.at("environment"), path=place.dotted()
+            )
+            return EnvironmentRef(text, None, None, place.folder, "host", text)
+        if isinstance(ref, AssetRef):
+            known = self._assets.find_environment(ref.name, ref.version, ref.label)
+            if known is not None:
+                return known
+            label = f"{ref.registry}/{ref}" if ref.registry else str(ref)
+            self._problems.warn(
+                "TM-E101",
+                f"Environment `{label}` has no package list here: its steps run in this Python",
+                place.at("environment"),
+                hint=f"Map it in tidemill.yaml (`environments: {{{ref.name}: {{conda_file: …}}}}`) to build it.",
+            )
+            return EnvironmentRef(ref.name, ref.version or ref.label, None, place.folder, "host", label)
+        return EnvironmentRef(text, None, None, place.folder, "host", text)
+
+    def code(self, text: str | None, place: Place) -> Path | None:
+        """The folder or file of a code snapshot."""
+        if text is None:
+            return None
+        key = (place.folder, text)
+        if key not in self._code:
+            self._code[key] = self._find_code(text, place)
+        return self._code[key]
+
+    def _find_code(self, text: str, place: Place) -> Path | None:
+        ref = parse_reference(text)
+        if not isinstance(ref, FileRef):
+            self._problems.error(
+                "TM-R104", f"Code `{text}` is not on this machine", place.at("code"), hint="Use a local folder."
+            )
+            return None
+        path = ref.resolve(place.folder)
+        if not path.exists():
+            self._problems.error(
+                "TM-R101",
+                f"The code `{text}` is not there",
+                place.at("code"),
+                hint="The path is relative to the file that names it.",
+                path=place.dotted("code"),
+            )
+            return None
+        return Path(os.path.normpath(path))
+
+    def data(self, text: str, kind: str, place: Place) -> DataRef | None:
+        """Where data is; an asset that is neither mapped nor registered is noted with the command that maps it."""
+        key = (place.folder, text, kind)
+        if key not in self._data:
+            self._data[key] = self._find_data(text, kind, place)
+        return self._data[key]
+
+    def _find_data(self, text: str, kind: str, place: Place) -> DataRef | None:
+        ref = parse_reference(text)
+        match ref:
+            case FileRef():
+                path = ref.resolve(place.folder)
+                if not path.exists():
+                    self._problems.error(
+                        "TM-R101",
+                        f"The data `{text}` is not there",
+                        place.at("path"),
+                        hint=f"Looked for {path}. The path is relative to the file that names it.",
+                        path=place.dotted("path"),
+                    )
+                    return None
+                return DataRef(str(path), kind)
+            case UrlRef():
+                return DataRef(ref.url, kind)
+            case AssetRef():
+                return self._find_asset(ref, kind, place)
+            case ExpressionRef():
+                return None
+
+    def _find_asset(self, ref: AssetRef, kind: str, place: Place) -> DataRef | None:
+        find = self._assets.find_model if kind in MODEL_TYPES else self._assets.find_data
+        found = find(ref.name, ref.version, ref.label)
+        if found is None:
+            which = "model" if kind in MODEL_TYPES else "data"
+            version = f" --version {ref.version}" if ref.version else ""
+            closest = did_you_mean(str(ref), self._assets.known(which)).removeprefix("Known:")
+            suggestion = f" {closest}" if closest.startswith("Did") else ""
+            self._problems.error(
+                "TM-R106",
+                f"There is no {which} asset `azureml:{ref}` here",
+                place.at("path"),
+                hint=f"Map it: tidemill {which} create --name {ref.name}{version} --path PATH{suggestion}",
+                path=place.dotted("path"),
+            )
+            return None
+        return DataRef(found.uri, kind if kind not in {"", "uri_folder"} else found.type, found.digest, found.asset)
+
+
+def environment_of(document: Any, folder: Path, label: str) -> EnvironmentRef:  # noqa: ANN401 - an Environment
+    """An environment by its document: a venv if it lists packages, else the host."""
+    kind = "venv" if document.conda_file is not None or document.build is not None else "host"
+    return EnvironmentRef(document.name, document.version, document, folder, kind, label)
