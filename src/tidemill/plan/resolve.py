@@ -45,7 +45,7 @@ class Resolver:
             return REGISTER_MODEL
         match ref:
             case FileRef():
-                return self._component_file(ref.resolve(place.folder), place)
+                return self._component_file(_absolute(ref, place), place)
             case AssetRef():
                 found = self._assets.find_component(ref.name, ref.version, ref.label)
                 if found is None:
@@ -99,7 +99,7 @@ class Resolver:
     def _find_environment(self, text: str, place: Place) -> EnvironmentRef:
         ref = parse_reference(text)
         if isinstance(ref, FileRef):
-            path = ref.resolve(place.folder)
+            path = _absolute(ref, place)
             found = load(path) if path.is_file() else None
             if found is not None and isinstance(found.document, Environment):
                 return environment_of(found.document, path.parent, found.document.name or path.stem)
@@ -137,7 +137,7 @@ class Resolver:
                 "TM-R104", f"Code `{text}` is not on this machine", place.at("code"), hint="Use a local folder."
             )
             return None
-        path = ref.resolve(place.folder)
+        path = _absolute(ref, place)
         if not path.exists():
             self._problems.error(
                 "TM-R101",
@@ -147,7 +147,7 @@ class Resolver:
                 path=place.dotted("code"),
             )
             return None
-        return Path(os.path.normpath(path))
+        return path
 
     def data(self, text: str, kind: str, place: Place) -> DataRef | None:
         """Where data is; an asset that is neither mapped nor registered is noted with the command that maps it."""
@@ -160,7 +160,7 @@ class Resolver:
         ref = parse_reference(text)
         match ref:
             case FileRef():
-                path = ref.resolve(place.folder)
+                path = _absolute(ref, place)
                 if not path.exists():
                     self._problems.error(
                         "TM-R101",
@@ -195,6 +195,11 @@ class Resolver:
             )
             return None
         return DataRef(found.uri, kind if kind not in {"", "uri_folder"} else found.type, found.digest, found.asset)
+
+
+def _absolute(ref: FileRef, place: Place) -> Path:
+    """The file meant, without `..`, so that the same file is known by one name."""
+    return Path(os.path.normpath(ref.resolve(place.folder)))
 
 
 def environment_of(document: Any, folder: Path, label: str) -> EnvironmentRef:  # noqa: ANN401 - an Environment

@@ -131,9 +131,9 @@ class StepMaker:
         step, scope, place = entry.step, entry.scope, entry.place
         document = definition.document
         inner, inner_place = _inner(kind, document), definition.place
-        values, ports = dict(step.inputs), definition.ports
+        values, ports = dict(getattr(step, "inputs", {})), definition.ports
         if kind is StepKind.AUTOML:
-            values |= {f: v for f in AUTOML_DATA if isinstance(v := getattr(document, f, None), InputValue)}
+            values |= {f: v for f in AUTOML_DATA if isinstance(v := getattr(document, f, None), InputValue | str)}
         if kind is StepKind.SWEEP and ports is None and hasattr(inner, "inputs"):
             ports = inner.inputs
         searched = _dump(getattr(step, "search_space", None) or getattr(document, "search_space", None) or {})
