@@ -15,6 +15,7 @@ from tidemill.spec.load import Loaded, load
 from tidemill.spec.repository import Repository, scan, yaml_files
 from tidemill.spec.rules.context import Context
 from tidemill.spec.rules.table import RULES
+from tidemill.spec.source import uncollected
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,8 @@ def check_loaded(loaded: Loaded, get_repository: Any) -> tuple[Finding, ...]:  #
     if loaded.document is None:
         return _in_order(loaded.findings)
     context = Context(loaded, get_repository)
-    found = [f for rule in RULES.get(loaded.kind, ()) for f in rule(context)]
+    with uncollected(loaded.source.text):
+        found = [f for rule in RULES.get(loaded.kind, ()) for f in rule(context)]
     return _in_order((*loaded.findings, *found))
 
 

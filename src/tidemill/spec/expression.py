@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-_REFERENCE = re.compile(r"\$\{\{\s*(.*?)\s*\}\}", re.DOTALL)
 _PATH = re.compile(r"[A-Za-z_][\w-]*(?:\.[\w-]+)*\Z")
 
 
@@ -126,14 +125,15 @@ def _groups(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _parse_plain(text: str, offset: int) -> list[str | Reference]:
+    """By plain search, not a pattern: an unclosed `${{` must not cost a look at the rest of the text each time."""
     parts: list[str | Reference] = []
     place = 0
-    for found in _REFERENCE.finditer(text):
-        if found.start() > place:
-            parts.append(text[place : found.start()])
-        path = tuple(p.strip() for p in found.group(1).split("."))
-        parts.append(Reference(path, offset + found.start(), found.group()))
-        place = found.end()
+    while (start := text.find("${{", place)) >= 0 and (end := text.find("}}", start + 3)) >= 0:
+        if start > place:
+            parts.append(text[place:start])
+        path = tuple(p.strip() for p in text[start + 3 : end].split("."))
+        parts.append(Reference(path, offset + start, text[start : end + 2]))
+        place = end + 2
     if place < len(text):
         parts.append(text[place:])
     return parts

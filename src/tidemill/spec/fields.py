@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
-from pydantic_core import PydanticCustomError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    GetCoreSchemaHandler,
+    Tag,
+    TypeAdapter,
+)
+from pydantic_core import CoreSchema, PydanticCustomError
+from pydantic_core.core_schema import no_info_plain_validator_function
 
 Scalar = str | int | float | bool
 DATA_TYPES = ("uri_file", "uri_folder", "mltable", "mlflow_model", "custom_model", "triton_model", "safe_input_file")
@@ -20,13 +31,35 @@ OutputMode = Literal["rw_mount", "upload", "mount", "direct", "ro_mount"]
 class Part(BaseModel):
     """A piece of a document: no unknown fields, never changed."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, protected_namespaces=())
+    # Validators are built when first used: most runs meet three kinds of document out of thirty.
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, populate_by_name=True, protected_namespaces=(), defer_build=True
+    )
 
 
 class Open(Part):
     """A piece where Azure ignores what it does not know; unknown fields become warnings."""
 
-    model_config = ConfigDict(extra="allow", frozen=True, populate_by_name=True, protected_namespaces=())
+    model_config = ConfigDict(
+        extra="allow", frozen=True, populate_by_name=True, protected_namespaces=(), defer_build=True
+    )
+
+
+class Later:
+    """Marks a rare member of a union: its validator is built when the first value of it comes."""
+
+    def __init__(self, get: Callable[[], Any]) -> None:
+        self._get = get
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:  # noqa: ANN401
+        """The schema pydantic sees in place of the type's own."""
+        del source, handler
+
+        @cache
+        def adapter() -> TypeAdapter[Any]:
+            return TypeAdapter(self._get())
+
+        return no_info_plain_validator_function(lambda value: adapter().validate_python(value))
 
 
 class Document(Part):

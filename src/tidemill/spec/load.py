@@ -31,7 +31,7 @@ from tidemill.spec.pipeline import PipelineComponent, PipelineJob
 from tidemill.spec.problems import findings_of
 from tidemill.spec.project import Project
 from tidemill.spec.schedule import Schedule
-from tidemill.spec.source import Source, read_source
+from tidemill.spec.source import Source, read_source, uncollected
 from tidemill.spec.spark import SparkComponent, SparkJob
 from tidemill.spec.sweep import SweepComponent, SweepJob
 from tidemill.spec.workspace import Registry, Workspace
@@ -135,7 +135,8 @@ def _adapter(model: Any) -> TypeAdapter[BaseModel]:  # noqa: ANN401 - a model, o
 def validate_document(model: Any, data: Any, source: Source) -> tuple[BaseModel | None, list[Finding]]:  # noqa: ANN401
     """The typed document, or what is wrong with it."""
     try:
-        return _adapter(model).validate_python(data), []
+        with uncollected(source.text):
+            return _adapter(model).validate_python(data), []
     except ValidationError as exc:
         return None, findings_of(exc, model, source)
 

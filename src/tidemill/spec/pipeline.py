@@ -9,7 +9,7 @@ from pydantic import Discriminator, Field, Tag
 
 from tidemill.spec.automl import AutoMLStep
 from tidemill.spec.command import CommandComponent, ComponentFields, EnvironmentField, JobFields, Reference
-from tidemill.spec.fields import DistributionField, Identity, Inputs, Open, Outputs, Service
+from tidemill.spec.fields import DistributionField, Identity, Inputs, Later, Open, Outputs, Service
 from tidemill.spec.parallel import ParallelComponent, ParallelStep
 from tidemill.spec.spark import SparkComponent, SparkStep
 from tidemill.spec.step import StepFields
@@ -82,10 +82,10 @@ def step_kind(value: Any) -> str:  # noqa: ANN401 - any YAML value
 StepField = Annotated[
     Annotated[CommandStep, Tag("#command")]
     | Annotated[PipelineStep, Tag("#pipeline")]
-    | Annotated[SweepStep, Tag("#sweep")]
-    | Annotated[ParallelStep, Tag("#parallel")]
-    | Annotated[SparkStep, Tag("#spark")]
-    | Annotated[AutoMLStep, Tag("#automl")]
+    | Annotated[SweepStep, Later(lambda: SweepStep), Tag("#sweep")]
+    | Annotated[ParallelStep, Later(lambda: ParallelStep), Tag("#parallel")]
+    | Annotated[SparkStep, Later(lambda: SparkStep), Tag("#spark")]
+    | Annotated[AutoMLStep, Later(lambda: AutoMLStep), Tag("#automl")]
     | Annotated[IfElse, Tag("#if_else")]
     | Annotated[DoWhile, Tag("#do_while")]
     | Annotated[ParallelFor, Tag("#parallel_for")],
@@ -136,10 +136,8 @@ ComponentField = Annotated[
     Annotated[Reference, Tag("#reference")]
     | Annotated[CommandComponent, Tag("#command")]
     | Annotated[PipelineComponent, Tag("#pipeline")]
-    | Annotated[ParallelComponent, Tag("#parallel")]
-    | Annotated[SparkComponent, Tag("#spark")]
-    | Annotated[SweepComponent, Tag("#sweep")],
+    | Annotated[ParallelComponent, Later(lambda: ParallelComponent), Tag("#parallel")]
+    | Annotated[SparkComponent, Later(lambda: SparkComponent), Tag("#spark")]
+    | Annotated[SweepComponent, Later(lambda: SweepComponent), Tag("#sweep")],
     Discriminator(component_kind),
 ]
-for _model in (CommandStep, PipelineStep, PipelineJob, PipelineComponent):
-    _model.model_rebuild()

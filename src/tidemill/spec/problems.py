@@ -25,8 +25,10 @@ CODES = {
     "list_type": "TM-D109",
     "model_type": "TM-D109",
     "model_attributes_type": "TM-D109",
+    "invalid_key": "TM-D109",
 }
 RANGES = {"greater_than", "greater_than_equal", "less_than", "less_than_equal", "too_short", "too_long"}
+KEY = "[key]"  # how pydantic says that a key, not its value, is wrong
 PLACES_OF_KEYS = {"TM-D101", "TM-D106"}
 SHAPES = {
     "dict_type": "a mapping",
@@ -47,10 +49,25 @@ def findings_of(exc: ValidationError, model: type[BaseModel], source: Source) ->
 
 def _finding(error: ErrorDetails, model: type[BaseModel], source: Source) -> Finding:
     path = tuple(p for p in error["loc"] if not (isinstance(p, str) and p.startswith("#")))
+    is_key = error["type"] == "invalid_key" or path[-1:] == (KEY,)
+    path = path[:-1] if path[-1:] == (KEY,) else path
+    if is_key:
+        place = source.locate(path, key=True)
+        return Finding("TM-D109", Severity.ERROR, f"The key `{path[-1]}` is not text", "Quote it.", place, dotted(path))
     code = _code(error["type"])
+    if error["type"] == "union_tag_invalid":
+        path = (*path, *_tagged_by(error))
     at = source.locate(path, key=code in PLACES_OF_KEYS)
     message, hint = _words(error, path, model)
     return Finding(code, Severity.ERROR, message, hint, at, dotted(path))
+
+
+def _tagged_by(error: ErrorDetails) -> tuple[str, ...]:
+    """The key whose word chose no member of the union: `type`, `task`."""
+    wrong = str(error.get("ctx", {}).get("tag", "")).lstrip("#").replace("_", "").casefold()
+    items = error["input"].items() if isinstance(error["input"], Mapping) else ()
+    words = {key: value.replace("_", "").casefold() for key, value in items if isinstance(value, str)}
+    return tuple(key for key in ("type", "task", *words) if words.get(key) == wrong)[:1]
 
 
 def dotted(path: tuple[int | str, ...]) -> str:
@@ -79,7 +96,7 @@ def _words(error: ErrorDetails, path: tuple[int | str, ...], model: type[BaseMod
     if kind == "union_tag_invalid":
         expected = str(context.get("expected_tags", "")).replace("#", "").replace("'", "`")
         return (
-            f"Unknown type `{str(context.get('tag', '')).lstrip('#')}`{f' of `{dotted(path)}`' if path else ''}",
+            f"Unknown {name if path else 'type'} `{str(context.get('tag', '')).lstrip('#')}`{where}",
             f"One of {expected}.",
         )
     if kind in {"literal_error", "enum"}:

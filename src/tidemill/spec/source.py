@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,13 +17,31 @@ from tidemill.base.findings import Finding, Severity
 
 MAX_BYTES = 64 << 20
 MAX_DEPTH = 200
-MAX_NODES = 4_000_000  # what aliases may unfold to
+ALIAS_FACTOR, ALIAS_FLOOR = 10, 100_000  # what aliases may unfold to: so many times what is written, but at least this
+UNCOLLECTED_FROM = 1 << 18  # characters
+INDEXED_FROM = 16  # mappings with fewer keys are searched, larger ones are indexed when first asked
 _TEMPLATE = re.compile(r"(?<!\$)\{\{\s*[\w.-]+\s*\}\}")
-_MERGE = "tag:yaml.org,2002:merge"
+_CORE = "tag:yaml.org,2002:"
+_TEXT, _MERGE = f"{_CORE}str", f"{_CORE}merge"
+_SIMPLE = frozenset(f"{_CORE}{name}" for name in ("int", "float", "bool", "null", "timestamp"))
+_COLLECTIONS = frozenset(f"{_CORE}{name}" for name in ("map", "seq", "set", "omap", "pairs"))
 
 
 class _Loader(yaml.CSafeLoader):
-    """libyaml's parser with PyYAML's YAML 1.1 scalars, which are Azure's."""
+    """libyaml's parser with PyYAML's YAML 1.1 scalars, which are Azure's. Composing calls itself, so depth is bounded here."""
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self._depth = 0
+
+    def descend_resolver(self, current_node: Any, current_index: Any) -> None:  # noqa: ANN401, ARG002 - PyYAML's hook
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            mark = getattr(current_node, "start_mark", None)
+            raise yaml.MarkedYAMLError(problem=f"nested deeper than {MAX_DEPTH} levels", problem_mark=mark)
+
+    def ascend_resolver(self) -> None:
+        self._depth -= 1
 
 
 @dataclass(slots=True)
@@ -33,6 +53,7 @@ class Source:
     root: yaml.Node | None
     findings: list[Finding] = field(default_factory=list)
     _data: Any = None
+    _indexes: dict[int, dict[str, tuple[Any, yaml.Node]]] = field(default_factory=dict)
 
     @property
     def file(self) -> str:
@@ -49,22 +70,28 @@ class Source:
         if node is None:
             return Location(self.file, 1, 1)
         for part in path:
-            found = _child(node, part)
+            found = self._child(node, part)
             if found is None:
                 break
             mark, node = found
         at = mark if key and mark is not None else node.start_mark
         return Location(self.file, at.line + 1, at.column + 1)
 
+    def _child(self, node: yaml.Node, part: str | int) -> tuple[Any, yaml.Node] | None:
+        """The mark of the key and the value's node."""
+        if isinstance(node, yaml.MappingNode):
+            if len(node.value) < INDEXED_FROM:
+                return _index(node).get(str(part))
+            if id(node) not in self._indexes:
+                self._indexes[id(node)] = _index(node)
+            return self._indexes[id(node)].get(str(part))
+        if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and 0 <= part < len(node.value):
+            return node.value[part].start_mark, node.value[part]
+        return None
 
-def _child(node: yaml.Node, part: str | int) -> tuple[Any, yaml.Node] | None:
-    if isinstance(node, yaml.MappingNode):
-        for name, value in node.value:
-            if name.value == part or str(name.value) == str(part):
-                return name.start_mark, value
-    elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and 0 <= part < len(node.value):
-        return node.value[part].start_mark, node.value[part]
-    return None
+
+def _index(node: yaml.MappingNode) -> dict[str, tuple[Any, yaml.Node]]:
+    return {str(name.value): (name.start_mark, value) for name, value in node.value}
 
 
 def read_source(path: Path) -> Source:
@@ -94,22 +121,40 @@ def _read_text(path: Path) -> str:
 def parse_source(path: Path, text: str) -> Source:
     """Text → source; errors as `read_source`."""
     try:
-        loader = _Loader(text)
-        try:
-            root = loader.get_single_node()
-            source = Source(path, text, root)
-            source._data = _Builder(source, loader).build(root) if root is not None else None  # noqa: SLF001
-        finally:
-            loader.dispose()
+        with uncollected(text):
+            return _compose(path, text)
     except yaml.MarkedYAMLError as exc:
         raise _not_yaml(path, text, exc) from exc
     except yaml.YAMLError as exc:
-        raise _broken(path, 1, 1, f"Not YAML: {exc}") from exc
+        raise _unreadable(path, text, exc) from exc
     except RecursionError as exc:
         raise _broken(path, 1, 1, f"Nested deeper than {MAX_DEPTH} levels") from exc
     except ValueError as exc:
         raise _broken(path, 1, 1, f"Not YAML: {exc}") from exc
-    return source
+
+
+def _compose(path: Path, text: str) -> Source:
+    loader = _Loader(text)
+    try:
+        root = loader.get_single_node()
+        source = Source(path, text, root)
+        source._data = _Builder(source, loader).build(root) if root is not None else None  # noqa: SLF001 - its maker
+        return source
+    finally:
+        loader.dispose()
+
+
+@contextmanager
+def uncollected(text: str) -> Iterator[None]:
+    """No garbage collection while a large file becomes nodes and documents: all of them stay, and looking at each again takes half the time."""
+    if len(text) < UNCOLLECTED_FROM or not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def _not_yaml(path: Path, text: str, exc: yaml.MarkedYAMLError) -> SpecError:
@@ -135,64 +180,84 @@ def _not_yaml(path: Path, text: str, exc: yaml.MarkedYAMLError) -> SpecError:
     return _broken(path, line, column, f"Not YAML: {problem}", hint)
 
 
+def _unreadable(path: Path, text: str, exc: yaml.YAMLError) -> SpecError:
+    """A character YAML does not allow: `ReaderError` counts characters from the start."""
+    place = getattr(exc, "position", 0)
+    place = place if isinstance(place, int) and place <= len(text) else 0
+    line, column = text.count("\n", 0, place) + 1, place - (text.rfind("\n", 0, place) + 1) + 1
+    reason = getattr(exc, "reason", None) or str(exc)
+    return _broken(path, line, column, f"Not YAML: {reason}", "Remove the character named.")
+
+
 def _broken(path: Path, line: int, column: int, message: str, hint: str = "", code: str = "TM-D001") -> SpecError:
     finding = Finding(code, Severity.ERROR, message, hint, Location(str(path), line, column))
     return SpecError(f"{path} cannot be read as YAML", findings=[finding])
 
 
 class _Builder:
-    """Nodes → plain data in one pass, each scalar by PyYAML's own rules."""
+    """Nodes → plain data in one pass, each scalar by PyYAML's own rules; an aliased node is built once and shared."""
 
     def __init__(self, source: Source, loader: _Loader) -> None:
         self._source = source
         self._loader = loader
-        self._nodes = 0
+        self._written = 0  # nodes in the file
+        self._unfolded = 0  # nodes a reader of the data would see
         self._open: set[int] = set()
+        self._built: dict[int, tuple[Any, int]] = {}
 
-    def build(self, node: yaml.Node, depth: int = 0) -> Any:  # noqa: ANN401
+    def build(self, node: yaml.Node) -> Any:  # noqa: ANN401
         """The value of a node; `ValueError` beyond the bounds."""
-        self._nodes += 1
-        if depth > MAX_DEPTH:
-            raise ValueError(f"nested deeper than {MAX_DEPTH} levels")
-        if self._nodes > MAX_NODES:
-            raise ValueError("aliases unfold to more values than a document may have")
         if isinstance(node, yaml.ScalarNode):
+            self._written += 1
+            self._unfolded += 1
             return self._scalar(node)
+        if id(node) in self._built:
+            value, size = self._built[id(node)]
+            self._unfold(size)
+            return value
         if id(node) in self._open:
             raise ValueError("an alias contains itself")
+        if node.tag not in _COLLECTIONS:
+            raise yaml.MarkedYAMLError(problem=f"the tag `{node.tag}` has no meaning", problem_mark=node.start_mark)
         self._open.add(id(node))
-        try:
-            if isinstance(node, yaml.SequenceNode):
-                return [self.build(item, depth + 1) for item in node.value]
-            return self._mapping(node, depth)
-        finally:
-            self._open.discard(id(node))
+        before = self._unfolded
+        self._written += 1
+        self._unfolded += 1
+        value = [self.build(i) for i in node.value] if isinstance(node, yaml.SequenceNode) else self._mapping(node)
+        self._open.discard(id(node))
+        self._built[id(node)] = value, self._unfolded - before
+        return value
+
+    def _unfold(self, size: int) -> None:
+        self._unfolded += size
+        if self._unfolded > max(ALIAS_FLOOR, ALIAS_FACTOR * self._written):
+            raise ValueError("its aliases unfold to far more than is written")
 
     def _scalar(self, node: yaml.ScalarNode) -> Any:  # noqa: ANN401
-        if node.tag == "tag:yaml.org,2002:str":
+        if node.tag == _TEXT:
             return node.value
         try:
+            if node.tag in _SIMPLE:
+                return self._loader.yaml_constructors[node.tag](self._loader, node)
             return self._loader.construct_object(node)
-        except yaml.constructor.ConstructorError:
-            raise
-        except (ValueError, OverflowError):
-            return node.value
+        except (ValueError, OverflowError, KeyError, AttributeError):
+            return node.value  # `2024-02-31`, ten thousand digits: text, as written
 
-    def _mapping(self, node: yaml.Node, depth: int) -> dict[Any, Any]:
+    def _mapping(self, node: yaml.Node) -> dict[Any, Any]:
         result: dict[Any, Any] = {}
         merged: dict[Any, Any] = {}
         for name, value in node.value:
             if name.tag == _MERGE:
-                merged.update(self._merge(value, depth))
+                merged.update(self._merge(value))
                 continue
             key = self._key(name)
             if key in result:
                 self._duplicate(name)
-            result[key] = self.build(value, depth + 1)
+            result[key] = self.build(value)
         return {**merged, **result} if merged else result
 
-    def _merge(self, node: yaml.Node, depth: int) -> dict[Any, Any]:
-        value = self.build(node, depth + 1)
+    def _merge(self, node: yaml.Node) -> dict[Any, Any]:
+        value = self.build(node)
         parts = value if isinstance(value, list) else [value]
         merged: dict[Any, Any] = {}
         for part in reversed(parts):
