@@ -8,7 +8,7 @@ from pydantic import BaseModel, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
 from tidemill.spec.fields import Part
-from tidemill.spec.scalars import BINDING, AnyCase, Flag, Real, Whole, by_key
+from tidemill.spec.scalars import BINDING, AnyCase, Flag, OneOrMore, Real, Whole, by_key, shape
 from tidemill.spec.sweep import Distribution, EarlyTermination, SamplingField
 
 Word = Annotated[str, Tag("#plain")]
@@ -110,15 +110,18 @@ Auto = Annotated[Annotated[int, Tag("#number")] | Annotated[str, Tag("#word")], 
 """A whole number or `auto`."""
 
 
+Lags = Annotated[Annotated[Auto, Tag("#text")] | Annotated[list[int], Tag("#list")], Discriminator(shape)]
+
+
 class Forecasting(Part):
     """What makes a table a time series."""
 
     time_column_name: str | None = None
-    time_series_id_column_names: str | list[str] | None = None
+    time_series_id_column_names: OneOrMore | None = None
     forecast_horizon: Auto | None = None
     frequency: str | None = None
     seasonality: Auto | None = None
-    target_lags: Auto | list[int] | None = None
+    target_lags: Lags | None = None
     target_rolling_window_size: Auto | None = None
     target_aggregate_function: Annotated[Literal["none", "sum", "max", "min", "mean"], AnyCase] | None = None
     feature_lags: Annotated[Literal["none", "auto"], AnyCase] | None = None
@@ -126,13 +129,13 @@ class Forecasting(Part):
     short_series_handling_config: Annotated[Literal["none", "auto", "pad", "drop"], AnyCase] | None = None
     country_or_region_for_holidays: str | None = None
     cv_step_size: Whole | None = None
-    features_unknown_at_forecast_time: str | list[str] | None = None
+    features_unknown_at_forecast_time: OneOrMore | None = None
 
 
 class SearchSettings(Part):
     """How hyperparameters of text and image models are searched."""
 
-    sampling_algorithm: SamplingField | None = None
+    sampling_algorithm: SamplingField
     early_termination: EarlyTermination | None = None
 
 

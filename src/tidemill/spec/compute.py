@@ -8,7 +8,7 @@ from pydantic import Discriminator, Field, Tag, field_validator
 from pydantic_core import PydanticCustomError
 from pydantic_core.core_schema import ValidationInfo
 
-from tidemill.spec.fields import Document, Part, Tags
+from tidemill.spec.fields import Document, Part, Tags, Text
 from tidemill.spec.scalars import AnyCase, Duration, Moment, by_key
 from tidemill.spec.times import Cron, Hour, Listed, Minute, TimeZone
 
@@ -33,7 +33,7 @@ class ComputeIdentity(Part):
     type: (
         Annotated[Literal["system_assigned", "user_assigned", "none", "system_assigned,user_assigned"], AnyCase] | None
     ) = None
-    user_assigned_identities: list[AssignedIdentity | str] | None = None
+    user_assigned_identities: list[AssignedIdentity] | None = None
     principal_id: str | None = None
     tenant_id: str | None = None
 
@@ -101,17 +101,34 @@ class StartStopSchedule(Part):
     week_days: Annotated[list[WeekDay], Listed] | None = None
 
 
-class StartStopTrigger(Part):
-    """Cron or recurrence of a start or stop."""
+class AnyStartStop(Part):
+    """From when on, and in which zone."""
 
-    type: Annotated[Literal["cron", "recurrence"], AnyCase]
-    expression: Cron | None = None
-    frequency: Frequency | None = None
-    interval: int | None = Field(default=None, ge=1)
-    schedule: StartStopSchedule | None = None
     start_time: Moment | None = None
     end_time: Moment | None = None
     time_zone: TimeZone | None = None
+
+
+class CronStartStop(AnyStartStop):
+    """A cron expression of five fields."""
+
+    type: Annotated[Literal["cron"], AnyCase]
+    expression: Cron
+
+
+class RecurrentStartStop(AnyStartStop):
+    """Every so many days or weeks."""
+
+    type: Annotated[Literal["recurrence"], AnyCase]
+    frequency: Frequency
+    interval: int = Field(ge=1)
+    schedule: StartStopSchedule | None = None
+
+
+StartStopTrigger = Annotated[
+    Annotated[CronStartStop, Tag("#cron")] | Annotated[RecurrentStartStop, Tag("#recurrence")],
+    Discriminator(by_key("type")),
+]
 
 
 class StartStop(Part):
@@ -148,21 +165,21 @@ class SetupScripts(Part):
 class ImageReference(Part):
     """The image of a custom application."""
 
-    reference: str | None = None
+    reference: str
 
 
 class PortMapping(Part):
     """A port of a custom application."""
 
-    target: int | None = None
-    published: int | None = None
+    target: int
+    published: int
 
 
 class BindMount(Part):
     """A folder a custom application sees."""
 
-    source: str | None = None
-    target: str | None = None
+    source: str
+    target: str
 
 
 class CustomApplication(Part):
@@ -170,8 +187,8 @@ class CustomApplication(Part):
 
     name: str
     type: Annotated[Literal["docker"], AnyCase] | None = None
-    image: ImageReference | None = None
-    endpoints: list[PortMapping] | None = None
+    image: ImageReference
+    endpoints: list[PortMapping]
     environment_variables: dict[str, Any] | None = None
     bind_mounts: list[BindMount] | None = None
 
@@ -179,8 +196,8 @@ class CustomApplication(Part):
 class OnBehalfOf(Part):
     """The person an instance is made for."""
 
-    user_tenant_id: str | None = None
-    user_object_id: str | None = None
+    user_tenant_id: str
+    user_object_id: str
 
 
 class ComputeInstance(AnyCompute):
@@ -210,7 +227,7 @@ class KubernetesCompute(AnyCompute):
     """An attached Kubernetes cluster."""
 
     type: Annotated[Literal["kubernetes"], AnyCase]
-    namespace: str
+    namespace: str | None = None
     properties: dict[str, Any] | None = None
     identity: ComputeIdentity | None = None
 
@@ -249,7 +266,7 @@ class SynapseSparkCompute(AnyCompute):
     node_count: int | None = None
     node_family: str | None = None
     node_size: str | None = None
-    spark_version: str | float | None = None
+    spark_version: Text | None = None
     scale_settings: AutoScale | None = None
     auto_pause_settings: AutoPause | None = None
 

@@ -16,6 +16,23 @@ _NEEDS: dict[str, tuple[str, ...]] = {
     "serp": ("api_key",),
     "serverless": ("api_key",),
     "azure_blob": ("account_name", "container_name"),
+    "azure_open_ai": ("azure_endpoint",),
+    "azure_ai_search": ("endpoint",),
+    **dict.fromkeys(
+        (
+            "git",
+            "python_feed",
+            "container_registry",
+            "s3",
+            "snowflake",
+            "azure_sql_db",
+            "azure_synapse_analytics",
+            "azure_my_sql_db",
+            "azure_postgres_db",
+            "azure_data_lake_gen2",
+        ),
+        ("target",),
+    ),
 }
 """Fields a type of connection cannot do without."""
 
@@ -72,7 +89,7 @@ class PatToken(Part):
     """A personal access token."""
 
     type: Annotated[Literal["pat"], AnyCase]
-    pat: str | None = None
+    pat: str
 
 
 class SasToken(Part):
@@ -86,8 +103,8 @@ class UsernamePassword(Part):
     """A name and a password."""
 
     type: Annotated[Literal["username_password"], AnyCase]
-    username: str | None = None
-    password: str | None = None
+    username: str
+    password: str
 
 
 class ManagedIdentity(Part):
@@ -102,24 +119,24 @@ class ServicePrincipal(Part):
     """An application's identity."""
 
     type: Annotated[Literal["service_principal"], AnyCase]
-    client_id: str | None = None
-    client_secret: str | None = None
-    tenant_id: str | None = None
+    client_id: str
+    client_secret: str
+    tenant_id: str
 
 
 class AccessKey(Part):
     """A pair of keys."""
 
     type: Annotated[Literal["access_key"], AnyCase]
-    access_key_id: str | None = None
-    secret_access_key: str | None = None
+    access_key_id: str
+    secret_access_key: str
 
 
 class ApiKey(Part):
     """One key."""
 
     type: Annotated[Literal["api_key"], AnyCase]
-    key: str | None = None
+    key: str
 
 
 class AccountKey(Part):

@@ -25,7 +25,7 @@ class ImportSource(Part):
     """Where imported data comes from: a query on a database, or a path on a file system."""
 
     type: str | None = None
-    connection: str | None = None
+    connection: str
     query: str | None = None
     path: str | None = None
     stored_procedure: str | None = None

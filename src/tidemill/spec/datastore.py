@@ -116,7 +116,7 @@ class OneLakeDatastore(StorageDatastore):
 
     type: Annotated[Literal["one_lake"], AnyCase]
     one_lake_workspace_name: str
-    artifact: LakehouseArtifact | None = None
+    artifact: LakehouseArtifact
 
 
 class HdfsDatastore(AnyDatastore):

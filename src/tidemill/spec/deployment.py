@@ -9,10 +9,14 @@ from pydantic import Discriminator, Field, Tag
 from tidemill.spec.command import EnvironmentField, Reference
 from tidemill.spec.fields import Document, Inputs, Open, Part, Resources, Tags, Text, mapping_or_other
 from tidemill.spec.model import Model
+from tidemill.spec.scalars import AnyCase
 
 ModelField = Annotated[
     Annotated[Model, Tag("#mapping")] | Annotated[Reference, Tag("#other")], Discriminator(mapping_or_other)
 ]
+
+
+OutputAction = Annotated[Literal["append_row", "summary_only"], AnyCase]
 
 
 class CodeConfiguration(Part):
@@ -23,7 +27,7 @@ class CodeConfiguration(Part):
     entry_script: str | None = None
 
 
-class RequestSettings(Open):
+class RequestSettings(Part):
     """Limits of a server."""
 
     request_timeout_ms: Annotated[int | None, Field(ge=1)] = None
@@ -31,7 +35,7 @@ class RequestSettings(Open):
     max_queue_wait_ms: int | None = None
 
 
-class Probe(Open):
+class Probe(Part):
     """How it is asked whether a server lives or is ready."""
 
     initial_delay: int | None = None
@@ -45,17 +49,17 @@ class Probe(Open):
     port: int | None = None
 
 
-class ScaleSettings(Open):
+class ScaleSettings(Part):
     """How many instances, and when more."""
 
-    type: str | None = None
+    type: Annotated[Literal["default", "target_utilization"], AnyCase]
     min_instances: int | None = None
     max_instances: int | None = None
     polling_interval: int | None = None
     target_utilization_percentage: int | None = None
 
 
-class Collection(Open):
+class Collection(Part):
     """What is recorded of one side of the traffic."""
 
     enabled: bool | str | None = None
@@ -64,11 +68,11 @@ class Collection(Open):
     client_id: str | None = None
 
 
-class DataCollector(Open):
+class DataCollector(Part):
     """Recording of requests and answers."""
 
     collections: dict[str, Collection] | None = None
-    rolling_rate: str | None = None
+    rolling_rate: Annotated[Literal["minute", "hour", "day"], AnyCase] | None = None
     sampling_rate: float | None = None
     destination: dict[str, Any] | None = None
     request_logging: dict[str, Any] | None = None
@@ -107,7 +111,7 @@ class OnlineDeployment(Document):
     id: str | None = None
 
 
-class RetrySettings(Open):
+class RetrySettings(Part):
     """How often a mini batch is tried again."""
 
     max_retries: int | None = None
@@ -120,7 +124,7 @@ class BatchSettings(Open):
     max_concurrency_per_instance: int | None = None
     mini_batch_size: int | None = None
     retry_settings: RetrySettings | None = None
-    output_action: str | None = None
+    output_action: OutputAction | None = None
     output_file_name: str | None = None
     logging_level: str | None = None
     error_threshold: int | None = None
@@ -152,7 +156,7 @@ class BatchDeployment(Document):
     max_concurrency_per_instance: int | None = None
     mini_batch_size: int | None = None
     retry_settings: RetrySettings | None = None
-    output_action: str | None = None
+    output_action: OutputAction | None = None
     output_file_name: str | None = None
     logging_level: str | None = None
     error_threshold: int | None = None

@@ -52,6 +52,4 @@ class Environment(Document):
     def _one_source(self) -> Self:
         if self.image is not None and self.build is not None:
             raise PydanticCustomError("TM-D108", "`image` and `build` exclude each other")
-        if self.conda_file is not None and self.image is None and self.build is None:
-            raise PydanticCustomError("TM-D102", "`conda_file` needs the `image` it is installed on")
         return self

@@ -43,7 +43,7 @@ class HostedJob(JobFields):
 class FinetuningResources(Part):
     """Machines finetuning may choose among."""
 
-    instance_types: list[str] | None = None
+    instance_types: list[str]
 
 
 class OpenAiHyperparameters(Part):

@@ -167,7 +167,7 @@ def _by_schema(schema: str, data: Mapping[Any, Any]) -> Kind:
 
 def _by_content(data: Mapping[Any, Any]) -> Kind:
     keys = set(data)
-    kind = data.get("type")
+    kind = data["type"] if isinstance(data.get("type"), str) else None
     if keys & {"create_job", "create_monitor", "import_data"} and keys & {"trigger", "create_monitor", "create_job"}:
         return Kind.SCHEDULE
     if "endpoint_name" in keys:

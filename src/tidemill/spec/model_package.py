@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
+from pydantic import Discriminator, Tag
+
 from tidemill.spec.fields import Document, Part, Tags
-from tidemill.spec.scalars import AnyCase
+from tidemill.spec.scalars import AnyCase, shape
 
 
 class BaseEnvironment(Part):
@@ -76,7 +78,9 @@ class ModelConfiguration(Part):
 class ModelPackage(Document):
     """A package of a model."""
 
-    target_environment: str | dict[str, str]
+    target_environment: Annotated[
+        Annotated[str, Tag("#text")] | Annotated[dict[str, str], Tag("#mapping")], Discriminator(shape)
+    ]
     target_environment_name: str | None = None
     target_environment_version: str | None = None
     base_environment_source: BaseEnvironment | None = None

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 
-from tidemill.spec.fields import InputValue, Part, Tags, Text
-from tidemill.spec.scalars import AnyCase, Duration, by_key, snake
+from tidemill.spec.fields import Inputs, InputValue, Part, Tags, Text
+from tidemill.spec.scalars import AnyCase, Duration, by_key, shape, snake
 
 DataContext = Annotated[
     Literal["model_inputs", "model_outputs", "training", "test", "validation", "ground_truth"],
@@ -50,17 +50,11 @@ class TopFeatures(Part):
     top_n_feature_importance: int | None = Field(default=None, ge=1)
 
 
-def _features(value: Any) -> str:  # noqa: ANN401 - before validation
-    if isinstance(value, str):
-        return "#word"
-    return "#list" if isinstance(value, (list, tuple)) else "#mapping"
-
-
 Features = Annotated[
-    Annotated[Literal["all_features"], AnyCase, Tag("#word")]
+    Annotated[Literal["all_features"], AnyCase, Tag("#text")]
     | Annotated[list[str], Tag("#list")]
     | Annotated[TopFeatures, Tag("#mapping")],
-    Discriminator(_features),
+    Discriminator(shape),
 ]
 """All features, some by name, or the most important."""
 
@@ -233,7 +227,7 @@ class CustomSignal(AnySignal):
 
     type: Annotated[Literal["custom"], AnyCase]
     component_id: str
-    inputs: dict[str, InputValue | str | int | float | bool] | None = None
+    inputs: Inputs | None = None
     input_data: dict[str, WatchedData] | None = None
     metric_thresholds: list[CustomThreshold] | None = None
     connection: SignalConnection | None = None
@@ -275,8 +269,8 @@ Signal = Annotated[
 class MonitorCompute(Part):
     """The Spark machines a monitor runs on."""
 
-    instance_type: str | None = None
-    runtime_version: Text | None = None
+    instance_type: str
+    runtime_version: Text
     compute_type: str | None = None
 
 
@@ -296,10 +290,16 @@ class AlertNotification(Part):
     emails: list[str] | None = None
 
 
+AlertField = Annotated[
+    Annotated[Literal["azmonitoring"], AnyCase, Tag("#text")] | Annotated[AlertNotification, Tag("#mapping")],
+    Discriminator(shape),
+]
+
+
 class Monitor(Part):
     """What `create_monitor` holds."""
 
     compute: MonitorCompute
     monitoring_target: MonitorTarget | None = None
     monitoring_signals: dict[str, Signal] | None = None
-    alert_notification: Literal["azmonitoring"] | AlertNotification | None = None
+    alert_notification: AlertField | None = None

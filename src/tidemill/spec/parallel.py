@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Discriminator, Field, Tag, ValidationInfo, field_validator
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, Discriminator, Field, Tag
 
 from tidemill.spec.command import ComponentFields, EnvironmentField, JobFields, Reference
 from tidemill.spec.fields import Identity, Inputs, Outputs, Part, Resources, Service, Tags, Text
-from tidemill.spec.scalars import AnyCase, Whole
+from tidemill.spec.scalars import AnyCase, OneOrMore, Whole
 from tidemill.spec.step import StepFields
 
-NO_TASK = "TM-P101"
-TWO_WAYS = "TM-P102"
+LoggingLevel = Annotated[Literal["DEBUG", "INFO", "WARNING"], AnyCase]
 
 
 class RetrySettings(Part):
@@ -33,7 +31,7 @@ class ParallelTask(Part):
     program_arguments: str | None = None
     model: str | None = None
     append_row_to: str | None = None
-    environment: EnvironmentField | None = None
+    environment: EnvironmentField
 
 
 class ParallelFields(Part):
@@ -42,19 +40,12 @@ class ParallelFields(Part):
     task: ParallelTask | None = None
     input_data: str | None = None
     mini_batch_size: Text | None = None
-    partition_keys: list[str] | str | None = None
+    partition_keys: OneOrMore | None = None
     mini_batch_error_threshold: Whole | None = None
     error_threshold: Whole | None = None
-    logging_level: Annotated[Literal["DEBUG", "INFO", "WARNING"], Field()] | str | None = None
+    logging_level: LoggingLevel | None = None
     max_concurrency_per_instance: Whole | None = None
     retry_settings: RetrySettings | None = None
-
-    @field_validator("partition_keys")
-    @classmethod
-    def _one_way_to_split(cls, value: Any, info: ValidationInfo) -> Any:  # noqa: ANN401 - kept as it is
-        if value and info.data.get("mini_batch_size") is not None:
-            raise PydanticCustomError(TWO_WAYS, "`mini_batch_size` and `partition_keys` exclude each other")
-        return value
 
 
 class ParallelJob(JobFields, ParallelFields):
@@ -97,10 +88,10 @@ class ParallelStep(StepFields):
     task: ParallelTask | None = None
     input_data: str | None = None
     mini_batch_size: Text | None = None
-    partition_keys: list[str] | str | None = None
+    partition_keys: OneOrMore | None = None
     mini_batch_error_threshold: Whole | None = None
     error_threshold: Whole | None = None
-    logging_level: str | None = None
+    logging_level: LoggingLevel | None = None
     max_concurrency_per_instance: Whole | None = None
     retry_settings: RetrySettings | None = None
     is_deterministic: bool | None = None

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Discriminator, Tag, ValidationError, WrapValidator
+from pydantic import BaseModel, BeforeValidator, Discriminator, Tag, ValidationError, WrapValidator
 from pydantic_core import PydanticCustomError
 
 BINDING = "${{"
@@ -25,7 +25,7 @@ def _any_case(value: Any, inner: Callable[[Any], Any]) -> Any:  # noqa: ANN401 -
         return inner(value)
     if BINDING in value:
         return value
-    for spelling in (value, value.lower(), snake(value)):
+    for spelling in (value, value.lower(), snake(value), value.upper()):
         try:
             return inner(spelling)
         except ValidationError:
@@ -76,6 +76,17 @@ def _moment(value: Any) -> Any:  # noqa: ANN401 - before validation
 
 Moment = Annotated[str, BeforeValidator(_moment)]
 """A date and time in ISO 8601, quoted or not."""
+
+
+def shape(value: Any) -> str:  # noqa: ANN401 - before validation
+    """A discriminator for fields of several shapes: `#mapping`, `#list` or `#text`, which is every scalar."""
+    if isinstance(value, (dict, BaseModel)):
+        return "#mapping"
+    return "#list" if isinstance(value, (list, tuple)) else "#text"
+
+
+OneOrMore = Annotated[Annotated[str, Tag("#text")] | Annotated[list[str], Tag("#list")], Discriminator(shape)]
+"""A word, or a list of words."""
 
 
 def by_key(key: str) -> Callable[[Any], str | None]:

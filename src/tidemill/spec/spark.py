@@ -29,8 +29,8 @@ def _entry(value: Any) -> Any:  # noqa: ANN401 - before validation
 class SparkResources(Part):
     """The machines of a serverless Spark job."""
 
-    instance_type: str | None = None
-    runtime_version: Text | None = None
+    instance_type: str
+    runtime_version: Text
 
 
 EntryField = Annotated[SparkEntry, BeforeValidator(_entry)]

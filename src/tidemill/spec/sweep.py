@@ -18,11 +18,10 @@ from tidemill.spec.fields import (
     Part,
     QueueSettings,
     Resources,
-    Scalar,
     Service,
     Tags,
 )
-from tidemill.spec.scalars import AnyCase, Real, Whole, by_key
+from tidemill.spec.scalars import AnyCase, Real, Whole, by_key, shape
 from tidemill.spec.step import StepFields
 
 TOO_MANY_AT_ONCE = "TM-S102"
@@ -32,7 +31,7 @@ class Choice(Part):
     """One of a list; an item may be a mapping with a space of its own under each name."""
 
     type: Annotated[Literal["choice"], AnyCase]
-    values: list[Scalar | dict[str, Any] | list[Any]] = Field(default_factory=list)
+    values: list[Any] = Field(default_factory=list)
 
     @field_validator("values", mode="before")
     @classmethod
@@ -156,28 +155,25 @@ def _sampling(value: Any) -> Any:  # noqa: ANN401 - before validation
     return {"type": value} if isinstance(value, str) and "${{" not in value else value
 
 
-SamplingField = Annotated[Sampling | str, BeforeValidator(_sampling)]
+SamplingField = Annotated[
+    Annotated[Sampling, Tag("#mapping")] | Annotated[str, Tag("#text")],
+    Discriminator(shape),
+    BeforeValidator(_sampling),
+]
 """`random`, or a mapping with its type; a step may bind it."""
 
 
 class Objective(Part):
     """What is to be made small or large."""
 
-    goal: Annotated[Literal["minimize", "maximize"], AnyCase] | str
+    goal: Annotated[Literal["minimize", "maximize"], AnyCase]
     primary_metric: str
-
-    @field_validator("goal")
-    @classmethod
-    def _known(cls, value: str) -> str:
-        if value not in {"minimize", "maximize"} and "${{" not in value:
-            raise PydanticCustomError("TM-D103", "`{value}` is not one of `minimize`, `maximize`", {"value": value})
-        return value
 
 
 class SweepLimits(Part):
     """How many trials, how long."""
 
-    max_total_trials: Whole | None = None
+    max_total_trials: Whole
     max_concurrent_trials: Whole | None = None
     timeout: Whole | None = None
     trial_timeout: Whole | None = None
@@ -215,7 +211,7 @@ class SweepFields(Part):
     search_space: dict[str, Distribution] = Field(default_factory=dict)
     sampling_algorithm: SamplingField | None = None
     objective: Objective
-    limits: SweepLimits | None = None
+    limits: SweepLimits
     early_termination: EarlyTermination | None = None
 
 
@@ -251,7 +247,7 @@ class SweepStep(StepFields):
     search_space: dict[str, Distribution] = Field(default_factory=dict)
     sampling_algorithm: SamplingField | None = None
     objective: Objective
-    limits: SweepLimits | None = None  # type: ignore[assignment]  # a sweep counts trials
+    limits: SweepLimits  # type: ignore[assignment]  # a sweep counts trials
     early_termination: EarlyTermination | None = None
 
 

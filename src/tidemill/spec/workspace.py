@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
 from tidemill.spec.compute import AssignedIdentity
-from tidemill.spec.fields import Document, Part, Tags, Text
-from tidemill.spec.scalars import AnyCase
+from tidemill.spec.fields import Document, Open, Part, Tags, Text
+from tidemill.spec.scalars import AnyCase, shape
+
+Identities = Annotated[
+    Annotated[dict[str, AssignedIdentity | None], Tag("#mapping")] | Annotated[list[AssignedIdentity], Tag("#list")],
+    Discriminator(shape),
+]
 
 
 class WorkspaceIdentity(Part):
@@ -17,7 +22,7 @@ class WorkspaceIdentity(Part):
     type: (
         Annotated[Literal["system_assigned", "user_assigned", "none", "system_assigned,user_assigned"], AnyCase] | None
     ) = None
-    user_assigned_identities: dict[str, AssignedIdentity | None] | list[AssignedIdentity] | None = None
+    user_assigned_identities: Identities | None = None
     principal_id: str | None = None
     tenant_id: str | None = None
 
@@ -37,25 +42,27 @@ class RuleDestination(Part):
 
     service_resource_id: str | None = None
     subresource_target: str | None = None
-    spark_enabled: bool | str | None = None
+    spark_enabled: bool | None = None
     service_tag: str | None = None
     protocol: str | None = None
     port_ranges: Text | None = None
     address_prefixes: list[str] | None = None
 
 
-class OutboundRule(Part):
+class OutboundRule(Open):
     """One permitted way out."""
 
     name: str
-    type: Annotated[Literal["fqdn", "private_endpoint", "service_tag"], AnyCase]
-    destination: RuleDestination | str
+    type: Annotated[Literal["fqdn", "private_endpoint", "service_tag"], AnyCase] | None = None
+    destination: Annotated[
+        Annotated[RuleDestination, Tag("#mapping")] | Annotated[str, Tag("#text")], Discriminator(shape)
+    ]
     fqdns: list[str] | None = None
     category: str | None = None
     status: str | None = None
 
 
-class ManagedNetwork(Part):
+class ManagedNetwork(Open):
     """The network Azure manages for a workspace."""
 
     isolation_mode: (
@@ -170,12 +177,22 @@ class RegistryContainerRegistry(Part):
     arm_resource_id: str | None = None
 
 
+RegistryImages = Annotated[
+    Annotated[RegistryContainerRegistry, Tag("#mapping")] | Annotated[str, Tag("#text")], Discriminator(shape)
+]
+
+
 class RegistryRegion(Part):
     """One place a registry is kept at."""
 
     location: str | None = None
-    storage_config: RegistryStorage | list[str] | None = None
-    acr_config: list[RegistryContainerRegistry | str] | None = None
+    storage_config: (
+        Annotated[
+            Annotated[RegistryStorage, Tag("#mapping")] | Annotated[list[str], Tag("#list")], Discriminator(shape)
+        ]
+        | None
+    ) = None
+    acr_config: list[RegistryImages] | None = None
 
 
 class Publisher(Part):
@@ -188,16 +205,16 @@ class Publisher(Part):
 class Registry(Document):
     """A registry shared by workspaces."""
 
-    name: str | None = None
+    name: str
     location: str
     description: str | None = None
     tags: Tags | None = None
     id: str | None = None
     identity: WorkspaceIdentity | None = None
     public_network_access: Annotated[Literal["disabled", "enabled"], AnyCase] | None = None
-    replication_locations: list[RegistryRegion] | None = None
+    replication_locations: list[RegistryRegion]
     intellectual_property: Publisher | None = None
-    container_registry: str | RegistryContainerRegistry | None = None
+    container_registry: RegistryImages | None = None
     managed_resource_group: str | None = None
     managed_resource_group_tags: Tags | None = None
     mlflow_registry_uri: str | None = None

@@ -16,6 +16,9 @@ from tidemill.spec.rules.context import Context, Path_
 from tidemill.spec.rules.documents import environment_findings, missing_path
 from tidemill.spec.spark import SparkEntry, SparkJob, SparkStep
 
+NEEDED_CONF = ("spark.driver.cores", "spark.driver.memory", "spark.executor.cores", "spark.executor.memory")
+STATIC_CONF = ("spark.executor.instances",)
+DYNAMIC_CONF = ("spark.dynamicAllocation.minExecutors", "spark.dynamicAllocation.maxExecutors")
 TASK_WORDS = {"run_function", "function"}
 
 
@@ -28,8 +31,17 @@ def check_spark(context: Context) -> Iterator[Finding]:
     """A Spark job or component."""
     document = context.document
     yield from _spark(context, document, ())
-    if isinstance(document, SparkJob) and document.compute is None and document.resources is None:
+    if not isinstance(document, SparkJob):
+        return
+    if document.compute is None and document.resources is None:
         yield context.finding("TM-D102", "A Spark job needs `compute` or `resources`", (), hint="Add one of them.")
+    conf = document.conf or {}
+    dynamic = str(conf.get("spark.dynamicAllocation.enabled", "")).casefold() == "true"
+    for name in (*NEEDED_CONF, *(DYNAMIC_CONF if dynamic else STATIC_CONF)):
+        if name not in conf:
+            yield context.finding(
+                "TM-D102", f"A Spark job needs `{name}`", ("conf",), hint="Add it under `conf:`.", key=True
+            )
 
 
 def check_batch_steps(context: Context) -> Iterator[Finding]:
@@ -53,6 +65,10 @@ def _parallel(context: Context, document: Any, path: Path_) -> Iterator[Finding]
     for field in ("task", "input_data"):
         if getattr(document, field) is None:
             yield context.finding("TM-P101", f"A parallel job needs `{field}`", path, hint=f"Add `{field}:`.")
+    if document.mini_batch_size is not None and document.partition_keys:
+        yield context.finding(
+            "TM-P102", "`mini_batch_size` and `partition_keys` exclude each other", (*path, "partition_keys"), key=True
+        )
     if document.input_data is not None:
         yield from _input_data(context, document.input_data, document.inputs, (*path, "input_data"))
     if document.task is not None:
@@ -86,6 +102,8 @@ def _task(context: Context, task: ParallelTask, document: Any, path: Path_) -> I
 def _spark(context: Context, document: Any, path: Path_) -> Iterator[Finding]:  # noqa: ANN401 - job, component or step
     entry: SparkEntry | None = document.entry
     if entry is not None:
+        if entry.file is None and entry.class_name is None:
+            yield context.finding("TM-D102", "`entry` needs `file` or `class_name`", (*path, "entry"), hint="Add one.")
         yield from _script(context, document.code, entry.file, (*path, "entry", "file"))
     if document.args is not None:
         yield from command_findings(context, document.args, document.inputs, document.outputs, (*path, "args"))

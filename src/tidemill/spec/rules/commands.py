@@ -41,15 +41,20 @@ def _reference(
     context: Context, reference: Reference, inputs: Mapping[str, Any], outputs: Mapping[str, Any], path: Path_
 ) -> Finding | None:
     if not reference.is_valid:
-        return context.finding(
-            "TM-B111", f"`{reference.text}` is not an expression", path, hint="Write `${{inputs.name}}`."
+        return context.finding_at_text(
+            "TM-B111",
+            f"`{reference.text}` is not an expression",
+            path,
+            reference.text,
+            hint="Write `${{inputs.name}}`.",
         )
     root, *rest = reference.path
     if root == "parent":
-        return context.finding(
+        return context.finding_at_text(
             "TM-B110",
             f"`{reference.text}` cannot stand in a command",
             path,
+            reference.text,
             hint="Bind it to an input of the step and use `${{inputs.name}}`.",
         )
     ports = {"inputs": inputs, "outputs": outputs}.get(root)
@@ -62,12 +67,18 @@ def _reference(
         return None
     kind = root.removesuffix("s")
     hint = did_you_mean(name, ports) or f"Declare it under `{root}:`."
-    return context.finding("TM-B108", f"The command uses {kind} `{name}`, which is not declared", path, hint=hint)
+    return context.finding_at_text(
+        "TM-B108", f"The command uses {kind} `{name}`, which is not declared", path, reference.text, hint=hint
+    )
 
 
 def _unknown_root(context: Context, reference: Reference, path: Path_) -> Finding:
-    return context.finding(
-        "TM-B110", f"`{reference.text}` has no meaning in a command", path, hint="Known: `inputs.…`, `outputs.…`."
+    return context.finding_at_text(
+        "TM-B110",
+        f"`{reference.text}` has no meaning in a command",
+        path,
+        reference.text,
+        hint="Known: `inputs.…`, `outputs.…`.",
     )
 
 
@@ -78,9 +89,10 @@ def _optional(context: Context, reference: Reference, inputs: Mapping[str, Any],
     if getattr(port, "optional", None) is not True or getattr(port, "default", None) is not None:
         return None
     name = reference.path[1]
-    return context.finding(
+    return context.finding_at_text(
         "TM-B109",
         f"The optional input `{name}` stands outside `$[[ ]]`",
         path,
+        reference.text,
         hint=f"Write `$[[--{name} ${{{{inputs.{name}}}}}]]`.",
     )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from tidemill.base.errors import Location
 from tidemill.base.findings import Finding, Severity
 from tidemill.spec.codes import CODES
 from tidemill.spec.kinds import COMPONENTS
@@ -16,6 +17,7 @@ from tidemill.spec.references import AssetRef, FileRef, parse_reference
 from tidemill.spec.repository import Repository
 
 Path_ = Sequence[str | int]
+SEARCHED = 400  # lines of one value
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,16 @@ class Context:
         row = CODES.get(code)
         severity = row.severity if row else Severity.ERROR
         return Finding(code, severity, message, hint, self.loaded.locate(path, key=key), dotted(tuple(path)))
+
+    def finding_at_text(self, code: str, message: str, path: Path_, text: str, *, hint: str = "") -> Finding:
+        """As `finding`, at the line of a long value where `text` stands."""
+        finding = self.finding(code, message, path, hint=hint)
+        lines = self.loaded.source.text.splitlines()
+        for number, line in enumerate(lines[max(finding.at.line - 1, 0) : finding.at.line + SEARCHED], finding.at.line):
+            column = line.find(text)
+            if column >= 0:
+                return replace(finding, at=Location(finding.at.file, number, column + 1))
+        return finding
 
     def find_component(self, text: str) -> Loaded | None:
         """The document a component reference means, if it is here; read once however many steps use it."""

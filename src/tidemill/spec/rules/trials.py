@@ -106,12 +106,15 @@ def _trial_paths(context: Context, trial: Trial) -> Iterator[Finding]:
 
 
 def _undrawn(context: Context, references: tuple[Reference, ...], space: Mapping[str, Any]) -> Iterator[Finding]:
-    missing = {r.path[1] for r in references if r.path[0] == SPACE and len(r.path) > 1} - set(space)
-    for name in sorted(missing):
-        yield context.finding(
+    missing = {
+        r.path[1]: r.text for r in references if r.path[0] == SPACE and len(r.path) > 1 and r.path[1] not in space
+    }
+    for name, text in sorted(missing.items()):
+        yield context.finding_at_text(
             "TM-B108",
             f"The command uses `{name}` of the search space, which does not have it",
             ("trial", "command"),
+            text,
             hint=did_you_mean(name, space) or "Declare it under `search_space:`.",
         )
 
