@@ -131,12 +131,12 @@ class WorkspaceAssets:
 
     def known(self, kind: str) -> list[str]:
         """What there is of a kind, for suggestions."""
-        kinds = {
+        by_kind: dict[str, tuple[Kind, ...]] = {
             "data": (Kind.DATA,),
             "component": COMPONENTS,
             "environment": (Kind.ENVIRONMENT,),
             "model": (Kind.MODEL,),
-        }[kind]
+        }
         document = self._project.document
         mapped: list[str] = {"data": list(document.data), "environment": list(document.environments)}.get(kind, [])
         return sorted({*self.repository.names(by_kind[kind]), *mapped, *self._rows.names(kind)})

@@ -31,7 +31,7 @@ class Project:
         named = getattr(self.document, field)
         if named is None:
             return None
-        path = (self.folder / named).absolute()
+        path: Path = (self.folder / named).absolute()
         if not path.exists():
             raise UsageError(
                 f"`{field}: {named}` of {self.path} is not there", hint="Correct the path; it is relative to that file."

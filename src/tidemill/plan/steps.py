@@ -289,8 +289,9 @@ def _literal_input(path: tuple[str, ...], inputs: Mapping[str, InputBinding]) ->
 
 
 def _deterministic(step: Any, document: Any) -> bool:  # noqa: ANN401
+    """Azure reuses what does not say that it must not be."""
     own = getattr(step, "is_deterministic", None)
-    return bool(getattr(document, "is_deterministic", True) if own is None else own)
+    return (getattr(document, "is_deterministic", None) if own is None else own) is not False
 
 
 def _spec_of(port: OutputPort) -> OutputSpec:

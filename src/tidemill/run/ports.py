@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, NewType, Protocol
+from typing import TYPE_CHECKING, NewType, Protocol, runtime_checkable
 
 from tidemill.base.ids import JobName, StepName
 from tidemill.run.models import ModelRequest, ModelVersion
@@ -181,6 +181,7 @@ class RunObserver(Protocol):
     def saw(self, events: Sequence[RunEvent]) -> None: ...
 
 
+@runtime_checkable
 class LogObserver(Protocol):
     """Hears each line a step writes; called from many threads. An observer that has no `wrote` is not asked."""
 

@@ -301,3 +301,8 @@ def _disk_errors(what: str) -> Iterator[None]:
         raise BackendError(
             f"Cannot {what}: {exc.strerror or exc}", hint="Check the disk's free space and permissions, then resume."
         ) from exc
+
+
+def open_artifacts(home: Path) -> FolderArtifacts:
+    """The store of the workspace at `home`."""
+    return FolderArtifacts(home / "store")

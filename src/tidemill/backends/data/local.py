@@ -61,3 +61,8 @@ class LocalData:
         if target.is_dir():
             shutil.rmtree(target)
         spare.replace(target)
+
+
+def open_data(home: Path, datastores: Mapping[str, Path]) -> LocalData:
+    """Data as seen from the workspace at `home`."""
+    return LocalData(home, datastores)

@@ -313,3 +313,8 @@ def _kill(pid: int, number: signal.Signals) -> None:
         os.kill(pid, number)
     except (ProcessLookupError, PermissionError):
         return
+
+
+def open_executor(slots: int, scope: str) -> LocalExecutor:
+    """An executor of this machine; `scope` tells workspaces apart."""
+    return LocalExecutor(slots, scope=scope)

@@ -72,3 +72,8 @@ def _lock_byte(fd: int, offset: int) -> None:
             time.sleep(AGAIN_S)
         else:
             return
+
+
+def open_locks(home: Path) -> FlockLocks:
+    """The locks of the workspace at `home`."""
+    return FlockLocks(home)

@@ -13,7 +13,7 @@ from typing import Any
 
 from tidemill.base.errors import BackendError, ConflictError
 from tidemill.base.hashing import FileStamp
-from tidemill.record.ports import AssetRow, JobRow
+from tidemill.record.ports import AssetRow, JobRow, place_of
 from tidemill.run.events import JobCreated, JobFinished, JobResumed, RunEvent, StepFinished, StepReused, make_event
 from tidemill.run.ports import Remembered
 
@@ -255,9 +255,9 @@ class SqliteStore:
                     self._db.execute("PRAGMA synchronous = NORMAL")
 
 
-def open_store(path: Path) -> SqliteStore:
-    """The store at `path`, made if need be."""
-    return SqliteStore(path)
+def open_store(home: Path) -> SqliteStore:
+    """The store of the workspace at `home`, made if need be."""
+    return SqliteStore(place_of(home))
 
 
 def _project(db: sqlite3.Connection, event: RunEvent) -> None:

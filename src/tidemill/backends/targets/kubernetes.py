@@ -273,3 +273,8 @@ def _state(found: Any, serving: str) -> VersionState:  # noqa: ANN401
         serving=name == serving,
         annotations=found.metadata.annotations or {},
     )
+
+
+def open_target(context: str = "") -> KubernetesTarget:
+    """The cluster of a kubeconfig context, or of the current one."""
+    return KubernetesTarget(context)

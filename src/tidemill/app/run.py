@@ -1,0 +1,139 @@
+"""`run`: load, plan and execute one job document."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tidemill.app.wiring import App
+from tidemill.base.clock import SystemClock, iso
+from tidemill.base.errors import ConflictError, NotFoundError, SpecError, UsageError
+from tidemill.base.findings import has_errors
+from tidemill.base.ids import JobName, is_name, make_job_name
+from tidemill.plan.graph import Plan
+from tidemill.plan.make import PlanOptions, make_plan
+from tidemill.record.runs import clean_up, get_job, interrupted_jobs, past_steps
+from tidemill.run.context import RunOptions
+from tidemill.run.ports import RunObserver
+from tidemill.run.result import JobResult
+from tidemill.run.runner import execute
+from tidemill.spec.check import check_loaded
+from tidemill.spec.kinds import JOBS, Kind
+from tidemill.spec.load import Loaded, load_valid
+from tidemill.spec.overrides import Override, parse_override
+
+RUNNABLE = (*JOBS, Kind.COMMAND_COMPONENT, Kind.PIPELINE_COMPONENT)
+SECRET_WORDS = ("SECRET", "PASSWORD", "TOKEN", "API_KEY", "CONNECTION_STRING")
+SHORTEST_SECRET = 6
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """What `run` and `job create` are asked for."""
+
+    file: Path
+    overrides: tuple[Override, ...] = ()
+    name: str | None = None
+    force: bool = False
+    parallel: int | None = None
+    relax_pins: bool = False
+
+    def as_record(self) -> dict[str, Any]:
+        """What it takes to plan the job again."""
+        return {
+            "file": str(self.file.absolute()),
+            "overrides": [o.text for o in self.overrides],
+            "force": self.force,
+            "relax_pins": self.relax_pins,
+        }
+
+
+def load_job(file: Path, overrides: Sequence[Override] = ()) -> Loaded:
+    """A job document with nothing wrong; `SpecError` with every finding."""
+    loaded = load_valid(file, overrides=overrides, expect=RUNNABLE)
+    if not overrides:
+        findings = check_loaded(loaded, _no_repository(file))
+        if has_errors(findings):
+            raise SpecError(f"{file} is not valid", findings=findings, hint="Nothing was run.")
+    return loaded
+
+
+def _no_repository(file: Path) -> Any:  # noqa: ANN401
+    from tidemill.spec.repository import scan  # noqa: PLC0415 - read only when the document names something by version
+
+    return lambda: scan(file.absolute().parent)
+
+
+def plan_job(app: App, request: RunRequest) -> Plan:
+    """The resolved graph of a job file; `SpecError` with every problem at once."""
+    loaded = load_job(request.file, request.overrides)
+    name = JobName(request.name) if request.name else None
+    return make_plan(loaded, assets=app.assets, options=PlanOptions(name=name))
+
+
+def run_job(app: App, request: RunRequest, observers: Sequence[RunObserver] = ()) -> JobResult:
+    """Run a job file to its end. A job of the same name that was interrupted is taken up again."""
+    plan = plan_job(app, request)
+    settle_interrupted(app)
+    job = choose_name(app, plan.name)
+    options = RunOptions(
+        force=request.force, parallel=request.parallel, request=request.as_record(), secrets=find_secrets()
+    )
+    return execute(plan, job=job, ports=app.run_ports(observers, relax_pins=request.relax_pins), options=options)
+
+
+def choose_name(app: App, wished: JobName | None) -> JobName:
+    """The name asked for, made unique when the document names it and it was used; `UsageError` for an illegal one."""
+    if wished is None:
+        return make_job_name()
+    if not is_name(wished):
+        raise UsageError(f"`{wished}` cannot name a job", hint="Letters, digits, `_`, `.` and `-`; at most 255.")
+    if app.store.job(wished) is None:
+        return wished
+    number = 2
+    while app.store.job(f"{wished}-{number}") is not None:
+        number += 1
+    return JobName(f"{wished}-{number}")
+
+
+def resume_job(app: App, name: str, observers: Sequence[RunObserver] = ()) -> JobResult:
+    """Take an ended or interrupted job up again; completed steps do not run twice."""
+    if app.is_driven(name):
+        raise ConflictError(
+            f"Job `{name}` is being run by another process", hint=f"Watch it: tidemill job stream -n {name}"
+        )
+    view = get_job(app.store, name)
+    settle_interrupted(app)
+    file = view.request.get("file")
+    if not file or not Path(file).exists():
+        raise NotFoundError(
+            f"The file job `{name}` was made from is not there any more: {file}",
+            hint="Put it back, or run another file.",
+        )
+    overrides = tuple(parse_override(o) for o in view.request.get("overrides", ()))
+    plan = plan_job(app, RunRequest(Path(file), overrides))
+    options = RunOptions(resume=past_steps(view), request=view.request, secrets=find_secrets())
+    return execute(
+        plan,
+        job=JobName(name),
+        ports=app.run_ports(observers, relax_pins=bool(view.request.get("relax_pins"))),
+        options=options,
+    )
+
+
+def settle_interrupted(app: App) -> int:
+    """End what killed runs left behind and record that they failed; how many there were."""
+    rows = interrupted_jobs(app.store, app.is_driven)
+    for row in rows:
+        clean_up(app.store, row, [app.executor], iso(SystemClock().now()))
+    return len(rows)
+
+
+def find_secrets() -> tuple[str, ...]:
+    """Values of environment variables that look like secrets: masked in every log."""
+    return tuple(
+        v for k, v in os.environ.items() if len(v) >= SHORTEST_SECRET and any(w in k.upper() for w in SECRET_WORDS)
+    )

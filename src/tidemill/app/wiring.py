@@ -1,0 +1,148 @@
+"""Puts the back ends behind the ports; the only module that names them. Everything opens when it is first used."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from tidemill.app.assets import WorkspaceAssets
+from tidemill.app.project import Project, read_project
+from tidemill.app.settings import Settings
+from tidemill.backends.table import load
+from tidemill.base.ids import JobName
+from tidemill.record.assets import AssetStore
+from tidemill.record.cache import StampMemory, StoreCache
+from tidemill.record.ports import Registry, RunStore
+from tidemill.record.runs import RunRecorder
+from tidemill.run.models import ModelRequest, ModelVersion
+from tidemill.run.ports import ArtifactStore, Executor, LogObserver, RunObserver, RunPorts
+from tidemill.spec.load import load as load_document
+from tidemill.spec.overrides import Override
+
+
+class App:
+    """One open workspace."""
+
+    def __init__(self, settings: Settings, stack: ExitStack, project: Project | None) -> None:
+        self.settings = settings
+        self.project = project
+        self._stack = stack
+
+    @property
+    def home(self) -> Path:
+        """Where state lies."""
+        return self.settings.home
+
+    @cached_property
+    def store(self) -> RunStore:
+        """Jobs, assets and small documents."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        store: RunStore = self._stack.enter_context(closing(load("stores", "sqlite")(self.home)))
+        return store
+
+    @cached_property
+    def rows(self) -> AssetStore:
+        """Registered data, components and environments."""
+        return AssetStore(self.store, self.artifacts, self.home)
+
+    @cached_property
+    def registry(self) -> Registry:
+        """Models."""
+        registry: Registry = load("registries", "mlflow")(self.home, self.settings.tracking_uri)
+        return registry
+
+    @cached_property
+    def assets(self) -> WorkspaceAssets:
+        """What documents name."""
+        return WorkspaceAssets(self.settings.root, self.project, self.rows, lambda: self.registry, load_document)
+
+    @cached_property
+    def artifacts(self) -> ArtifactStore:
+        """Bytes by content."""
+        store: ArtifactStore = load("artifacts", "folder")(self.home)
+        return store
+
+    @cached_property
+    def locks(self) -> Any:  # noqa: ANN401 - more than the run's port: it also knows who drives a job
+        """Mutual exclusion."""
+        return self._stack.enter_context(closing(load("locks", "flock")(self.home)))
+
+    @cached_property
+    def executor(self) -> Executor:
+        """Processes of the machine."""
+        executor: Executor = self._stack.enter_context(
+            closing(load("executors", "local")(self.settings.cores, str(self.home)))
+        )
+        return executor
+
+    @cached_property
+    def target(self) -> Any:  # noqa: ANN401 - its own small interface
+        """Local endpoints."""
+        return load("targets", "local")(self.home)
+
+    def kubernetes(self, context: str = "") -> Any:  # noqa: ANN401
+        """A cluster."""
+        return self._stack.enter_context(closing(load("targets", "kubernetes")(context)))
+
+    @cached_property
+    def builder(self) -> Any:  # noqa: ANN401
+        """Images."""
+        return load("builders", "oci")(self.home)
+
+    def run_ports(self, observers: Sequence[RunObserver] = (), *, relax_pins: bool = False) -> RunPorts:
+        """Everything a run is handed; `observers` hear it after it was recorded."""
+        store = self.store
+        return RunPorts(
+            home=self.home,
+            executors={"local": self.executor},
+            artifacts=self.artifacts,
+            cache=StoreCache(store),
+            environments=self.environments(relax_pins=relax_pins),
+            data=load("data", "local")(self.home, self._datastores()),
+            locks=self.locks,
+            stamps=functools.partial(StampMemory, store),
+            observers=(RunRecorder(store), *observers),
+            log_observers=tuple(o for o in observers if isinstance(o, LogObserver)),
+            models=_LateRegistrar(self),
+            datasets=self.rows,
+            tracker=load("trackers", "mlflow")(self.home, self.settings.tracking_uri),
+        )
+
+    def environments(self, *, relax_pins: bool = False) -> Any:  # noqa: ANN401
+        """Interpreters of steps and servers."""
+        return load("environments", "uv")(self.home, {"relax_pins": relax_pins})
+
+    def is_driven(self, job: str) -> bool:
+        """Whether some process drives the job now."""
+        return bool(self.locks.is_driven(JobName(job)))
+
+    def _datastores(self) -> dict[str, Path]:
+        if self.project is None:
+            return {}
+        return {
+            n: (self.project.folder / p).absolute()
+            for n, p in self.project.document.datastores.items()
+            if "://" not in p
+        }
+
+
+class _LateRegistrar:
+    """Opens the registry when the first model is registered, since importing MLflow takes seconds."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    def register(self, request: ModelRequest) -> ModelVersion:
+        """As the registry."""
+        return self._app.registry.register(request)
+
+
+@contextmanager
+def open_app(settings: Settings, *, project_overrides: Sequence[Override] = ()) -> Iterator[App]:
+    """A workspace; everything it opened is closed in reverse, whatever happens."""
+    with ExitStack() as stack:
+        yield App(settings, stack, read_project(settings, project_overrides))

@@ -1,0 +1,63 @@
+"""Which back ends there are: by name, loaded only when asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any
+
+from tidemill.base.errors import UsageError
+from tidemill.base.suggest import did_you_mean
+
+BACKENDS: Mapping[str, Mapping[str, str]] = {
+    "executors": {"local": "tidemill.backends.executors.local:open_executor"},
+    "stores": {"sqlite": "tidemill.backends.stores.sqlite:open_store"},
+    "artifacts": {"folder": "tidemill.backends.artifacts.folder:open_artifacts"},
+    "locks": {"flock": "tidemill.backends.locks.flock:open_locks"},
+    "data": {"local": "tidemill.backends.data.local:open_data"},
+    "environments": {"uv": "tidemill.backends.environments.provider:open_environments"},
+    "registries": {"mlflow": "tidemill.backends.registries.mlflow:open_registry"},
+    "trackers": {"mlflow": "tidemill.backends.trackers.mlflow:open_tracker"},
+    "builders": {"oci": "tidemill.backends.builders.oci:open_builder"},
+    "targets": {
+        "local": "tidemill.backends.targets.local:open_target",
+        "kubernetes": "tidemill.backends.targets.kubernetes:open_target",
+    },
+}
+
+
+def known(kind: str) -> list[str]:
+    """Names of the back ends of a kind, installed ones included."""
+    return sorted({*BACKENDS.get(kind, {}), *(e.name for e in entry_points(group=f"tidemill.{kind}"))})
+
+
+def load(kind: str, name: str) -> Any:
+    """The function that opens back end `name` of a kind (`executors`, `stores` …).
+
+    A package may add its own under the entry point group `tidemill.<kind>`.
+    """
+    target = BACKENDS.get(kind, {}).get(name)
+    if target is not None:
+        module, _, function = target.partition(":")
+        return _get(module, function)
+    for entry in entry_points(group=f"tidemill.{kind}"):
+        if entry.name == name:
+            return entry.load()
+    raise UsageError(f"There is no back end `{name}` among {kind}", hint=did_you_mean(name, known(kind)))
+
+
+EXTRAS = {"lightkube": "kubernetes", "httpx2": "kubernetes", "psycopg": "postgres", "ray": "ray"}
+
+
+def _get(module: str, function: str) -> Any:
+    """A function of a module; `UsageError` naming the extra when its SDK is not installed."""
+    try:
+        return getattr(import_module(module), function)
+    except ModuleNotFoundError as exc:
+        if exc.name is None or exc.name.startswith("tidemill"):
+            raise
+        extra = EXTRAS.get(exc.name.partition(".")[0], exc.name)
+        raise UsageError(
+            f"This needs `{exc.name}`, which is not installed", hint=f"pip install 'tidemill[{extra}]'"
+        ) from exc

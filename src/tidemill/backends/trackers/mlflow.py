@@ -1,0 +1,56 @@
+"""Wires a step to MLflow by environment variables alone, so that a step that does not use it pays nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from tidemill import inside
+from tidemill.base.ids import JobName
+from tidemill.plan.graph import Step
+
+METRICS = "metrics.jsonl"
+INSIDE = Path(inside.__file__).parent
+
+
+class MlflowTracker:
+    """A `Tracker`. The run itself is created by the step's own Python on its first `import mlflow`."""
+
+    def __init__(self, home: Path, tracking_uri: str) -> None:
+        self._folder = home / "mlflow"
+        self._uri = tracking_uri or f"sqlite:///{self._folder / 'mlflow.db'}"
+        self._embedded = not tracking_uri
+
+    def begin(self, job: JobName, step: Step, folder: Path) -> Mapping[str, str]:
+        """Variables that make `mlflow` and `azureml.core.Run` reach the step's run."""
+        del job, step
+        if self._embedded:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        already = os.environ.get("PYTHONPATH", "")
+        variables = {
+            "PYTHONPATH": os.pathsep.join(p for p in (str(INSIDE), already) if p),
+            "MLFLOW_TRACKING_URI": self._uri,
+            "MLFLOW_REGISTRY_URI": self._uri,
+            "TIDEMILL_STEP_FOLDER": str(folder),
+            "TIDEMILL_MLFLOW_LOCK": str(self._folder / "create.lock"),
+            "GIT_PYTHON_REFRESH": "quiet",
+        }
+        return variables | (
+            {"TIDEMILL_MLFLOW_ARTIFACTS": (self._folder / "artifacts").as_uri()} if self._embedded else {}
+        )
+
+    def end(self, job: JobName, step: Step, folder: Path, *, ok: bool) -> Mapping[str, float]:
+        """The last value of each metric the step logged."""
+        del job, step, ok
+        path = folder / METRICS
+        if not path.exists():
+            return {}
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+        return {row["name"]: row["value"] for row in rows}
+
+
+def open_tracker(home: Path, tracking_uri: str) -> MlflowTracker:
+    """The tracker of a workspace."""
+    return MlflowTracker(home, tracking_uri)

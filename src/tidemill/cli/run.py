@@ -1,0 +1,91 @@
+"""`tidemill run FILE`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from tidemill.app.run import RunRequest, run_job
+from tidemill.app.settings import read_settings
+from tidemill.app.wiring import open_app
+from tidemill.base.findings import Finding
+from tidemill.cli.errors import paint
+from tidemill.cli.options import everywhere, output_options, set_option
+from tidemill.cli.output import print_value
+from tidemill.cli.progress import Progress
+from tidemill.run.result import JobResult, StepResult
+from tidemill.run.state import Status
+from tidemill.spec.overrides import parse_override
+
+LOG_LINES = 15
+
+
+@click.command("run")
+@click.argument("file", type=click.Path(path_type=Path))
+@set_option
+@click.option("-n", "--name", help="Name of the job; made up when not given.")
+@click.option("--stream", is_flag=True, help="Print every step's log as it is written.")
+@click.option("--force", is_flag=True, help="Run every step, reuse nothing.")
+@click.option("--parallel", type=click.IntRange(1), help="Steps at a time; default: the cores of this machine.")
+@click.option("--relax-pins", is_flag=True, help="Loosen just the package pins that cannot be had here, and record it.")
+@everywhere
+@output_options("human")
+def command(
+    file: Path,
+    overrides: tuple[str, ...],
+    name: str | None,
+    fmt: str,
+    query: str | None,
+    *,
+    stream: bool,
+    force: bool,
+    parallel: int | None,
+    relax_pins: bool,
+) -> int:
+    """Run a job here and wait: independent steps in parallel, unchanged ones reused. Exit code 0 only if it completed."""
+    request = RunRequest(file, tuple(parse_override(o) for o in overrides), name, force, parallel, relax_pins)
+    with open_app(read_settings(file)) as app, Progress(stream_logs=stream) as progress:
+        result = run_job(app, request, [progress])
+    report(result, fmt, query)
+    return 0 if result.ok else 1
+
+
+def report(result: JobResult, fmt: str, query: str | None) -> None:
+    """JSON for machines on standard output; for people a summary, and what failed with its last words."""
+    if fmt != "human" or query:
+        print_value(result.as_json(), fmt="json" if fmt == "human" else fmt, query=query)
+    else:
+        sys.stdout.write(_summary(result))
+    for step in result.steps.values():
+        if step.status is Status.FAILED:
+            sys.stderr.write(_failure(step))
+
+
+def _summary(result: JobResult) -> str:
+    reused = sum(s.reused for s in result.steps.values())
+    ran = sum(not s.reused and s.status is Status.COMPLETED for s in result.steps.values())
+    lines = [f"{result.name}: {result.status} ({ran} ran, {reused} reused)"]
+    lines += [f"  output {name}: {path}" for name, path in result.outputs.items()]
+    metrics = {k: v for s in result.steps.values() for k, v in s.metrics.items()}
+    lines += [f"  metric {name}: {value:.4g}" for name, value in metrics.items()]
+    lines += [f"  {_finding(f)}" for f in result.findings]
+    if result.message and not result.ok:
+        lines.append(f"  {result.message}")
+    if not result.ok:
+        lines.append(f"  Take it up again when the cause is mended: tidemill job resume {result.name}")
+    return "\n".join(lines) + "\n"
+
+
+def _finding(finding: Finding) -> str:
+    return f"{paint(str(finding.severity), str(finding.severity), sys.stdout)} {finding.code}: {finding.message}"
+
+
+def _failure(step: StepResult) -> str:
+    tail = step.log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:] if step.log.exists() else []
+    words = "".join(f"  | {line}\n" for line in tail)
+    return f"\n{paint('error:', 'error', sys.stderr)} step `{step.name}` failed: {step.message}\n{words}  log: {step.log}\n"
+
+
+COMMANDS = {"run": command}
