@@ -14,7 +14,7 @@ from tidemill.run.events import RunEvent
 from tidemill.run.models import ModelRequest, ModelVersion
 from tidemill.run.ports import Remembered
 
-__all__ = ["AssetRow", "JobRow", "ModelRequest", "ModelVersion", "Registry", "RunStore"]
+__all__ = ["AssetRow", "JobRow", "ModelRequest", "ModelVersion", "Registry", "RunStore", "place_of"]
 
 
 class Registry(Protocol):

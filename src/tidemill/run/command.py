@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
+from tidemill.base.failpoint import failpoint
 from tidemill.plan.graph import Step
 from tidemill.run.context import RunContext, step_variables
 from tidemill.run.distribution import count_ports, make_processes
@@ -41,7 +42,9 @@ def stage(work: StepWork) -> dict[str, str]:
     snapshot, _ = work.context.snapshot(step)
     if snapshot:
         snapshot.copy_to(folder.cwd)
-    return literal_paths(step) | place_inputs(work.context, step, work.sources, folder)
+    placed = place_inputs(work.context, step, work.sources, folder)
+    failpoint("step-staged")
+    return literal_paths(step) | placed
 
 
 def place_inputs(context: RunContext, step: Step, sources: Mapping[str, Source], folder: StepFolder) -> dict[str, str]:

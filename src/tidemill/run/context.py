@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tidemill.base.clock import Clock, SystemClock, iso
+from tidemill.base.errors import FailedError
 from tidemill.base.findings import Finding
 from tidemill.base.hashing import hash_folder
 from tidemill.base.ids import JobName, StepName
@@ -123,6 +124,7 @@ class RunContext:
             content, size = f"file:{entries[0].digest}", entries[0].size_bytes
         else:
             content, size = self.ports.artifacts.remember(entries), sum(e.size_bytes for e in entries)
+        _check_unchanged(ref, content)
         kept = not writable and size <= self.options.copy_below_bytes
         if kept and not self.ports.artifacts.is_whole(content):
             self.ports.artifacts.keep(path, copy=True)
@@ -139,7 +141,7 @@ class RunContext:
     @contextmanager
     def only_one(self, key: str) -> Iterator[None]:
         """Held by one step of that key at a time, in this process and in all others of the workspace."""
-        with self.holding(("key", key)), self.ports.locks.step(key):
+        with self.holding(("key", key)), self.ports.locks.step(key, self.canceled.is_set):
             yield
 
     def once(self, key: object, make: Callable[[], Any]) -> Any:  # noqa: ANN401 - whatever `make` makes
@@ -175,6 +177,16 @@ class RunContext:
             lock = self._locks.setdefault(key, threading.Lock())
         with lock:
             yield
+
+
+def _check_unchanged(ref: DataRef, content: str) -> None:
+    """A registered version never changes; one whose files did must not pass for what was registered."""
+    registered = ref.digest or ""
+    if registered.startswith(("folder:", "file:")) and registered != content:
+        raise FailedError(
+            f"The files of data asset {ref.asset} are no longer what was registered ({ref.uri})",
+            hint="Register them as a new version: tidemill data create …",
+        )
 
 
 def step_variables(context: RunContext, step: Step) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import ExitStack
 
 from tidemill.base.errors import FailedError, TidemillError
 from tidemill.base.failpoint import failpoint
@@ -20,8 +20,12 @@ from tidemill.run.state import Status
 from tidemill.run.work import StepEnd, StepWork
 
 
-def drive(context: RunContext, step: Step) -> RunEvent | None:
-    """Bring one step to its end; the fact that ends it, or None if it had completed before the job was resumed."""
+def drive(context: RunContext, step: Step, held: ExitStack) -> RunEvent | None:
+    """Bring one step to its end; the fact that ends it, or None if it had completed before the job was resumed.
+
+    Of equal steps, here or in another process, one runs while the others wait to reuse it: the lock for that joins
+    `held`, for the caller to let go once the fact is recorded.
+    """
     started_s = context.clock.monotonic()
     try:
         sources = find_sources(context, step)
@@ -31,11 +35,12 @@ def drive(context: RunContext, step: Step) -> RunEvent | None:
     if _is_done(context, step, identity):
         return None
     try:
-        with _only_one(context, identity):
-            past = find_past(context, identity)
-            if past is not None:
-                return _reuse(context, step, identity, past)
-            return _run(context, step, identity, sources, started_s)
+        if identity.reusable:
+            held.enter_context(context.only_one(identity.key))
+        past = find_past(context, identity)
+        if past is not None:
+            return _reuse(context, step, identity, past)
+        return _run(context, step, identity, sources, started_s)
     except (TidemillError, OSError) as exc:
         return _failed(context, step, _say(exc), context.clock.monotonic() - started_s, identity)
 
@@ -51,11 +56,6 @@ def _is_done(context: RunContext, step: Step, identity: Identity) -> bool:
     place_outputs(context, context.folder.step(step.name), missing)
     context.note(step.name, past.outputs, past.metrics)
     return True
-
-
-def _only_one(context: RunContext, identity: Identity) -> AbstractContextManager[None]:
-    """Of equal steps, here or in another process, one runs and the others wait to reuse it."""
-    return context.only_one(identity.key) if identity.reusable else nullcontext()
 
 
 def _reuse(context: RunContext, step: Step, identity: Identity, past: Remembered) -> RunEvent:

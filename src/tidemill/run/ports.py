@@ -245,8 +245,11 @@ class WorkspaceLocks(Protocol):
         """Held while a job is driven; `ConflictError` at once if another process drives it."""
         ...
 
-    def step(self, key: str) -> AbstractContextManager[None]:
-        """Held while a step with that key runs; waits, since the other run's result can then be reused."""
+    def step(self, key: str, give_up: Callable[[], bool]) -> AbstractContextManager[None]:
+        """Held while a step with that key runs; waits, since the other run's result can then be reused.
+
+        `ConflictError` when `give_up` says so while it waits.
+        """
         ...
 
 

@@ -19,6 +19,7 @@ from tidemill.run.work import StepEnd, StepWork
 DETAILS_OUTPUT = "registration_details_folder"
 DETAILS_FILE = "model_registration_details.json"
 MODEL_INPUT = "model_path"
+CUSTOM = "custom_model"
 
 
 def run_register_model(work: StepWork) -> StepEnd:
@@ -62,10 +63,11 @@ def _make_request(work: StepWork, texts: Mapping[str, str]) -> ModelRequest:
     name = texts.get("model_name")
     if not name or MODEL_INPUT not in work.sources:
         raise FailedError("`register_model` needs `model_name` and `model_path`", at=step.at)
+    kind = texts.get("model_type") or CUSTOM
     return ModelRequest(
         name=name,
-        path=model_root(work),
-        type=texts.get("model_type") or "custom_model",
+        path=model_root(work, kind),
+        type=kind,
         version=texts.get("model_version") or None,
         description=texts.get("model_description", ""),
         job=work.context.job,
@@ -76,9 +78,12 @@ def _make_request(work: StepWork, texts: Mapping[str, str]) -> ModelRequest:
     )
 
 
-def model_root(work: StepWork) -> Path:
+def model_root(work: StepWork, kind: str) -> Path:
     """The folder to register: a custom model keeps `INPUT_model_path/…`, as Azure ML's component publishes it."""
-    return work.folder.inputs / f"INPUT_{MODEL_INPUT}"
+    mount = work.folder.inputs / f"INPUT_{MODEL_INPUT}"
+    if kind != CUSTOM or any(p != mount for p in work.folder.inputs.iterdir()):
+        return mount
+    return work.folder.inputs
 
 
 def _producer_metrics(work: StepWork) -> Mapping[str, float]:

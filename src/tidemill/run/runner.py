@@ -8,7 +8,7 @@ import signal
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
@@ -28,15 +28,21 @@ from tidemill.run.scheduler import Scheduler
 from tidemill.run.state import Status, job_status
 
 MAX_THREADS = 256
+LOOK_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class _Ended:
-    """A step's thread is done; `event` is None if the step had completed before."""
+    """A step has ended; `event` is None if it had completed before. Its thread waits until that is `recorded`."""
 
     step: StepName
     event: RunEvent | None
+    recorded: threading.Event
     error: BaseException | None = None
+
+
+class _Interrupt:
+    """Somebody pressed Ctrl-C, or asked this process to end."""
 
 
 def execute(plan: Plan, *, job: JobName, ports: RunPorts, options: RunOptions | None = None) -> JobResult:
@@ -48,7 +54,7 @@ def execute(plan: Plan, *, job: JobName, ports: RunPorts, options: RunOptions | 
     """
     with ports.locks.job(job):
         run = _Run(plan, job, ports, options or RunOptions())
-        with _terminable():
+        with _signals_to(run.inbox):
             return run.to_end()
 
 
@@ -60,7 +66,9 @@ class _Run:
         self.job = job
         self.ports = ports
         self.options = options
-        self.inbox: queue.SimpleQueue[RunEvent | _Ended | None] = queue.SimpleQueue()
+        self.inbox: queue.SimpleQueue[RunEvent | _Ended | _Interrupt | None] = queue.SimpleQueue()
+        self.interrupted = False
+        self.closing = threading.Event()
         self.view = JobView(job)
         self.steps = {s.name: s for s in plan.steps}
         self.slots = threading.Semaphore(self._count_slots())
@@ -72,18 +80,17 @@ class _Run:
     def to_end(self) -> JobResult:
         """Drive the plan until nothing is left to do."""
         self._begin()
-        interrupted: KeyboardInterrupt | None = None
         with ThreadPoolExecutor(MAX_THREADS, "step") as pool:
             try:
                 self._loop(pool)
-            except KeyboardInterrupt as exc:
-                interrupted = exc
-                self._cancel(pool)
-        self._finish(canceled=interrupted is not None)
-        if interrupted:
+            finally:
+                self.closing.set()
+                self.context.cancel()
+        self._finish()
+        if self.interrupted:
             raise InterruptedRun(
                 f"Job {self.job} was interrupted", hint=f"Take it up again with: tidemill job resume {self.job}"
-            ) from interrupted
+            )
         return make_result(self.view, self.context.folder)
 
     def _count_slots(self) -> int:
@@ -149,16 +156,20 @@ class _Run:
             pool.submit(self._work, step)
 
     def _work(self, step: Step) -> None:
-        """In a thread: one step to its end."""
+        """In a thread: one step to its end. Its key stays locked until the end is recorded, so others can reuse it."""
         event: RunEvent | None = None
         error: BaseException | None = None
-        try:
-            event = drive(self.context, step)
-        except BaseException as exc:  # noqa: BLE001 - told to the loop, which raises it
-            error = exc
-        if step.kind not in CONTROL:
-            self.slots.release()
-        self.inbox.put(_Ended(step.name, event, error))
+        with ExitStack() as held:
+            try:
+                event = drive(self.context, step, held)
+            except BaseException as exc:  # noqa: BLE001 - told to the loop, which raises it
+                error = exc
+            if step.kind not in CONTROL:
+                self.slots.release()
+            recorded = threading.Event()
+            self.inbox.put(_Ended(step.name, event, recorded, error))
+            while not recorded.wait(LOOK_S) and not self.closing.is_set():
+                pass
 
     def _hear(self) -> None:
         """Wait for something to happen, then take in all that has, as one batch."""
@@ -168,8 +179,9 @@ class _Run:
         while True:
             if isinstance(message, _Ended):
                 ended.append(message)
-                if message.event:
-                    batch.append(message.event)
+                batch += [message.event] if message.event else []
+            elif isinstance(message, _Interrupt):
+                self._interrupt()
             elif message is not None:
                 batch.append(message)
             if self.inbox.empty():
@@ -177,12 +189,13 @@ class _Run:
             message = self.inbox.get()
         self._state(batch)
         failpoint("step-recorded")
+        for end in ended:
+            end.recorded.set()
         self._account(ended)
 
     def _account(self, ended: Sequence[_Ended]) -> None:
         for end in ended:
             if end.error:
-                self.context.cancel()
                 raise end.error
             status = getattr(end.event, "status", Status.COMPLETED)
             if end.event is None:
@@ -196,6 +209,13 @@ class _Run:
         step.status, step.outputs, step.metrics, step.key = Status.COMPLETED, past.outputs, past.metrics, past.key
         step.exit_code, step.reason = 0, "completed before the job was resumed"
 
+    def _interrupt(self) -> None:
+        """End everything; the loop then waits until it has ended. A second Ctrl-C changes nothing."""
+        if not self.interrupted:
+            self.interrupted = True
+            self._skip(self.scheduler.stop("not started: the job was canceled"))
+            self.context.cancel()
+
     def _skip(self, skipped: Sequence[tuple[str, str]]) -> None:
         now = self.context.now()
         self._state(
@@ -205,18 +225,9 @@ class _Run:
             ]
         )
 
-    def _cancel(self, pool: ThreadPoolExecutor) -> None:
-        """End everything, and wait until it has; a second Ctrl-C changes nothing."""
-        with _deaf():
-            self.context.cancel()
-            pool.shutdown(wait=False, cancel_futures=False)
-            self._skip(self.scheduler.stop("canceled"))
-            while not self.scheduler.is_idle:
-                self._hear()
-
-    def _finish(self, *, canceled: bool) -> None:
+    def _finish(self) -> None:
         self._state(list(self._rest()))
-        status = Status.CANCELED if canceled else job_status([s.status for s in self.view.steps.values()])
+        status = Status.CANCELED if self.interrupted else job_status([s.status for s in self.view.steps.values()])
         outputs = self._link_outputs() if status is Status.COMPLETED else {}
         failed = [s.name for s in self.view.steps.values() if s.status is Status.FAILED]
         message = f"failed: {', '.join(failed)}" if failed else ""
@@ -226,7 +237,7 @@ class _Run:
     def _rest(self) -> Iterator[RunEvent]:
         while not self.inbox.empty():
             message = self.inbox.get()
-            if message is not None and not isinstance(message, _Ended):
+            if isinstance(message, RunEvent):
                 yield message
 
     def _link_outputs(self) -> dict[str, str]:
@@ -258,29 +269,16 @@ def _about(step: Step) -> dict[str, object]:
 
 
 @contextmanager
-def _terminable() -> Iterator[None]:
-    """SIGTERM means what Ctrl-C means, while the body runs in the main thread."""
+def _signals_to(inbox: queue.SimpleQueue[RunEvent | _Ended | _Interrupt | None]) -> Iterator[None]:
+    """Ctrl-C and SIGTERM become messages, in the main thread; nothing is ever torn in the middle by one."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
+    def tell(_number: int, _frame: FrameType | None) -> None:
+        inbox.put(_Interrupt())
 
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-@contextmanager
-def _deaf() -> Iterator[None]:
-    """Neither signal interrupts the body: it is already cleaning up after one."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {n: signal.signal(n, signal.SIG_IGN) for n in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, tell) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:

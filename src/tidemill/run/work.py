@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from tidemill.base.errors import FailedError
+from tidemill.base.failpoint import failpoint
 from tidemill.base.findings import Finding
 from tidemill.plan.graph import Step
 from tidemill.run.context import RunContext
@@ -58,6 +59,7 @@ class StepWork:
                 handle=handle,
             )
         )
+        failpoint("step-started")
 
     def run_task(self, task: Task, started: Callable[[str], None] | None = None) -> TaskEnd:
         """Run a task to its end on the executor of its compute, taking a slot unless the step holds one already."""

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tidemill.base.errors import ConflictError
@@ -47,10 +46,10 @@ class FlockLocks:
         return self._home / "jobs" / job / ".lock"
 
     @contextlib.contextmanager
-    def step(self, key: str) -> Iterator[None]:
+    def step(self, key: str, give_up: Callable[[], bool]) -> Iterator[None]:
         """Wait for, then hold, the lock of a step's key. Within this process its threads must exclude each other."""
         offset = int(key[:BYTES_OF_KEY], 16)
-        _lock_byte(self._steps, offset)
+        _lock_byte(self._steps, offset, give_up)
         try:
             yield
         finally:
@@ -61,14 +60,14 @@ class FlockLocks:
         os.close(self._steps)
 
 
-def _lock_byte(fd: int, offset: int) -> None:
-    """Wait for one byte. The kernel sees a deadlock where threads of two processes merely wait in turn: ask again."""
+def _lock_byte(fd: int, offset: int, give_up: Callable[[], bool]) -> None:
+    """Wait for one byte. Asking again and again never looks like a deadlock to the kernel, and can be given up."""
     while True:
         try:
-            fcntl.lockf(fd, fcntl.LOCK_EX, 1, offset)
-        except OSError as exc:
-            if exc.errno != errno.EDEADLK:
-                raise
+            fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, offset)
+        except (BlockingIOError, PermissionError):
+            if give_up():
+                raise ConflictError("Another run of the same step is under way", hint="Wait for it to end.") from None
             time.sleep(AGAIN_S)
         else:
             return
