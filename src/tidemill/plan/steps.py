@@ -121,7 +121,7 @@ class StepMaker:
             inputs=inputs,
             outputs={"registration_details_folder": OutputSpec()} | outputs,
             compute=self._compute(step, scope),
-            deterministic=False,
+            deterministic=True,
             at=entry.at,
             component="register_model",
         )
