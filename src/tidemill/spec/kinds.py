@@ -23,6 +23,7 @@ class Kind(StrEnum):
     PARALLEL_COMPONENT = "parallel_component"
     SPARK_COMPONENT = "spark_component"
     SWEEP_COMPONENT = "sweep_component"
+    DATA_TRANSFER_COMPONENT = "data_transfer_component"
     ENVIRONMENT = "environment"
     DATA = "data"
     DATA_IMPORT = "data_import"
@@ -48,6 +49,7 @@ COMPONENTS = (
     Kind.PARALLEL_COMPONENT,
     Kind.SPARK_COMPONENT,
     Kind.SWEEP_COMPONENT,
+    Kind.DATA_TRANSFER_COMPONENT,
 )
 JOBS = (
     Kind.PIPELINE_JOB, Kind.COMMAND_JOB, Kind.SWEEP_JOB, Kind.PARALLEL_JOB, Kind.SPARK_JOB, Kind.AUTOML_JOB,
@@ -70,6 +72,8 @@ _SCHEMAS = {
     "parallelcomponent": Kind.PARALLEL_COMPONENT,
     "sparkcomponent": Kind.SPARK_COMPONENT,
     "sweepcomponent": Kind.SWEEP_COMPONENT,
+    "datatransfercomponent": Kind.DATA_TRANSFER_COMPONENT,
+    "datatransfer": Kind.DATA_TRANSFER_COMPONENT,
     "environment": Kind.ENVIRONMENT,
     "dataimport": Kind.DATA_IMPORT,
     "data": Kind.DATA,
@@ -118,7 +122,7 @@ _JOB_TYPES = {
 }  # fmt: skip
 _COMPONENT_TYPES = {
     "command": Kind.COMMAND_COMPONENT, "pipeline": Kind.PIPELINE_COMPONENT, "parallel": Kind.PARALLEL_COMPONENT,
-    "spark": Kind.SPARK_COMPONENT, "sweep": Kind.SWEEP_COMPONENT,
+    "spark": Kind.SPARK_COMPONENT, "sweep": Kind.SWEEP_COMPONENT, "data_transfer": Kind.DATA_TRANSFER_COMPONENT,
 }  # fmt: skip
 _OTHER_TYPES = {
     **dict.fromkeys(("amlcompute", "computeinstance", "virtualmachine", "synapsespark"), Kind.COMPUTE),
@@ -187,6 +191,12 @@ def _by_content(data: Mapping[Any, Any]) -> Kind:
         "base_environment_source",
     }:
         return Kind.MODEL_PACKAGE
+    if kind == "data_transfer" and "task" in keys:
+        return Kind.DATA_TRANSFER_COMPONENT
+    if "name" in keys and keys & {"managed_network", "hbi_workspace", "system_datastores_auth_mode"}:
+        return Kind.WORKSPACE
+    if keys >= {"name", "location", "replication_locations"}:
+        return Kind.REGISTRY
     if "jobs" in keys and isinstance(data["jobs"], Mapping):
         return _pipeline(data)
     return _typed(data, keys, kind)

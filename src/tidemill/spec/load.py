@@ -17,6 +17,7 @@ from tidemill.spec.command import CommandComponent, CommandJob
 from tidemill.spec.compute import Compute
 from tidemill.spec.connection import Connection
 from tidemill.spec.data import Data, DataImport
+from tidemill.spec.data_transfer import DataTransferComponent
 from tidemill.spec.datastore import Datastore
 from tidemill.spec.deployment import BatchDeployment, OnlineDeployment
 from tidemill.spec.endpoint import BatchEndpoint, OnlineEndpoint
@@ -55,6 +56,7 @@ MODELS: Mapping[Kind, Any] = {
     Kind.SWEEP_COMPONENT: SweepComponent,
     Kind.PARALLEL_JOB: ParallelJob,
     Kind.PARALLEL_COMPONENT: ParallelComponent,
+    Kind.DATA_TRANSFER_COMPONENT: DataTransferComponent,
     Kind.SPARK_JOB: SparkJob,
     Kind.SPARK_COMPONENT: SparkComponent,
     Kind.AUTOML_JOB: AutoMLJob,
@@ -128,7 +130,8 @@ def load_source(source: Source, *, overrides: Sequence[Override] = (), kind: Kin
 
 
 @cache
-def _adapter(model: Any) -> TypeAdapter[BaseModel]:  # noqa: ANN401 - a model, or a union of models
+def make_adapter(model: Any) -> TypeAdapter[BaseModel]:  # noqa: ANN401 - a model, or a union of models
+    """The validator of a kind, built once."""
     return TypeAdapter(model)
 
 
@@ -136,7 +139,7 @@ def validate_document(model: Any, data: Any, source: Source) -> tuple[BaseModel 
     """The typed document, or what is wrong with it."""
     try:
         with uncollected(source.text):
-            return _adapter(model).validate_python(data), []
+            return make_adapter(model).validate_python(data), []
     except ValidationError as exc:
         return None, findings_of(exc, model, source)
 

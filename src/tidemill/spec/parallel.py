@@ -8,21 +8,21 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Discriminator, Field, Tag
 
 from tidemill.spec.command import ComponentFields, EnvironmentField, JobFields, Reference
-from tidemill.spec.fields import Identity, Inputs, Outputs, Part, Resources, Service, Tags, Text
+from tidemill.spec.fields import Identity, Inputs, Open, Outputs, Part, Resources, Service, Tags, Text
 from tidemill.spec.scalars import AnyCase, OneOrMore, Whole
 from tidemill.spec.step import StepFields
 
 LoggingLevel = Annotated[Literal["DEBUG", "INFO", "WARNING"], AnyCase]
 
 
-class RetrySettings(Part):
+class RetrySettings(Open):
     """How often a mini batch is tried, and how long one try may take."""
 
     max_retries: Whole | None = None
     timeout: Whole | None = None
 
 
-class ParallelTask(Part):
+class ParallelTask(Open):
     """What is done with each mini batch."""
 
     type: Annotated[Literal["run_function", "function", "model"], AnyCase]

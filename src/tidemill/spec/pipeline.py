@@ -9,6 +9,7 @@ from pydantic import Discriminator, Field, Tag
 
 from tidemill.spec.automl import AutoMLStep
 from tidemill.spec.command import CommandComponent, ComponentFields, EnvironmentField, JobFields, Reference
+from tidemill.spec.data_transfer import DataTransferStep
 from tidemill.spec.fields import DistributionField, Identity, Inputs, Later, Open, Outputs, Service
 from tidemill.spec.parallel import ParallelComponent, ParallelStep
 from tidemill.spec.spark import SparkComponent, SparkStep
@@ -86,6 +87,7 @@ StepField = Annotated[
     | Annotated[ParallelStep, Later(lambda: ParallelStep), Tag("#parallel")]
     | Annotated[SparkStep, Later(lambda: SparkStep), Tag("#spark")]
     | Annotated[AutoMLStep, Later(lambda: AutoMLStep), Tag("#automl")]
+    | Annotated[DataTransferStep, Later(lambda: DataTransferStep), Tag("#data_transfer")]
     | Annotated[IfElse, Tag("#if_else")]
     | Annotated[DoWhile, Tag("#do_while")]
     | Annotated[ParallelFor, Tag("#parallel_for")],

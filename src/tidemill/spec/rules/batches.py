@@ -9,6 +9,7 @@ from tidemill.base.findings import Finding
 from tidemill.base.suggest import did_you_mean
 from tidemill.spec.environment import Environment
 from tidemill.spec.expression import parse_template
+from tidemill.spec.fields import Open
 from tidemill.spec.parallel import ParallelStep, ParallelTask
 from tidemill.spec.references import FileRef, parse_reference
 from tidemill.spec.rules.commands import command_findings
@@ -71,7 +72,10 @@ def _parallel(context: Context, document: Any, path: Path_) -> Iterator[Finding]
         )
     if document.input_data is not None:
         yield from _input_data(context, document.input_data, document.inputs, (*path, "input_data"))
+    if document.retry_settings is not None:
+        yield from _ignored(context, document.retry_settings, (*path, "retry_settings"))
     if document.task is not None:
+        yield from _ignored(context, document.task, (*path, "task"))
         yield from _task(context, document.task, document, (*path, "task"))
 
 
@@ -83,6 +87,14 @@ def _input_data(context: Context, text: str, inputs: Mapping[str, Any], path: Pa
             yield context.finding(
                 "TM-B108", f"`input_data` uses input `{name}`, which is not declared", path, hint=hint
             )
+
+
+def _ignored(context: Context, part: Open, path: Path_) -> Iterator[Finding]:
+    for name in part.model_extra or {}:
+        hint = did_you_mean(name, type(part).model_fields)
+        yield context.finding(
+            "TM-D106", f"Azure ignores the unknown field `{name}`", (*path, name), hint=hint, key=True
+        )
 
 
 def _task(context: Context, task: ParallelTask, document: Any, path: Path_) -> Iterator[Finding]:  # noqa: ANN401

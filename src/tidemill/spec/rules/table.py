@@ -46,6 +46,7 @@ RULES: Mapping[Kind, tuple[Rule, ...]] = {
     Kind.PARALLEL_COMPONENT: (d.check_asset_name, d.check_ports, d.check_code, check_parallel),
     Kind.SPARK_JOB: (d.check_asset_name, d.check_code, d.check_literals, check_spark),
     Kind.SPARK_COMPONENT: (d.check_asset_name, d.check_ports, d.check_code, check_spark),
+    Kind.DATA_TRANSFER_COMPONENT: (d.check_asset_name, d.check_ports),
     Kind.AUTOML_JOB: (d.check_asset_name, check_automl),
     Kind.DATA_IMPORT: (d.check_asset_name,),
     Kind.SCHEDULE: (d.check_asset_name, check_schedule),
