@@ -20,12 +20,24 @@ from pydantic import (
 from pydantic_core import CoreSchema, PydanticCustomError
 from pydantic_core.core_schema import no_info_plain_validator_function
 
+from tidemill.spec.scalars import AnyCase
+
 Scalar = str | int | float | bool
 DATA_TYPES = ("uri_file", "uri_folder", "mltable", "mlflow_model", "custom_model", "triton_model", "safe_input_file")
 PRIMITIVES = ("string", "integer", "number", "boolean")
-DataType = Literal["uri_file", "uri_folder", "mltable", "mlflow_model", "custom_model", "triton_model"]
-InputMode = Literal["ro_mount", "rw_mount", "download", "direct", "eval_mount", "eval_download", "upload"]
-OutputMode = Literal["rw_mount", "upload", "mount", "direct", "ro_mount"]
+DataType = Annotated[
+    Literal["uri_file", "uri_folder", "mltable", "mlflow_model", "custom_model", "triton_model"], AnyCase
+]
+InputMode = Annotated[Literal["ro_mount", "download", "direct", "eval_mount", "eval_download"], AnyCase]
+OutputMode = Annotated[Literal["rw_mount", "mount", "upload", "direct"], AnyCase]
+PortMode = Literal[
+    "ro_mount", "rw_mount", "mount", "download", "upload", "direct", "eval_mount", "eval_download", "link"
+]
+
+PortType = Literal[
+    "uri_file", "uri_folder", "mltable", "mlflow_model", "custom_model", "triton_model", "safe_input_file",
+    "string", "integer", "number", "boolean", "path", "object",
+]  # fmt: skip
 
 
 class Part(BaseModel):
@@ -104,20 +116,12 @@ def mapping_or_other(value: Any) -> str:  # noqa: ANN401
 class InputValue(Part):
     """Data given to a job: `path` may be local, a URL, an asset or a `${{ }}` binding."""
 
-    type: str | None = None
+    type: DataType | None = None
     path: Text | None = None
     mode: InputMode | None = None
-    value: Any = None
-    description: str | None = None
+    value: Any = None  # what `az` shows of a literal
     datastore: str | None = None
-    optional: bool | None = None
-    default: Any = None
-    min: float | None = None
-    max: float | None = None
-    enum: list[Any] | None = None
-    pathOnCompute: str | None = None  # noqa: N815 - the schema's name
     path_on_compute: str | None = None
-    job_input_type: str | None = None
 
 
 JobInput = Annotated[
@@ -155,10 +159,6 @@ JobOutput = Annotated[
     Discriminator(mapping_or_other),
     BeforeValidator(_output),
 ]
-PortType = Literal[
-    "uri_file", "uri_folder", "mltable", "mlflow_model", "custom_model", "triton_model", "safe_input_file",
-    "string", "integer", "number", "boolean", "path", "object",
-]  # fmt: skip
 
 
 class InputPort(Part):
@@ -170,7 +170,7 @@ class InputPort(Part):
     min: float | None = None
     max: float | None = None
     enum: list[Any] | None = None
-    mode: InputMode | None = None
+    mode: PortMode | None = None
     description: str | None = None
     display_name: str | None = None
     group: Any = None
@@ -188,7 +188,7 @@ class OutputPort(Part):
     """An output a component declares."""
 
     type: PortType = "uri_folder"
-    mode: OutputMode | None = None
+    mode: PortMode | None = None
     description: str | None = None
     display_name: str | None = None
     path: str | None = None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -41,10 +43,24 @@ SHAPES = {
 def findings_of(exc: ValidationError, model: type[BaseModel], source: Source) -> list[Finding]:
     """One finding for each mistake; several complaints about one value are one mistake."""
     found: dict[tuple[str, str], Finding] = {}
-    for error in exc.errors(include_url=False):
+    errors = exc.errors(include_url=False)
+    misspelt = _misspelt(errors)
+    for error in errors:
+        if error["type"] == "missing" and error["loc"] in misspelt:
+            continue
         finding = _finding(error, model, source)
         found.setdefault((finding.path, finding.code if finding.code == "TM-D101" else ""), finding)
     return list(found.values())
+
+
+def _misspelt(errors: Sequence[ErrorDetails]) -> set[tuple[int | str, ...]]:
+    """Required fields that are there under a wrong name: the unknown field's finding says all."""
+    unknown: dict[tuple[int | str, ...], list[str]] = defaultdict(list)
+    for error in errors:
+        if error["type"] == "extra_forbidden":
+            unknown[error["loc"][:-1]].append(str(error["loc"][-1]))
+    missing = [e["loc"] for e in errors if e["type"] == "missing"]
+    return {loc for loc in missing if get_close_matches(str(loc[-1]), unknown.get(loc[:-1], ()), n=1, cutoff=0.6)}
 
 
 def _finding(error: ErrorDetails, model: type[BaseModel], source: Source) -> Finding:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from tidemill.spec.kinds import COMPONENTS, Kind
-from tidemill.spec.load import Loaded, load
+from tidemill.base.errors import SpecError
+from tidemill.spec.kinds import COMPONENTS, Kind, detect_kind
+from tidemill.spec.load import Loaded, load_source
+from tidemill.spec.source import Source, read_source
 
 SKIPPED = {
     ".git",
@@ -26,7 +29,7 @@ SKIPPED = {
     ".idea",
 }
 MAX_BYTES = 4 << 20
-# Words one of which every named document contains; a file without any is not parsed.
+# Words one of which every named document contains; a file without any, or without `name`, is not parsed.
 HINTS = (b"azureml", b"command:", b"conda_file", b"image:", b"build:", b"path:", b"type:", b"trial:", b"endpoint")
 NAMED = {*COMPONENTS, Kind.ENVIRONMENT, Kind.DATA, Kind.MODEL, Kind.COMPUTE, Kind.DATASTORE}
 
@@ -40,49 +43,86 @@ def yaml_files(root: Path) -> Iterator[Path]:
                 yield Path(folder, name)
 
 
+@dataclass(slots=True)
+class Entry:
+    """A named document as parsed; it is validated when somebody asks for it."""
+
+    source: Source
+    kind: Kind
+    name: str
+    version: str | None
+    _loaded: Loaded | None = None
+
+    def get(self) -> Loaded:
+        """The document, typed."""
+        if self._loaded is None:
+            self._loaded = load_source(self.source, kind=self.kind)
+        return self._loaded
+
+
 @dataclass(frozen=True, slots=True)
 class Repository:
     """Documents with a name, by kind; read once."""
 
     root: Path
-    documents: tuple[Loaded, ...]
-    _by_name: Mapping[tuple[Kind, str], Sequence[Loaded]] = field(default_factory=dict)
+    entries: tuple[Entry, ...]
+    _by_name: dict[tuple[Kind, str], list[Entry]] = field(default_factory=lambda: defaultdict(list))
+
+    def __post_init__(self) -> None:
+        for entry in self.entries:
+            self._by_name[entry.kind, entry.name].append(entry)
+
+    @property
+    def documents(self) -> tuple[Loaded, ...]:
+        """Every document, typed."""
+        return tuple(e.get() for e in self.entries)
 
     def find(self, kinds: Collection[Kind], name: str, version: str | None = None) -> Loaded | None:
-        """The document of that name, and version if given; the highest version when several are left."""
-        found = [d for kind in kinds for d in self._by_name.get((kind, name), ())]
-        exact = [d for d in found if version is None or _version(d) == version]
-        return max(exact, key=lambda d: _order(_version(d)), default=None)
+        """The document of that name, and version if given; the highest version when several are left.
+
+        A document without a version is given one when it is registered, so it stands for any.
+        """
+        found = [e for kind in kinds for e in self._by_name.get((kind, name), ())]
+        exact = [e for e in found if version is None or e.version == version] or [e for e in found if e.version is None]
+        best = max(exact, key=lambda e: _order(e.version or ""), default=None)
+        return best.get() if best is not None else None
 
     def names(self, kinds: Collection[Kind]) -> list[str]:
-        """`name:version` of every document of those kinds."""
-        return sorted(
-            f"{name}:{_version(d)}" for (kind, name), docs in self._by_name.items() if kind in kinds for d in docs
-        )
+        """`name:version` of every document of those kinds; the name alone where no version is written."""
+        found = (e for e in self.entries if e.kind in kinds)
+        return sorted({f"{e.name}:{e.version}" if e.version is not None else e.name for e in found})
 
     def duplicates(self) -> list[tuple[Loaded, ...]]:
-        """Documents of one kind that say the same name and version."""
-        groups: dict[tuple[Kind, str, str], list[Loaded]] = defaultdict(list)
-        for (kind, name), docs in self._by_name.items():
-            for document in docs:
-                groups[kind, name, _version(document)].append(document)
-        return [tuple(g) for g in groups.values() if len(g) > 1]
+        """Documents of one kind that say the same name and version, and differ."""
+        groups: dict[tuple[Kind, str, str | None], list[Entry]] = defaultdict(list)
+        for entry in self.entries:
+            groups[entry.kind, entry.name, entry.version].append(entry)
+        return [tuple(e.get() for e in g) for g in groups.values() if len({e.source.text for e in g}) > 1]
 
 
-def scan(root: Path) -> Repository:
-    """Read every YAML file of a folder that may declare an asset; files that are not documents are passed over."""
-    documents: list[Loaded] = []
-    by_name: dict[tuple[Kind, str], list[Loaded]] = defaultdict(list)
-    for path in yaml_files(root):
-        if not _may_declare(path):
-            continue
-        loaded = load(path)
-        name = loaded.data.get("name") if isinstance(loaded.data, dict) else None
-        if loaded.kind not in NAMED or name is None:
-            continue
-        documents.append(loaded)
-        by_name[loaded.kind, str(name)].append(loaded)
-    return Repository(root, tuple(documents), by_name)
+def scan(root: Path, known: Mapping[Path, Loaded] | None = None) -> Repository:
+    """Every YAML file of a folder that declares an asset; files that are not documents are passed over.
+
+    Files in `known` are not read again.
+    """
+    read = {p.absolute(): loaded for p, loaded in (known or {}).items()}
+    entries = [e for path in yaml_files(root.absolute()) if (e := _entry(path, read.get(path))) is not None]
+    return Repository(root, tuple(entries))
+
+
+def _entry(path: Path, known: Loaded | None) -> Entry | None:
+    if known is None and not _may_declare(path):
+        return None
+    try:
+        source = known.source if known is not None else read_source(path)
+    except SpecError:
+        return None
+    data: Any = source.data()
+    kind = detect_kind(data, path.name)
+    if kind not in NAMED or data.get("name") is None:
+        return None
+    version = data.get("version")
+    return Entry(source, kind, str(data["name"]), None if version is None else str(version), known)
 
 
 def _may_declare(path: Path) -> bool:
@@ -92,14 +132,9 @@ def _may_declare(path: Path) -> bool:
         raw = path.read_bytes()
     except OSError:
         return False
-    return b"name:" in raw and any(h in raw for h in HINTS)
-
-
-def _version(loaded: Loaded) -> str:
-    found = loaded.data.get("version") if isinstance(loaded.data, dict) else None
-    return "1" if found is None else str(found)
+    return b"name" in raw and any(h in raw for h in HINTS)
 
 
 def _order(version: str) -> tuple[tuple[int, str], ...]:
     """Numbers as numbers: 0.0.10 after 0.0.9."""
-    return tuple((int(p), "") if p.isdigit() else (-1, p) for p in version.split("."))
+    return tuple((int(p), "") if p.isdecimal() else (-1, p) for p in version.split("."))

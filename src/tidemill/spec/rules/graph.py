@@ -1,287 +1,210 @@
-"""Pipelines: every step's inputs and outputs against its component, every binding against what it names, and no circles."""
+"""Pipelines: every step's inputs and outputs against its component, at every depth."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from tidemill.base.findings import Finding
 from tidemill.base.suggest import did_you_mean
-from tidemill.spec.command import ComponentFields
-from tidemill.spec.expression import Reference, has_reference, parse_template
-from tidemill.spec.fields import InputPort, InputValue, OutputValue
+from tidemill.spec.expression import has_reference, parse_template
+from tidemill.spec.fields import InputPort, InputValue
 from tidemill.spec.kinds import COMPONENTS
 from tidemill.spec.pipeline import CommandStep, DoWhile, IfElse, ParallelFor, PipelineJob, PipelineStep
-from tidemill.spec.references import FileRef, is_register_model, parse_reference
+from tidemill.spec.references import FileRef, parse_reference
+from tidemill.spec.repository import SKIPPED
+from tidemill.spec.rules.bindings import check_bindings, check_circles, check_control
 from tidemill.spec.rules.commands import command_findings
 from tidemill.spec.rules.context import Context
-from tidemill.spec.rules.cycles import find_cycle
+from tidemill.spec.rules.scope import Scope, commands_of, step_ports
 from tidemill.spec.rules.values import complaint
 
-JOB_REFERENCE_PARTS = 5  # parent.jobs.NAME.outputs.NAME
-
-
-@dataclass(frozen=True, slots=True)
-class Ports:
-    """What a step's component declares; None where it is not known here."""
-
-    inputs: Mapping[str, Any] | None
-    outputs: Mapping[str, Any] | None
+STEP_NAME = re.compile(r"[a-z_][a-z0-9_]*\Z")
+LOOKED_AT = 2000  # files, when a path leads to nothing and a near one is sought
 
 
 def check_pipeline(context: Context) -> Iterator[Finding]:
-    """Everything about a pipeline's graph."""
+    """Everything about a pipeline's graph, and those written out inside its steps."""
     document = context.document
+    if isinstance(document, PipelineJob) and document.jobs is not None and isinstance(document.component, str):
+        text = "`jobs` and `component` exclude each other"
+        yield context.finding("TM-D108", text, ("component",), hint="Keep one of them.", key=True)
     if document.jobs is None:
-        if isinstance(document, PipelineJob) and document.component is None:
-            yield context.finding("TM-D102", "A pipeline needs `jobs:` or `component:`", (), hint="Add `jobs:`.")
+        yield from _check_delegated(context, document)
         return
-    ports = {name: step_ports(context, step) for name, step in document.jobs.items()}
-    for name, step in document.jobs.items():
-        yield from _check_step(context, name, step, ports)
-    yield from _check_circles(context)
+    outer = Scope(context, document)
+    for scope in (outer, *outer.inner()):
+        for name in scope.jobs:
+            yield from _check_step(scope, name)
+        yield from check_circles(scope)
+    if isinstance(document, PipelineJob):
+        yield from _check_bound_literals(outer)
 
 
-def step_ports(context: Context, step: Any) -> Ports:  # noqa: ANN401 - any step
-    """The declared inputs and outputs of what a step runs."""
-    component = getattr(step, "component", None)
-    if isinstance(component, ComponentFields):
-        return Ports(component.inputs, component.outputs)
+def _check_delegated(context: Context, document: Any) -> Iterator[Finding]:  # noqa: ANN401 - job or component
+    """A job that is one component; its inputs may still come by `--set`."""
+    component = getattr(document, "component", None)
+    if component is None:
+        yield context.finding("TM-D102", "A pipeline needs `jobs:` or `component:`", (), hint="Add `jobs:`.")
+        return
     if isinstance(component, str):
-        loaded = context.find_component(component)
-        found = loaded.document if loaded is not None else None
-        return Ports(found.inputs, found.outputs) if isinstance(found, ComponentFields) else Ports(None, None)
-    if isinstance(step, CommandStep):
-        return Ports(None, step.outputs)
-    return Ports(None, getattr(step, "outputs", None) or None)
+        yield from _check_reference(Scope(context, document), component, ("component",))
+    known = step_ports(context, document).inputs
+    for name in document.inputs:
+        if known is not None and name not in known:
+            hint = did_you_mean(name, known) or "The component has no inputs."
+            text = f"The component has no input `{name}`"
+            yield context.finding("TM-B102", text, ("inputs", name), hint=hint, key=True)
 
 
-def _check_step(context: Context, name: str, step: Any, ports: Mapping[str, Ports]) -> Iterator[Finding]:  # noqa: ANN401
-    path = ("jobs", name)
-    if not name.isidentifier():
-        yield context.finding(
-            "TM-D201",
-            f"`{name}` cannot name a step",
-            path,
-            hint="Letters, digits and `_`, not beginning with a digit.",
-            key=True,
-        )
+def _check_step(scope: Scope, name: str) -> Iterator[Finding]:
+    step = scope.jobs[name]
+    if not STEP_NAME.match(name):
+        hint = "Lower-case letters, digits and `_`, not beginning with a digit."
+        yield scope.finding("TM-D201", f"`{name}` cannot name a step", ("jobs", name), hint=hint, key=True)
     if isinstance(step, (IfElse, DoWhile, ParallelFor)):
-        yield from _check_control(context, name, step)
+        yield from check_control(scope, name)
         return
-    yield from _check_component(context, name, step)
-    if isinstance(step, CommandStep) and step.command is not None:
-        yield from command_findings(context, step.command, step.inputs, step.outputs, (*path, "command"))
-    yield from _check_inputs(context, name, step, ports[name])
-    yield from _check_outputs(context, name, step, ports[name])
-    yield from _check_bindings(context, name, step, ports)
+    yield from _check_component(scope, name, step)
+    for place, owner in commands_of(step):
+        path = (*scope.path, "jobs", name, *place)
+        yield from command_findings(scope.context, owner.command, owner.inputs, owner.outputs, path)
+    yield from _check_inputs(scope, name, step)
+    yield from _check_outputs(scope, name, step)
+    yield from check_bindings(scope, name)
 
 
-def _check_component(context: Context, name: str, step: Any) -> Iterator[Finding]:  # noqa: ANN401
-    path = ("jobs", name, "component")
+def _check_component(scope: Scope, name: str, step: Any) -> Iterator[Finding]:  # noqa: ANN401
+    path = ("jobs", name)
     component = getattr(step, "component", None)
     if isinstance(component, str):
-        yield from _check_reference(context, component, path)
-    elif isinstance(step, CommandStep) and component is None:
-        if step.command is None:
-            yield context.finding(
-                "TM-D102", f"The step `{name}` has neither `component` nor `command`", ("jobs", name), hint="Add one."
-            )
-        elif step.environment is None:
-            yield context.finding(
-                "TM-D102",
-                f"The step `{name}` has a command but no `environment`",
-                ("jobs", name),
-                hint="Add `environment:`.",
-            )
-    elif isinstance(step, PipelineStep) and component is None and step.jobs is None:
-        yield context.finding(
-            "TM-D102", f"The step `{name}` has neither `component` nor `jobs`", ("jobs", name), hint="Add one."
-        )
+        yield from _check_reference(scope, component, (*path, "component"))
+    if component is not None:
+        return
+    text = ""
+    if isinstance(step, CommandStep) and step.command is None:
+        text = f"The step `{name}` has neither `component` nor `command`"
+    elif isinstance(step, CommandStep) and step.environment is None:
+        text = f"The step `{name}` has a command but no `environment`"
+    elif isinstance(step, PipelineStep) and step.jobs is None:
+        text = f"The step `{name}` has neither `component` nor `jobs`"
+    if text:
+        yield scope.finding("TM-D102", text, path, hint="Add it.", key=True)
 
 
-def _check_reference(context: Context, component: str, path: tuple[str, ...]) -> Iterator[Finding]:
-    ref = parse_reference(component)
-    if is_register_model(ref) or not isinstance(ref, FileRef):
+def _check_reference(scope: Scope, component: str, path: tuple[str, ...]) -> Iterator[Finding]:
+    ref, context = parse_reference(component), scope.context
+    if not isinstance(ref, FileRef):
         return
     target = ref.resolve(context.folder)
     if not target.is_file():
-        yield context.finding("TM-R101", f"No component at `{component}`", path, hint=_nearby(target, context.folder))
+        yield scope.finding("TM-R101", f"No component at `{component}`", path, hint=_nearby(target, context.folder))
         return
     loaded = context.find_component(component)
     if loaded is None:
         return
     if not loaded.valid:
-        first = next((f for f in loaded.findings), None)
-        yield context.finding(
-            "TM-R102",
-            f"The component `{component}` is not valid: {first.message if first else ''}",
-            path,
-            hint=f"See {loaded.path}.",
-        )
+        first = loaded.findings[0].message if loaded.findings else ""
+        text = f"The component `{component}` is not valid: {first}"
+        yield scope.finding("TM-R102", text, path, hint=f"See {loaded.path.name}.")
     elif loaded.kind not in COMPONENTS:
-        yield context.finding(
-            "TM-R103", f"`{component}` is a {str(loaded.kind).replace('_', ' ')}, not a component", path
-        )
+        kind = str(loaded.kind).replace("_", " ")
+        yield scope.finding("TM-R103", f"`{component}` is a {kind}, not a component", path)
 
 
 def _nearby(target: Path, folder: Path) -> str:
-    """A file of the same name close by: beside, above or below the document."""
-    roots = [folder, folder.parent]
-    for root in roots:
-        found = next((p for p in sorted(root.glob(f"**/{target.name}")) if ".tidemill" not in p.parts), None)
+    """A file of the same name close by: below the document, or below the folder above it."""
+    for root in (folder, folder.parent):
+        found = _find_below(root, target.name)
         if found is not None:
-            relative = (
-                found.relative_to(folder) if folder in found.parents else Path("..") / found.relative_to(folder.parent)
-            )
-            return f"Did you mean `./{relative}`?" if folder in found.parents else f"Did you mean `{relative}`?"
+            inside = folder in found.parents
+            relative = found.relative_to(folder) if inside else Path("..") / found.relative_to(folder.parent)
+            return f"Did you mean `{'./' if inside else ''}{relative.as_posix()}`?"
     return "The path is relative to this file."
 
 
-def _check_inputs(context: Context, name: str, step: Any, ports: Ports) -> Iterator[Finding]:  # noqa: ANN401
-    if ports.inputs is None:
+def _find_below(root: Path, name: str) -> Path | None:
+    queue, seen = [root], 0
+    while queue and seen < LOOKED_AT:
+        try:
+            entries = sorted(queue.pop(0).iterdir())
+        except OSError:
+            continue
+        seen += len(entries)
+        found = next((e for e in entries if e.name == name and e.is_file()), None)
+        if found is not None:
+            return found
+        queue += [e for e in entries if e.name not in SKIPPED and not e.is_symlink() and e.is_dir()]
+    return None
+
+
+def _check_inputs(scope: Scope, name: str, step: Any) -> Iterator[Finding]:  # noqa: ANN401
+    known = scope.ports[name].inputs
+    if known is None:
         return
     path = ("jobs", name, "inputs")
     for key, value in step.inputs.items():
-        port = ports.inputs.get(key)
+        port = known.get(key)
         if port is None:
-            hint = did_you_mean(key, ports.inputs) or "The component has no inputs."
-            yield context.finding("TM-B102", f"`{name}` has no input `{key}`", (*path, key), hint=hint, key=True)
-        elif (
-            isinstance(port, InputPort)
-            and not port.is_data
-            and not isinstance(value, InputValue)
-            and not has_reference(value)
-        ):
-            wrong = complaint(port, value)
-            if wrong:
-                yield context.finding(wrong[0], f"Input `{key}` of `{name}`: {wrong[1]}", (*path, key))
+            hint = did_you_mean(key, known) or "The component has no inputs."
+            yield scope.finding("TM-B102", f"`{name}` has no input `{key}`", (*path, key), hint=hint, key=True)
+            continue
+        wrong = _literal_problem(port, value)
+        if wrong:
+            yield scope.finding(wrong[0], f"Input `{key}` of `{name}`: {wrong[1]}", (*path, key))
     if getattr(step, "type", "command") == "sweep":
         return
-    for key, port in ports.inputs.items():
+    for key, port in known.items():
         if isinstance(port, InputPort) and key not in step.inputs and not port.optional and port.default is None:
-            near = did_you_mean(key, [k for k in step.inputs if k not in ports.inputs])
+            near = did_you_mean(key, [k for k in step.inputs if k not in known])
             hint = near if near.startswith("Did") else f"Add `{key}:` under the step's inputs."
-            yield context.finding(
-                "TM-B101", f"`{name}` does not give the required input `{key}`", ("jobs", name), hint=hint, key=True
-            )
+            text = f"`{name}` does not give the required input `{key}`"
+            yield scope.finding("TM-B101", text, ("jobs", name), hint=hint, key=True)
 
 
-def _check_outputs(context: Context, name: str, step: Any, ports: Ports) -> Iterator[Finding]:  # noqa: ANN401
-    if ports.outputs is None or getattr(step, "component", None) is None:
+def _literal_problem(port: Any, value: Any) -> tuple[str, str] | None:  # noqa: ANN401
+    if not isinstance(port, InputPort) or isinstance(value, InputValue) or has_reference(value):
+        return None
+    if not port.is_data:
+        return complaint(port, value)
+    if isinstance(value, str):
+        return None
+    return "TM-B105", f"an input of type {port.type} takes data, not `{value}`"
+
+
+def _check_outputs(scope: Scope, name: str, step: Any) -> Iterator[Finding]:  # noqa: ANN401
+    known = scope.ports[name].outputs
+    if known is None or getattr(step, "component", None) is None:
         return
     for key in step.outputs:
-        if key not in ports.outputs:
-            hint = did_you_mean(key, ports.outputs) or "The component has no outputs."
-            yield context.finding(
-                "TM-B103", f"`{name}` has no output `{key}`", ("jobs", name, "outputs", key), hint=hint, key=True
-            )
+        if key not in known:
+            hint = did_you_mean(key, known) or "The component has no outputs."
+            path = ("jobs", name, "outputs", key)
+            yield scope.finding("TM-B103", f"`{name}` has no output `{key}`", path, hint=hint, key=True)
 
 
-def texts_of(step: Any) -> Iterator[tuple[tuple[str, ...], str]]:  # noqa: ANN401
-    """Where a step may hold `${{ }}`, and the text there: inputs, outputs, compute."""
-    for side in ("inputs", "outputs"):
-        for key, value in (getattr(step, side, None) or {}).items():
-            text = value.path if isinstance(value, (InputValue, OutputValue)) else value
-            if isinstance(text, str) and "${{" in text:
-                tail = ("path",) if isinstance(value, (InputValue, OutputValue)) else ()
-                yield (side, key, *tail), text
-    compute = getattr(step, "compute", None)
-    if isinstance(compute, str) and "${{" in compute:
-        yield ("compute",), compute
+def _check_bound_literals(scope: Scope) -> Iterator[Finding]:
+    """A literal of the pipeline that reaches an input it does not fit."""
+    said: set[str] = set()
+    for name, step in scope.jobs.items():
+        known = scope.ports[name].inputs or {}
+        for key, value in (getattr(step, "inputs", None) or {}).items():
+            source = _pipeline_input(value)
+            if source in said or source not in scope.pipeline.inputs or key not in known:
+                continue
+            wrong = _literal_problem(known[key], scope.pipeline.inputs[source])
+            if wrong:
+                said.add(source)
+                text = f"`{source}` reaches input `{key}` of `{name}`: {wrong[1]}"
+                yield scope.finding(wrong[0], text, ("inputs", source))
 
 
-def _check_bindings(context: Context, name: str, step: Any, ports: Mapping[str, Ports]) -> Iterator[Finding]:  # noqa: ANN401
-    for place, text in texts_of(step):
-        for reference in parse_template(text).references:
-            wrong = _binding_problem(context, reference, ports, place[0])
-            if wrong is not None:
-                yield context.finding(wrong[0], wrong[1], ("jobs", name, *place), hint=wrong[2])
-
-
-def _binding_problem(
-    context: Context, reference: Reference, ports: Mapping[str, Ports], side: str
-) -> tuple[str, str, str] | None:
-    if not reference.is_valid:
-        return "TM-B111", f"`{reference.text}` is not an expression", "Write `${{parent.inputs.name}}`."
-    parts = reference.path
-    if parts[0] in {"name", "default_datastore", "search_space"} or (
-        parts[0] in {"inputs", "outputs"} and side == "compute"
-    ):
-        return None
-    if parts[0] != "parent":
-        hint = "A step's inputs and outputs are bound in its parent: `${{parent.inputs.name}}` or `${{parent.jobs.step.outputs.name}}`."
-        return "TM-B110", f"`{reference.text}` has no meaning here", hint
-    return _parent_problem(context, parts, reference.text, ports)
-
-
-def _parent_problem(
-    context: Context, parts: tuple[str, ...], text: str, ports: Mapping[str, Ports]
-) -> tuple[str, str, str] | None:
-    document = context.document
-    scope = parts[1] if len(parts) > 1 else ""
-    if scope in {"inputs", "outputs"} and len(parts) > 2:  # noqa: PLR2004 - parent.inputs.NAME
-        known = getattr(document, scope)
-        if parts[2] in known:
-            return None
-        return (
-            "TM-B104",
-            f"The pipeline has no {scope.removesuffix('s')} `{parts[2]}` (`{text}`)",
-            did_you_mean(parts[2], known) or f"Declare it under `{scope}:`.",
-        )
-    if scope == "jobs" and len(parts) > 2:  # noqa: PLR2004
-        return _job_problem(parts, text, ports)
-    return (
-        "TM-B104",
-        f"`{text}` names nothing",
-        "Known: `parent.inputs.…`, `parent.outputs.…`, `parent.jobs.NAME.outputs.…`.",
-    )
-
-
-def _job_problem(parts: tuple[str, ...], text: str, ports: Mapping[str, Ports]) -> tuple[str, str, str] | None:
-    job = parts[2]
-    if job not in ports:
-        return "TM-B104", f"There is no step `{job}` (`{text}`)", did_you_mean(job, ports)
-    if len(parts) < JOB_REFERENCE_PARTS or parts[3] != "outputs":
-        return "TM-B104", f"`{text}` names no output", f"Write `${{{{parent.jobs.{job}.outputs.NAME}}}}`."
-    outputs = ports[job].outputs
-    if outputs is None or parts[4] in outputs:
-        return None
-    return (
-        "TM-B104",
-        f"The step `{job}` has no output `{parts[4]}` (`{text}`)",
-        did_you_mean(parts[4], outputs) or f"`{job}` declares no outputs.",
-    )
-
-
-def _check_control(context: Context, name: str, step: IfElse | DoWhile | ParallelFor) -> Iterator[Finding]:
-    """Bodies and branches are other steps of the same pipeline."""
-    fields = ("true_block", "false_block") if isinstance(step, IfElse) else ("body",)
-    for field in fields:
-        value = getattr(step, field)
-        for target in value if isinstance(value, list) else [value] if value else []:
-            reference = parse_template(target).references
-            job = reference[0].path[-1] if reference else target
-            if job not in context.document.jobs:
-                yield context.finding(
-                    "TM-B104",
-                    f"There is no step `{job}`",
-                    ("jobs", name, field),
-                    hint=did_you_mean(job, context.document.jobs),
-                )
-
-
-def _check_circles(context: Context) -> Iterator[Finding]:
-    edges: dict[str, set[str]] = {}
-    for name, step in context.document.jobs.items():
-        found = [r.path for _, text in texts_of(step) for r in parse_template(text).references]
-        edges[name] = {p[2] for p in found if len(p) > 2 and p[:2] == ("parent", "jobs")}  # noqa: PLR2004
-    circle = find_cycle(edges)
-    if circle:
-        words = " → ".join((*circle, circle[0]))
-        text = f"`{circle[0]}` waits for itself" if len(circle) == 1 else f"These steps wait for each other: {words}"
-        yield context.finding(
-            "TM-B107", text, ("jobs", circle[0]), hint="Bind one of them to something else.", key=True
-        )
+def _pipeline_input(value: Any) -> str:  # noqa: ANN401
+    """`x` for a value that is exactly `${{parent.inputs.x}}`."""
+    if not has_reference(value):
+        return ""
+    template = parse_template(value)
+    path = template.references[0].path if template.is_bare else ()
+    return path[2] if path[:2] == ("parent", "inputs") and len(path) == 3 else ""  # noqa: PLR2004

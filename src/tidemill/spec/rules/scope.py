@@ -1,0 +1,97 @@
+"""One pipeline under examination: the document's own graph, or one written out inside a step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tidemill.base.findings import Finding
+from tidemill.spec.command import CommandComponent, ComponentFields
+from tidemill.spec.fields import InputValue, OutputValue
+from tidemill.spec.pipeline import CommandStep, PipelineComponent, PipelineStep
+from tidemill.spec.rules.context import Context, Path_
+
+AUTOML_DATA = ("training_data", "validation_data", "test_data")
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """What a step's component declares; None where it is not known here."""
+
+    inputs: Mapping[str, Any] | None
+    outputs: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """`pipeline` has jobs, inputs and outputs; `path` leads to it."""
+
+    context: Context
+    pipeline: Any
+    path: tuple[str | int, ...] = ()
+    ports: dict[str, Ports] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, step in self.jobs.items():
+            self.ports[name] = step_ports(self.context, step)
+
+    @property
+    def jobs(self) -> Mapping[str, Any]:
+        """The steps by name."""
+        return self.pipeline.jobs or {}
+
+    def finding(self, code: str, message: str, path: Path_, *, hint: str = "", key: bool = False) -> Finding:
+        """A finding at a path below this pipeline."""
+        return self.context.finding(code, message, (*self.path, *path), hint=hint, key=key)
+
+    def inner(self) -> Iterator[Scope]:
+        """Pipelines written out inside steps, at any depth."""
+        for name, step in self.jobs.items():
+            component = getattr(step, "component", None)
+            if isinstance(component, PipelineComponent):
+                scope = Scope(self.context, component, (*self.path, "jobs", name, "component"))
+            elif isinstance(step, PipelineStep) and step.jobs:
+                scope = Scope(self.context, step, (*self.path, "jobs", name))
+            else:
+                continue
+            yield scope
+            yield from scope.inner()
+
+
+def step_ports(context: Context, step: Any) -> Ports:  # noqa: ANN401 - any step
+    """The declared inputs and outputs of what a step runs."""
+    component = getattr(step, "component", None)
+    if isinstance(component, ComponentFields):
+        return Ports(component.inputs, component.outputs)
+    if isinstance(component, str):
+        loaded = context.find_component(component)
+        found = loaded.document if loaded is not None else None
+        return Ports(found.inputs, found.outputs) if isinstance(found, ComponentFields) else Ports(None, None)
+    if isinstance(step, CommandStep):
+        return Ports(None, step.outputs)
+    return Ports(None, getattr(step, "outputs", None) or None)
+
+
+def texts_of(step: Any) -> Iterator[tuple[tuple[str, ...], str]]:  # noqa: ANN401
+    """Where a step may hold `${{ }}`, and the text there: inputs, outputs, compute, the data of AutoML."""
+    for side in ("inputs", "outputs"):
+        for key, value in (getattr(step, side, None) or {}).items():
+            text = value.path if isinstance(value, (InputValue, OutputValue)) else value
+            if isinstance(text, str) and "${{" in text:
+                tail = ("path",) if isinstance(value, (InputValue, OutputValue)) else ()
+                yield (side, key, *tail), text
+    for field in ("compute", *AUTOML_DATA):
+        value = getattr(step, field, None)
+        text = value.path if isinstance(value, InputValue) else value
+        if isinstance(text, str) and "${{" in text:
+            yield (field,), text
+
+
+def commands_of(step: Any) -> Iterator[tuple[tuple[str, ...], Any]]:  # noqa: ANN401
+    """Where a step has a command line of its own, and whose inputs and outputs it may use."""
+    if isinstance(step, CommandStep) and step.command is not None:
+        yield ("command",), step
+    component = getattr(step, "component", None)
+    if isinstance(component, CommandComponent):
+        yield ("component", "command"), component
