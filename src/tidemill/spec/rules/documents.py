@@ -194,6 +194,8 @@ def check_batch_deployment(context: Context) -> Iterator[Finding]:
     """The same for batch."""
     document: BatchDeployment = context.document
     yield from _deployment_paths(context, document)
+    if isinstance(document.component, str):
+        yield from missing_path(context, document.component, ("component",), "component")
     pipeline = document.type == "pipeline" or document.component is not None or document.job_definition is not None
     if not pipeline and document.model is None:
         yield context.finding("TM-L101", "The deployment names no model", (), hint="Add `model: azureml:name@latest`.")
