@@ -11,7 +11,7 @@ from tidemill.run.context import RunContext
 from tidemill.run.ports import Remembered
 from tidemill.run.staging import Source
 
-ALWAYS = frozenset({StepKind.REGISTER_MODEL, StepKind.IF_ELSE, StepKind.DO_WHILE, StepKind.PARALLEL_FOR})
+ALWAYS = frozenset({StepKind.IF_ELSE, StepKind.DO_WHILE, StepKind.PARALLEL_FOR})
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ def _why_never(context: RunContext, step: Step) -> str:
     if not step.deterministic:
         return "it is not deterministic"
     if step.kind in ALWAYS:
-        return "it acts on the world, so it always runs"
+        return "it decides what runs, so it always runs itself"
     return ""
 
 

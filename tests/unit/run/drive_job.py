@@ -47,7 +47,7 @@ def main(home: Path, trace: Path, job: str, mode: str) -> None:
             if workspace.store.job(job) is not None:
                 options = RunOptions(resume=past_steps(get_job(workspace.store, job)))
         result = execute(plan, job=JobName(job), ports=workspace.ports, options=options)
-        print(result.status)
+        sys.stdout.write(f"{result.status}\n")
 
 
 if __name__ == "__main__":

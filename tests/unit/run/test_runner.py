@@ -83,7 +83,7 @@ def test_changed_data_and_code_are_named(workspace: Workspace, project: tuple[Pa
     assert result.steps["train"].reason.startswith("code changed: train.py; input data changed: 1 file added")
 
 
-def test_a_failing_step_stops_what_hangs_on_it(workspace: Workspace, project: tuple[Path, Path]) -> None:
+def test_a_failing_step_stops_what_hangs_on_it(workspace: Workspace) -> None:
     plan = pipeline(
         command("bad", "echo oh no; exit 7", outputs={"x": "uri_folder"}),
         command("below", "true", inputs={"x": of("bad", "x")}),
@@ -126,7 +126,7 @@ def test_a_step_cannot_touch_the_users_files(workspace: Workspace, project: tupl
 
 
 def test_inputs_are_seen_under_their_mount_names(workspace: Workspace, project: tuple[Path, Path]) -> None:
-    data, code = project
+    data, _ = project
     plan = pipeline(
         command(
             "show",
