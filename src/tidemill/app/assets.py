@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol
@@ -35,7 +35,7 @@ class AssetRows(Protocol):
     """What was registered with `tidemill data|component|environment create`."""
 
     def find(self, kind: str, name: str, version: str | None, label: str | None) -> RegisteredAsset | None: ...
-    def names(self, kind: str) -> list[str]: ...
+    def names(self, kind: str) -> Sequence[str]: ...
 
 
 class WorkspaceAssets:

@@ -80,6 +80,13 @@ def _end_with_parent() -> None:
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 
 
+def replace_by(argv: Sequence[str]) -> int:
+    """Become another program: it gets this process's terminal and signals. Returns only if that cannot be done."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execv(argv[0], list(argv))  # noqa: S606 - there is no text to a shell here
+
+
 def start_daemon(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], log: Path) -> int:
     """Start a process that outlives this one, its words appended to `log`; its id."""
     with log.open("ab") as out:

@@ -101,7 +101,7 @@ def _module_of(name: str) -> str | None:
 @click.version_option(__version__, prog_name="tidemill")
 @click.option(
     "-C",
-    "folder",
+    "start_in",
     metavar="DIR",
     callback=change_folder,
     expose_value=False,

@@ -19,7 +19,7 @@ def everywhere(function: Callable[..., Any]) -> Callable[..., Any]:
     """`-C DIR` and `--yes` after the command as well as before it."""
     function = click.option(
         "-C",
-        "folder",
+        "start_in",
         metavar="DIR",
         callback=change_folder,
         expose_value=False,

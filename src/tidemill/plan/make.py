@@ -10,7 +10,7 @@ from tidemill.base.errors import SpecError
 from tidemill.base.ids import JobName, StepName
 from tidemill.plan.bind import Binder
 from tidemill.plan.flatten import PipelineReader, Read
-from tidemill.plan.graph import InputBinding, Literal, Plan, PlanSettings, Step, StepKind, StepOutput
+from tidemill.plan.graph import DataInput, InputBinding, Literal, Plan, PlanSettings, Step, StepKind, StepOutput
 from tidemill.plan.order import find_cycle, sort_steps
 from tidemill.plan.ports import AssetLookup
 from tidemill.plan.problems import Problems
@@ -57,7 +57,7 @@ def make_plan(loaded: Loaded, *, assets: AssetLookup, options: PlanOptions | Non
         found = _single(loaded, maker)
     else:
         raise SpecError(f"{loaded.path} is a {str(loaded.kind).replace('_', ' ')}, not a job", at=loaded.locate(()))
-    ordered = _order(found[0], problems, loaded)
+    ordered = _order(_follow_destinations(found[0]), problems, loaded)
     problems.raise_errors(str(loaded.path))
     return _plan(loaded, found, ordered, problems, options or PlanOptions())
 
@@ -90,6 +90,21 @@ class _NoValues:
 def _step_name(document: Any, loaded: Loaded) -> str:  # noqa: ANN401
     """A stand-alone job's only step is called after what it is."""
     return str(getattr(document, "type", None) or loaded.kind)
+
+
+def _follow_destinations(steps: list[Step]) -> list[Step]:
+    """A step that reads a datastore path another step writes to comes after it, though no binding says so."""
+    writers = {spec.destination.rstrip("/"): s.name for s in steps for spec in s.outputs.values() if spec.destination}
+    if not writers:
+        return steps
+    found = []
+    for step in steps:
+        uris = [b.ref.uri for b in step.inputs.values() if isinstance(b, DataInput)]
+        needed = {
+            name for path, name in writers.items() for u in uris if name != step.name and f"{u}/".startswith(f"{path}/")
+        }
+        found.append(replace(step, after=step.after | needed) if needed else step)
+    return found
 
 
 def _order(steps: list[Step], problems: Problems, loaded: Loaded) -> tuple[Step, ...]:

@@ -10,6 +10,7 @@ from tidemill.run.context import RunContext
 from tidemill.run.folders import StepFolder
 from tidemill.run.notice import notice_changed_input, notice_empty, notice_groups, notice_missing
 from tidemill.run.staging import Source
+from tidemill.spec.expression import parse_template
 
 DEFAULT_OUTPUT = "default"
 ARTIFACTS_OUTPUT = "artifacts"
@@ -42,11 +43,18 @@ def publish(context: RunContext, step: Step, folder: StepFolder, refs: Mapping[s
         if name not in refs:
             continue
         if spec.destination:
-            context.ports.data.publish(refs[name], spec.destination, context.ports.artifacts)
+            destination = fill_destination(spec.destination, context.run_id(step.name), name)
+            context.ports.data.publish(refs[name], destination, context.ports.artifacts)
         if spec.asset_name and context.ports.datasets:
             context.ports.datasets.register_data(
                 spec.asset_name, spec.asset_version, refs[name], folder.outputs / name, spec.type
             )
+
+
+def fill_destination(text: str, run_id: str, output: str) -> str:
+    """A destination with `${{name}}` (the step's own job) and `${{output_name}}` filled in."""
+    known = {"name": run_id, "output_name": output}
+    return parse_template(text).render(lambda r: known.get(r.dotted, r.text))
 
 
 def place_outputs(context: RunContext, folder: StepFolder, refs: Mapping[str, str]) -> None:

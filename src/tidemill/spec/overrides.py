@@ -12,6 +12,8 @@ import yaml
 
 from tidemill.base.errors import UsageError
 
+TEXTS = {"name", "version", "endpoint_name", "display_name", "experiment_name", "description"}
+"""Fields that are text whatever they look like: `--set version=1.10` means 1.10."""
 _PART = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
 
 
@@ -33,7 +35,12 @@ def parse_override(text: str) -> Override:
             f"`--set {text}` is not PATH=VALUE",
             hint="Example: --set inputs.epochs=3 --set settings.default_compute=azureml:cpu",
         )
-    return Override(parts, parse_value(raw), text)
+    is_text = "inputs" not in parts and (parts[-1] in TEXTS or bool({"tags", "properties"} & set(parts[:-1])))
+    return Override(parts, _unquoted(raw.strip()) if is_text else parse_value(raw), text)
+
+
+def _unquoted(raw: str) -> str:
+    return raw[1:-1] if len(raw) > 1 and raw[0] == raw[-1] and raw[0] in "'\"" else raw
 
 
 def _parse_path(path: str) -> tuple[str | int, ...]:
@@ -53,17 +60,17 @@ def parse_value(raw: str) -> Any:  # noqa: ANN401
     if stripped[:1] in {"{", "["}:
         try:
             return json.loads(stripped)
-        except ValueError:
+        except (ValueError, RecursionError):
             return _yaml_or_text(stripped)
-    if len(stripped) > 1 and stripped[0] == stripped[-1] and stripped[0] in "'\"":
-        return stripped[1:-1]
+    if _unquoted(stripped) != stripped:
+        return _unquoted(stripped)
     return _yaml_or_text(raw)
 
 
 def _yaml_or_text(raw: str) -> Any:  # noqa: ANN401
     try:
         value = yaml.safe_load(raw)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, KeyError, AttributeError, RecursionError):
         return raw
     if value is None:
         return raw if raw.strip() not in {"null", "~", "Null", "NULL"} else None
@@ -81,8 +88,10 @@ def _set(node: Any, path: tuple[str | int, ...], override: Override) -> Any:  # 
     if not path:
         return override.value
     part, rest = path[0], path[1:]
+    if isinstance(node, list) and isinstance(part, str) and part.isdecimal():
+        part = int(part)
     if isinstance(part, int):
-        return _set_item(node, part, rest, override)
+        return _set_item([] if node is None else node, part, rest, override)
     if node is None:
         node = {}
     if not isinstance(node, dict):
@@ -94,6 +103,8 @@ def _set(node: Any, path: tuple[str | int, ...], override: Override) -> Any:  # 
 
 
 def _set_item(node: Any, place: int, rest: tuple[str | int, ...], override: Override) -> Any:  # noqa: ANN401
-    if not isinstance(node, list) or place >= len(node):
+    """An item replaced, or one appended just behind the last."""
+    if not isinstance(node, list) or place > len(node):
         raise UsageError(f"`--set {override.text}`: there is no item [{place}]", hint="Places count from 0.")
-    return [_set(item, rest, override) if i == place else item for i, item in enumerate(node)]
+    before = node[place] if place < len(node) else None
+    return [*node[:place], _set(before, rest, override), *node[place + 1 :]]

@@ -92,11 +92,9 @@ def _mend(data: Any, places: Sequence[tuple[Place, bool]], removed: dict[Place, 
 
 def _owner(data: Any, place: Place) -> Any:  # noqa: ANN401
     for part in place[:-1]:
-        if (isinstance(data, list) and isinstance(part, int) and part < len(data)) or (
-            isinstance(data, dict) and part in data
-        ):
+        try:
             data = data[part]
-        else:
+        except (KeyError, IndexError, TypeError):
             return None
     return data if isinstance(data, (dict, list)) else None
 

@@ -232,11 +232,26 @@ class KubernetesTarget:
     ) -> tuple[int, bytes]:
         """Call the endpoint through its Service by the API server's proxy: the real route, from outside the cluster."""
         url = f"/api/v1/namespaces/{namespace}/services/http:{endpoint}:http/proxy{path}"
-        with (
-            speaking_to_cluster(f"calling `{endpoint}{path}`"),
-            client_adapter.Client(self._config, client_adapter.ConnectionParams()) as http,
-        ):
-            answer = http.request("POST" if body is not None else "GET", url, content=body, headers=dict(headers or {}))
+        return self._proxy(url, body, headers or {})
+
+    def request_pod(
+        self, workload: Workload, path: str, *, body: bytes | None, headers: Mapping[str, str]
+    ) -> tuple[int, bytes]:
+        """Call one pod of a version that does not serve yet, by the API server's proxy."""
+        ready = [
+            p.metadata.name
+            for p in self._pods(workload)
+            if p.metadata and p.metadata.name and _runs_image(p, workload.image)
+        ]
+        if not ready:
+            raise FailedError(f"`{workload.name}` has no pod")
+        url = f"/api/v1/namespaces/{workload.namespace}/pods/{ready[0]}:{workload.port}/proxy{path}"
+        return self._proxy(url, body, headers)
+
+    def _proxy(self, url: str, body: bytes | None, headers: Mapping[str, str]) -> tuple[int, bytes]:
+        params = client_adapter.ConnectionParams(timeout=httpx.Timeout(60))
+        with speaking_to_cluster("calling the endpoint"), client_adapter.Client(self._config, params) as http:
+            answer = http.request("POST" if body is not None else "GET", url, content=body, headers=dict(headers))
             return answer.status_code, answer.content
 
 

@@ -1,0 +1,289 @@
+"""A version onto this machine: beside the old one, proven, switched to, or taken away again."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import secrets
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
+
+import tidemill
+from tidemill.app.candidate import Candidate
+from tidemill.app.project import Project
+from tidemill.app.wiring import App
+from tidemill.base import proc
+from tidemill.base.errors import BackendError, FailedError
+from tidemill.base.files import locked, write_atomic
+from tidemill.plan.graph import EnvironmentRef
+from tidemill.spec.deployment import OnlineDeployment
+from tidemill.spec.kinds import Kind
+from tidemill.spec.load import load_valid
+from tidemill.spec.project import Stage
+
+Say = Callable[[str], None]
+SMOKE_S = 30.0
+OK = 200
+PIN = "azureml-model-deployment"
+
+
+@dataclass(frozen=True, slots=True)
+class Deployed:
+    """An endpoint after `up`; `changed` is False when it was so before."""
+
+    endpoint: str
+    stage: str
+    url: str
+    deployment: str
+    model: str
+    version: str
+    changed: bool
+    evidence: str = ""
+
+
+def load_documents(project: Project) -> tuple[str, OnlineDeployment | None, str]:
+    """Endpoint name, deployment document and auth mode; without documents, the project's name and a key."""
+    endpoint_file, deployment_file = project.file("endpoint"), project.file("deployment")
+    endpoint = load_valid(endpoint_file, expect=(Kind.ONLINE_ENDPOINT,)).document if endpoint_file else None
+    deployment = load_valid(deployment_file, expect=(Kind.ONLINE_DEPLOYMENT,)).document if deployment_file else None
+    name = (
+        (endpoint.name if endpoint else None)
+        or (deployment.endpoint_name if deployment else None)
+        or project.document.name
+    )
+    return name, deployment, endpoint.auth_mode if endpoint else "key"
+
+
+def endpoint_name(name: str, stage: str, stages: Mapping[str, Stage]) -> str:
+    """The document's name; with a stage behind it where several stages share one target."""
+    first = next(iter(stages), stage)
+    return name if stage == first else f"{name}-{stage}"
+
+
+def deploy_local(app: App, project: Project, candidate: Candidate, stage_name: str, stage: Stage, say: Say) -> Deployed:
+    """Start the version next to what serves, prove it through the real route, then switch and drain.
+
+    Whatever fails leaves the previous version serving and raises `FailedError` with the evidence.
+    """
+    base, document, auth_mode = load_documents(project)
+    endpoint = endpoint_name(base, stage_name, project.document.stages)
+    name = f"{document.name if document and document.name else 'blue'}-{candidate.version.version}"
+    with locked(app.home / "endpoints" / f"{endpoint}.lock"):
+        before = app.target.desired(endpoint)
+        tokens = _tokens(app, endpoint, stage.auth or ("none" if auth_mode == "none" else "key"))
+        wish = _wish(app, project, candidate, document, stage, tokens)
+        if before.get("deployments", {}).get(name) == wish and before.get("traffic") == {name: 100}:
+            return _unchanged(app, endpoint, stage_name, name, candidate, before)
+        sample = sample_of(project, candidate)
+        say(f"starting {name} of endpoint {endpoint}")
+        serving = dict(before.get("deployments", {}))
+        together = _desired(app, endpoint, stage, before, {**serving, name: wish}, before.get("traffic", {}))
+        app.target.put(endpoint, together)
+        try:
+            app.target.wait_healthy(endpoint, name, timeout_s=stage.start_timeout_s)
+            evidence = smoke(app.target.observe(endpoint)["url"], name, sample, tokens)
+        except (FailedError, BackendError) as exc:
+            _undo(app, endpoint, before)
+            raise FailedError(
+                exc.message, hint="The previous version is still serving." if serving else "Nothing is serving."
+            ) from exc
+        say(f"smoke test passed: {evidence}")
+        app.target.put(endpoint, _desired(app, endpoint, stage, together, {name: wish}, {name: 100}))
+        app.target.wait_healthy(endpoint, name, timeout_s=stage.start_timeout_s)
+        url = public_url(app.target.observe(endpoint)["url"], tokens)
+        return Deployed(
+            endpoint,
+            stage_name,
+            url,
+            name,
+            candidate.version.name,
+            candidate.version.version,
+            changed=True,
+            evidence=evidence,
+        )
+
+
+def _unchanged(
+    app: App, endpoint: str, stage: str, name: str, candidate: Candidate, before: Mapping[str, Any]
+) -> Deployed:
+    """Nothing to change; a daemon that was killed is started again."""
+    running = app.target.observe(endpoint)["state"] not in {"Stopped", "Failed"}
+    if not running:
+        app.target.put(endpoint, before)
+    app.target.wait_healthy(endpoint, name, timeout_s=60)
+    tokens = Path(before["tokens"]) if before.get("tokens") else None
+    url = public_url(app.target.observe(endpoint)["url"], tokens)
+    return Deployed(endpoint, stage, url, name, candidate.version.name, candidate.version.version, changed=not running)
+
+
+def _desired(
+    app: App,
+    endpoint: str,
+    stage: Stage,
+    before: Mapping[str, Any],
+    deployments: Mapping[str, Any],
+    traffic: Mapping[str, int],
+) -> dict[str, Any]:
+    """What the daemon is asked for; a port once taken is kept, so that the address stays the same."""
+    port = stage.port if stage.port is not None else before.get("port", 0)
+    if not port:
+        url = app.target.observe(endpoint).get("url", "")
+        port = int(url.rpartition(":")[2]) if url else 0
+    tokens = next((d["tokens"] for d in deployments.values() if d.get("tokens")), "")
+    return {
+        "host": stage.host or "127.0.0.1",
+        "port": port,
+        "deployments": dict(deployments),
+        "traffic": dict(traffic),
+        "mirror_traffic": {},
+        "tokens": tokens,
+    }
+
+
+def _undo(app: App, endpoint: str, before: Mapping[str, Any]) -> None:
+    if before:
+        app.target.put(endpoint, before)
+    else:
+        app.target.delete(endpoint)
+
+
+def _wish(
+    app: App,
+    project: Project,
+    candidate: Candidate,
+    document: OnlineDeployment | None,
+    stage: Stage,
+    tokens: Path | None,
+) -> dict[str, Any]:
+    """How the version's server is started: in the environment it was trained in, unless the deployment names another."""
+    version = candidate.version
+    python, env = serving_python(app, _environment(app, document) or candidate.environment)
+    argv = [
+        str(python),
+        "-m",
+        "tidemill.serve",
+        "--model",
+        str(version.path),
+        "--host",
+        "127.0.0.1",
+        "--port",
+        "{port}",
+    ]
+    argv += ["--name", version.name, "--version", version.version, "--allow-pickle", "--model-digest", version.digest]
+    if tokens is not None:
+        argv += ["--token-file", str(tokens)]
+    if document is not None:
+        argv += _document_arguments(project, document)
+        env |= dict(document.environment_variables or {})
+    env |= dict(stage.environment_variables or {})
+    about = {
+        "model": version.name,
+        "version": version.version,
+        "model_digest": version.digest,
+        "tokens": str(tokens or ""),
+    }
+    return {"argv": argv, "env": env, "cwd": str(project.folder), **about}
+
+
+def _document_arguments(project: Project, document: OnlineDeployment) -> list[str]:
+    """What the deployment document says about scoring code and limits."""
+    argv: list[str] = []
+    code = document.code_configuration
+    if code is not None:
+        folder = (project.folder / (code.code or ".")).absolute()
+        argv += ["--code", str(folder), "--script", code.scoring_script or code.entry_script or "score.py"]
+    settings = document.request_settings
+    if settings is not None and settings.request_timeout_ms:
+        argv += ["--timeout", str(settings.request_timeout_ms / 1000)]
+    return argv
+
+
+def _environment(app: App, document: OnlineDeployment | None) -> EnvironmentRef | None:
+    if document is None or not isinstance(document.environment, str):
+        return None
+    reference = document.environment.removeprefix("azureml:")
+    name, _, version = reference.partition("@")[0].partition(":")
+    return app.assets.find_environment(name, version or None, None)
+
+
+def serving_python(app: App, environment: EnvironmentRef) -> tuple[Path, dict[str, str]]:
+    """The interpreter of an environment, with what the server needs beside the model's own packages."""
+    prepared = app.environments().prepare(environment, lambda _: None)
+    if environment.kind == "host":
+        return Path(sys.executable), {}
+    runtime = app.home / "runtime"
+    link = runtime / "tidemill"
+    source = Path(tidemill.__file__).parent
+    if not link.exists():
+        runtime.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(source, target_is_directory=True)
+    marker = prepared.python.parent.parent / "tidemill-serve.txt"
+    wanted = serve_requirements()
+    if not marker.exists() or marker.read_text() != "\n".join(wanted):
+        done = proc.run(
+            [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", str(prepared.python), *wanted],
+            timeout_s=900,
+        )
+        if done.returncode != 0:
+            raise FailedError(
+                f"The server's packages cannot be installed beside those of `{environment.label}`:\n{done.stderr.strip()[-800:]}"
+            )
+        write_atomic(marker, "\n".join(wanted))
+    return prepared.python, {"PYTHONPATH": str(runtime)}
+
+
+def serve_requirements() -> list[str]:
+    """What the `serve` extra asks for, from this distribution's own metadata."""
+    declared = importlib.metadata.requires("tidemill") or []
+    return [r.partition(";")[0].strip() for r in declared if "extra == 'serve'" in r.replace('"', "'")]
+
+
+def _tokens(app: App, endpoint: str, auth: str) -> Path | None:
+    """The endpoint's keys, made once; None where the stage says `auth: none`."""
+    if auth == "none":
+        return None
+    path = app.home / "endpoints" / endpoint / "tokens"
+    if not path.exists():
+        write_atomic(path, f"{secrets.token_urlsafe(32)}\n{secrets.token_urlsafe(32)}\n", mode=0o600)
+    return path
+
+
+def public_url(url: str, tokens: Path | None) -> str:
+    """The address as people open it."""
+    return f"{url}/?token={tokens.read_text(encoding='utf-8').split()[0]}" if tokens is not None else url
+
+
+def sample_of(project: Project, candidate: Candidate) -> bytes | None:
+    """The request a smoke test sends: the project's file, else the model's first golden row."""
+    named = project.file("sample_request")
+    if named is not None:
+        return named.read_bytes()
+    for golden in candidate.version.path.rglob("golden.json"):
+        inputs = json.loads(golden.read_text(encoding="utf-8")).get("inputs") or []
+        if inputs:
+            return json.dumps(inputs[0]).encode()
+    return None
+
+
+def smoke(url: str, deployment: str, sample: bytes | None, tokens: Path | None) -> str:
+    """One real request through the router to the new version; `FailedError` with the answer when it is not good."""
+    headers = {"content-type": "application/json", PIN: deployment}
+    if tokens is not None:
+        headers["authorization"] = f"Bearer {tokens.read_text(encoding='utf-8').split()[0]}"
+    path, body = ("/score", sample) if sample is not None else ("/readyz", None)
+    request = Request(f"{url}{path}", data=body, headers=headers)  # noqa: S310 - our own loopback address
+    try:
+        with urlopen(request, timeout=SMOKE_S) as answer:  # noqa: S310
+            text = answer.read(2000).decode(errors="replace")
+            return f"{path} answered {text[:120]}"
+    except HTTPError as exc:
+        raise FailedError(
+            f"The smoke test failed: {path} answered HTTP {exc.code}: {exc.read(1000).decode(errors='replace')}"
+        ) from exc
+    except (URLError, TimeoutError, OSError) as exc:
+        raise FailedError(f"The smoke test failed: {path} did not answer: {exc}") from exc

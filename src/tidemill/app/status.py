@@ -1,0 +1,87 @@
+"""`status` and `down`: what there is, and taking it away."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tidemill.app.deploy import public_url
+from tidemill.app.releases import serving_release
+from tidemill.app.wiring import App
+from tidemill.base.errors import BackendError
+
+
+def status(app: App) -> dict[str, Any]:
+    """Every endpoint with its deployments; the shape of `status -o json`."""
+    rows = [_local(app, name) for name in app.target.endpoints()]
+    return {"endpoints": rows + _clusters(app)}
+
+
+def _local(app: App, name: str) -> dict[str, Any]:
+    desired, observed = app.target.desired(name), app.target.observe(name)
+    deployments = observed.get("deployments", {})
+    serving = max(deployments, key=lambda n: deployments[n].get("traffic", 0), default="")
+    tokens = Path(desired["tokens"]) if desired.get("tokens") else None
+    url = observed.get("url", "")
+    return {
+        "name": name,
+        "url": public_url(url, tokens) if url else "",
+        "stage": _stage_of(app, name),
+        "target": "local",
+        "state": observed["state"],
+        "model": deployments.get(serving, {}).get("model", ""),
+        "version": deployments.get(serving, {}).get("version", ""),
+        "deployments": [_deployment(n, d) for n, d in deployments.items()],
+    }
+
+
+def _deployment(name: str, found: Mapping[str, Any]) -> dict[str, Any]:
+    keys = ("model", "version", "pid", "restarts", "last_error")
+    return {
+        "name": name,
+        "traffic": found.get("traffic", 0),
+        "state": found.get("state", ""),
+        **{k: found.get(k) for k in keys},
+    }
+
+
+def _stage_of(app: App, endpoint: str) -> str:
+    stages = app.project.document.stages if app.project else {}
+    for stage in stages:
+        release = serving_release(app, stage)
+        if release is not None and release["endpoint"] == endpoint:
+            return stage
+    return next(iter(stages), "staging")
+
+
+def _clusters(app: App) -> list[dict[str, Any]]:
+    """Endpoints of kubernetes stages that were released to."""
+    rows = []
+    for name, stage in (app.project.document.stages if app.project else {}).items():
+        release = serving_release(app, name)
+        if stage.target != "kubernetes" or release is None:
+            continue
+        namespace = stage.namespace or (app.project.document.name if app.project else "")
+        row = {
+            "name": release["endpoint"],
+            "url": release["url"],
+            "stage": name,
+            "target": "kubernetes",
+            "model": release["model"],
+            "version": release["version"],
+        }
+        try:
+            found = app.kubernetes(stage.context or "").observe(namespace, release["endpoint"])
+        except BackendError as exc:
+            rows.append({**row, "state": f"Unknown: {exc.message}", "deployments": []})
+            continue
+        deployments = [{"name": v.deployment, "traffic": 100 if v.serving else 0, "state": v.state} for v in found]
+        state = next((v.state for v in found if v.serving), "Stopped")
+        rows.append({**row, "state": state, "deployments": deployments})
+    return rows
+
+
+def down(app: App, names: tuple[str, ...]) -> list[str]:
+    """Stop and forget local endpoints (all, or those named); the names of those that were there."""
+    return [name for name in names or app.target.endpoints() if app.target.delete(name)]

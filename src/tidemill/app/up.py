@@ -1,0 +1,155 @@
+"""`up`: run if stale → gate → deploy → smoke test → switch → say what there is. A second time it changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tidemill.app.approvals import require_approvals
+from tidemill.app.candidate import Candidate, make_candidate
+from tidemill.app.deploy import Deployed, deploy_local
+from tidemill.app.deploy_kubernetes import deploy_kubernetes
+from tidemill.app.gate import judge_candidate, parse_rules
+from tidemill.app.project import Project
+from tidemill.app.releases import held, record_release
+from tidemill.app.wiring import App
+from tidemill.base.errors import FailedError, UsageError
+from tidemill.base.files import locked
+from tidemill.base.suggest import did_you_mean
+from tidemill.release.gates import Verdict
+from tidemill.run.ports import RunObserver
+from tidemill.spec.project import Stage
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class UpResult:
+    """What `up` did and found."""
+
+    candidate: Candidate
+    verdicts: tuple[Verdict, ...]
+    deployed: tuple[Deployed, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything is other than before."""
+        return self.candidate.ran or any(d.changed for d in self.deployed)
+
+    def as_json(self) -> dict[str, Any]:
+        """For machines."""
+        version = self.candidate.version
+        return {
+            "changed": self.changed,
+            "job": self.candidate.job.name,
+            "model": {
+                "name": version.name,
+                "version": version.version,
+                "digest": version.digest,
+                "metrics": dict(self.candidate.metrics),
+            },
+            "verdicts": [v.as_json() for v in self.verdicts],
+            "endpoints": [
+                {
+                    "name": d.endpoint,
+                    "stage": d.stage,
+                    "url": d.url,
+                    "deployment": d.deployment,
+                    "version": d.version,
+                    "changed": d.changed,
+                }
+                for d in self.deployed
+            ],
+            "notes": list(self.notes),
+        }
+
+
+def require_project(app: App) -> Project:
+    """The project file; `UsageError` that says how to write one."""
+    if app.project is None:
+        raise UsageError(
+            f"There is no tidemill.yaml in {app.settings.root}",
+            hint="Write one: `name:`, `pipeline:`, `model:`, `endpoint:`, `deployment:`, `stages: {staging: {target: local}}`. See docs/reference/documents.md.",
+        )
+    return app.project
+
+
+def chosen_stages(project: Project, until: str | None) -> Mapping[str, Stage]:
+    """The stages in order, up to and with `until`."""
+    stages = dict(project.document.stages) or {"staging": Stage()}
+    if until is None:
+        return stages
+    if until not in stages:
+        raise UsageError(f"There is no stage `{until}`", hint=did_you_mean(until, stages))
+    names = list(stages)
+    return {n: stages[n] for n in names[: names.index(until) + 1]}
+
+
+def up(
+    app: App, *, until: str | None, observers: Sequence[RunObserver], say: Say, relax_pins: bool = False
+) -> UpResult:
+    """Make the project's declared state true. Two of these on one workspace take turns.
+
+    `FailedError` (exit 1) when the job, a gate, an approval or the smoke test stops it; what served before still serves.
+    """
+    project = require_project(app)
+    stages = chosen_stages(project, until)
+    rules = {name: parse_rules([*project.document.gates, *stage.gates]) for name, stage in stages.items()}
+    with locked(app.home / "up.lock"):
+        candidate = make_candidate(app, project, observers, relax_pins=relax_pins)
+        verdicts: list[Verdict] = []
+        deployed: list[Deployed] = []
+        notes: list[str] = []
+        for name, stage in stages.items():
+            keep_out = held(app, name, candidate.version.digest)
+            if keep_out is not None:
+                notes.append(
+                    f"{name}: version {candidate.version.version} is held back since {keep_out['at']}: {keep_out['reason']}. Lift it with: tidemill rollback --lift --stage {name}"
+                )
+                break
+            found = judge_candidate(app, candidate, rules[name], name)
+            verdicts += [v for v in found if v not in verdicts]
+            _require(found, candidate, name)
+            require_approvals(app, stage, name, candidate.version)
+            deployed.append(_deploy(app, project, candidate, name, stage, say))
+            if deployed[-1].changed:
+                _record(app, candidate, deployed[-1], found)
+        return UpResult(candidate, tuple(verdicts), tuple(deployed), tuple(notes))
+
+
+def _require(verdicts: Sequence[Verdict], candidate: Candidate, stage: str) -> None:
+    failed = [v for v in verdicts if not v.passed]
+    if failed:
+        words = "\n".join(f"  not passed: {v.rule} ({v.evidence})" for v in failed)
+        version = candidate.version
+        raise FailedError(
+            f"{version.name}:{version.version} does not pass the gates of {stage}:\n{words}",
+            hint="What served before still serves. Train a better model, or change `gates:` in tidemill.yaml.",
+        )
+
+
+def _deploy(app: App, project: Project, candidate: Candidate, name: str, stage: Stage, say: Say) -> Deployed:
+    if stage.target == "local":
+        return deploy_local(app, project, candidate, name, stage, say)
+    if stage.target == "kubernetes":
+        return deploy_kubernetes(app, project, candidate, name, stage, say)
+    raise UsageError(
+        f"The target `{stage.target}` of stage {name} is not available in this version",
+        hint="Targets here: local, kubernetes. Stop before it with --stage.",
+    )
+
+
+def _record(app: App, candidate: Candidate, deployed: Deployed, verdicts: Sequence[Verdict]) -> None:
+    version = candidate.version
+    app.registry.set_label(version.name, deployed.stage, version.version)
+    record_release(
+        app,
+        {
+            "stage": deployed.stage, "endpoint": deployed.endpoint, "deployment": deployed.deployment, "model": version.name,
+            "version": version.version, "digest": version.digest, "path": str(version.path), "job": candidate.job.name,
+            "metrics": dict(candidate.metrics), "verdicts": [v.as_json() for v in verdicts], "evidence": deployed.evidence,
+            "url": deployed.url.partition("?")[0], "desired": app.target.desired(deployed.endpoint),
+        },
+    )  # fmt: skip

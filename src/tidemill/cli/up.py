@@ -1,0 +1,107 @@
+"""`tidemill up`, `status` and `down`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from tidemill.app.settings import read_settings
+from tidemill.app.status import down, status
+from tidemill.app.up import UpResult, up
+from tidemill.app.wiring import open_app
+from tidemill.cli.options import everywhere, output_options, set_option
+from tidemill.cli.output import draw_table, print_value
+from tidemill.cli.progress import Progress
+from tidemill.spec.overrides import parse_override
+
+HEADS = ["Endpoint", "Stage", "State", "Model", "Version", "URL"]
+
+
+@click.command("up")
+@click.argument("folder", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--stage", "until", metavar="NAME", help="Go no further than this stage.")
+@set_option
+@click.option("--stream", is_flag=True, help="Print every step's log as it is written.")
+@click.option("--relax-pins", is_flag=True, help="Loosen just the package pins that cannot be had here, and record it.")
+@everywhere
+@output_options("human")
+def up_command(
+    folder: Path | None,
+    until: str | None,
+    overrides: tuple[str, ...],
+    fmt: str,
+    query: str | None,
+    *,
+    stream: bool,
+    relax_pins: bool,
+) -> None:
+    """Make the project's declared state true: run if stale, register, gate, deploy, smoke test, switch traffic.
+
+    A second time it changes nothing and says so. `--set` reaches into tidemill.yaml. Whatever fails leaves the
+    previous version serving and exits with 1.
+    """
+    settings = read_settings(folder)
+    with open_app(settings, project_overrides=[parse_override(o) for o in overrides]) as app:
+        with Progress(stream_logs=stream) as progress:
+            result = up(
+                app,
+                until=until,
+                observers=[progress],
+                say=lambda text: click.echo(text, err=True),
+                relax_pins=relax_pins,
+            )
+        found = status(app)
+    if fmt != "human" or query:
+        print_value(result.as_json(), fmt="json" if fmt == "human" else fmt, query=query)
+        return
+    _report(result)
+    _table(found["endpoints"])
+
+
+def _report(result: UpResult) -> None:
+    version = result.candidate.version
+    for verdict in result.verdicts:
+        click.echo(
+            f"gate passed: {verdict.rule} ({verdict.evidence})"
+            if verdict.passed
+            else f"gate not passed: {verdict.rule}"
+        )
+    for note in result.notes:
+        click.echo(f"note: {note}")
+    if not result.changed:
+        click.echo(f"{version.name}:{version.version} serves already: nothing to change.")
+
+
+def _table(endpoints: list[dict[str, object]]) -> None:
+    rows = [[str(e[k]) for k in ("name", "stage", "state", "model", "version", "url")] for e in endpoints]
+    sys.stdout.write(draw_table(HEADS, rows))
+
+
+@click.command("status")
+@everywhere
+@output_options("human")
+def status_command(fmt: str, query: str | None) -> None:
+    """Show what is there: endpoints, their deployments, versions and addresses."""
+    with open_app(read_settings()) as app:
+        found = status(app)
+    if fmt != "human" or query:
+        print_value(found, fmt="json" if fmt == "human" else fmt, query=query)
+    elif found["endpoints"]:
+        _table(found["endpoints"])
+    else:
+        click.echo("Nothing is deployed. Start with: tidemill up")
+
+
+@click.command("down")
+@click.argument("names", nargs=-1)
+@everywhere
+def down_command(names: tuple[str, ...]) -> None:
+    """Stop local endpoints (all, or those named). Models, jobs and history stay."""
+    with open_app(read_settings()) as app:
+        stopped = down(app, names)
+    click.echo(f"stopped {', '.join(stopped)}" if stopped else "Nothing was running.")
+
+
+COMMANDS = {"up": up_command, "status": status_command, "down": down_command}
