@@ -83,10 +83,9 @@ class Binder:
         kind = (port.type if port is not None else None) or value.type or "uri_folder"
         mode = value.mode or (port.mode if port is not None else None) or DEFAULT_MODE
         if value.path is None:
-            plain = value.value if value.value is not None else value.default
-            if plain is not None:
-                return self.value(plain, port, scope, place)
-            if not value.optional and not (port is not None and (port.optional or port.default is not None)):
+            if value.value is not None:
+                return self.value(value.value, port, scope, place)
+            if not (port is not None and (port.optional or port.default is not None)):
                 self._problems.error(
                     "TM-B101",
                     f"Input `{place.path[-1]}` has no value",

@@ -57,7 +57,9 @@ def make_plan(loaded: Loaded, *, assets: AssetLookup, options: PlanOptions | Non
         found = _single(loaded, maker)
     else:
         raise SpecError(f"{loaded.path} is a {str(loaded.kind).replace('_', ' ')}, not a job", at=loaded.locate(()))
-    ordered = _order(_follow_destinations(found[0]), problems, loaded)
+    datastore = _settings(loaded.document).default_datastore
+    steps = _follow_destinations([_place_outputs(s, datastore) for s in found[0]])
+    ordered = _order(steps, problems, loaded)
     problems.raise_errors(str(loaded.path))
     return _plan(loaded, found, ordered, problems, options or PlanOptions())
 
@@ -126,7 +128,7 @@ def _plan(loaded: Loaded, found: Read, steps: tuple[Step, ...], problems: Proble
     return Plan(
         display_name=options.display_name or document.display_name or document.name or source.stem,
         experiment_name=options.experiment_name or getattr(document, "experiment_name", None) or source.parent.name,
-        steps=tuple(_place_outputs(s, settings.default_datastore) for s in steps),
+        steps=steps,
         source=source,
         name=options.name or _job_name(document, loaded.kind),
         type="pipeline" if loaded.kind in PIPELINES else str(loaded.document.type),

@@ -1,0 +1,66 @@
+"""Which files are a step's code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tidemill.run.snapshot import list_code, make_ignore, take_snapshot
+
+
+def write(root: Path, *names: str) -> None:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(name)
+
+
+def names(root: Path) -> list[str]:
+    return [relative for relative, _ in list_code(root)]
+
+
+def test_an_amlignore_wins_over_a_gitignore(tmp_path: Path) -> None:
+    write(tmp_path, "a.py", "b.csv", "c.txt")
+    (tmp_path / ".gitignore").write_text("*.txt\n")
+    assert names(tmp_path) == [".gitignore", "a.py", "b.csv"]
+    (tmp_path / ".amlignore").write_text("*.csv\n")
+    assert names(tmp_path) == [".amlignore", ".gitignore", "a.py", "c.txt"]
+
+
+def test_caches_and_environments_are_never_code(tmp_path: Path) -> None:
+    write(tmp_path, "a.py", "__pycache__/a.pyc", ".git/x", ".tidemill/x", "venv/pyvenv.cfg", "venv/lib/x.py")
+    assert names(tmp_path) == ["a.py"]
+
+
+def test_gitignore_rules() -> None:
+    ignored = make_ignore(["*.pyc", "/data/*", "!/data/keep.csv", "build/", "docs/**/x", "# note", "", "[ab].txt"])
+    assert ignored("deep/down/m.pyc", False)
+    assert ignored("data/big.csv", False)
+    assert not ignored("data/keep.csv", False)
+    assert ignored("build", True)
+    assert not ignored("build", False)
+    assert ignored("docs/one/two/x", False)
+    assert ignored("a.txt", False)
+    assert not ignored("c.txt", False)
+
+
+def test_a_snapshot_is_a_copy_with_the_executable_bit(tmp_path: Path) -> None:
+    code, target = tmp_path / "src", tmp_path / "cwd"
+    write(code, "run.sh", "pkg/m.py")
+    (code / "run.sh").chmod(0o755)
+    target.mkdir()
+    take_snapshot(code).copy_to(target)
+    assert (target / "pkg" / "m.py").read_text() == "pkg/m.py"
+    assert (target / "run.sh").stat().st_mode & 0o100
+    (target / "run.sh").write_text("changed")
+    assert (code / "run.sh").read_text() == "run.sh"
+
+
+def test_one_file_is_code_and_includes_are_merged_below_their_name(tmp_path: Path) -> None:
+    write(tmp_path, "one.py", "shared/util.py")
+    snapshot = take_snapshot(tmp_path / "one.py", [tmp_path / "shared"])
+    assert [e.path for e in snapshot.entries] == ["one.py", "shared/util.py"]
+
+
+def test_a_link_in_a_circle_ends(tmp_path: Path) -> None:
+    write(tmp_path, "a/x.py")
+    (tmp_path / "a" / "loop").symlink_to(tmp_path)
+    assert "a/x.py" in names(tmp_path)
