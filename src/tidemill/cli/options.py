@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -67,8 +68,9 @@ set_option = click.option(
     metavar="PATH=VALUE",
     help="Change a value of the document, e.g. inputs.epochs=3.",
 )
-file_option = click.option(
-    "-f", "--file", "file", type=click.Path(path_type=None), metavar="FILE", help="The YAML document."
+file_path_option = click.option(
+    "-f", "--file", "file", type=click.Path(path_type=Path), metavar="FILE", help="The YAML document."
 )
+required_name_option = click.option("-n", "--name", "name", required=True, metavar="NAME", help="Name.")
 name_option = click.option("-n", "--name", "name", metavar="NAME", help="Name.")
 version_option = click.option("-v", "--version", "version", metavar="VERSION", help="Version.")

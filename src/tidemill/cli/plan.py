@@ -12,8 +12,8 @@ from tidemill.app.wiring import open_app
 from tidemill.cli.errors import print_findings
 from tidemill.cli.options import everywhere, output_options, set_option
 from tidemill.cli.output import print_value
-from tidemill.plan.explain import plan_as_json, plan_as_text
-from tidemill.run import forecast
+from tidemill.plan.explain import Outlooks, plan_as_json, plan_as_text
+from tidemill.run.forecast import forecast
 from tidemill.spec.overrides import parse_override
 
 
@@ -27,7 +27,7 @@ def command(file: Path, overrides: tuple[str, ...], fmt: str, query: str | None,
     """Show the resolved graph of a job: its steps, what would run, what is cached and why. Runs nothing."""
     with open_app(read_settings(file)) as app:
         plan = plan_job(app, RunRequest(file, tuple(parse_override(o) for o in overrides)))
-        outlooks = {} if no_cache else forecast.forecast(plan, app.run_ports())
+        outlooks: Outlooks = {} if no_cache else forecast(plan, app.run_ports())
     print_findings(plan.findings, click.get_text_stream("stderr"))
     if fmt == "human" and not query:
         click.echo(plan_as_text(plan, outlooks))

@@ -154,4 +154,6 @@ def make_event(kind: str, job: str, at: str, body: Mapping[str, Any]) -> RunEven
     values = {name: body[name] for name in _BODY_NAMES[cls] if name in body}
     if "status" in values:
         values["status"] = Status(values["status"])
+    if "steps" in values:
+        values["steps"] = tuple(values["steps"])
     return cls(job=JobName(job), at=at, **values)

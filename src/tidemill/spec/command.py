@@ -92,6 +92,7 @@ class ComponentFields(Document):
     id: str | None = None
     creation_context: dict[str, Any] | None = None
     additional_includes: list[str] | None = None
+    compute: Any = None  # real components have it; Azure takes the step's
     inputs: InputPorts = Field(default_factory=dict)
     outputs: OutputPorts = Field(default_factory=dict)
 

@@ -16,7 +16,7 @@ _ARM = re.compile(
 _LONG = re.compile(
     r"azureml://.*?(?:workspaces/[^/]+/)(?P<kind>components|environments|models|data)/(?P<name>[^/]+)/(?:versions/(?P<version>[^/]+)|labels/(?P<label>[^/]+))\Z"
 )
-_URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+_URL = re.compile(r"[a-z][a-z0-9+.-]*://|(?:runs|dbfs):/|/subscriptions/", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)

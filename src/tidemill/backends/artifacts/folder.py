@@ -9,7 +9,7 @@ import secrets
 import shutil
 import stat as st
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +31,14 @@ class _Found:
     size_bytes: int
     executable: bool
     foreign: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Garbage:
+    """What was (or would be) removed; bytes that job folders still link to stay on the disk until those go."""
+
+    objects: int
+    size_bytes: int
 
 
 class FolderArtifacts:
@@ -120,6 +128,30 @@ class FolderArtifacts:
         if not self._tree(digest).exists():
             return self._write_tree(tuple(sorted(entries)), {})
         return f"folder:{digest}"
+
+    def collect_garbage(self, keep: Iterable[str], *, dry_run: bool = False) -> Garbage:
+        """Remove everything no ref in `keep` needs (or only count it). Nothing may run meanwhile."""
+        needed, trees = self._needed(keep)
+        count = size = 0
+        for path in [p for p in self._objects.glob("*/*") if p.name not in needed]:
+            count, size = count + 1, size + path.stat().st_size
+            if not dry_run:
+                path.unlink()
+        for path in [*(p for p in self._trees.glob("*/*.json") if p.stem not in trees), *self._incoming.iterdir()]:
+            if not dry_run:
+                path.unlink()
+        with self._lock:
+            self._known.clear()
+        return Garbage(count, size)
+
+    def _needed(self, keep: Iterable[str]) -> tuple[set[str], set[str]]:
+        """Digests of the objects, and of the lists, that the refs need."""
+        objects: set[str] = set()
+        trees = {ref.partition(":")[2] for ref in keep}
+        for digest in trees:
+            entries = self.entries(f"folder:{digest}") or ()
+            objects.update(e.digest for e in entries if e.digest)
+        return objects, trees
 
     def object_path(self, digest: str) -> Path:
         """Where a file's bytes lie, whether or not they are there."""

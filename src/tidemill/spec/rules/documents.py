@@ -21,6 +21,8 @@ from tidemill.spec.rules.values import complaint
 
 ASSET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,254}\Z")
 ENDPOINT_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{1,30}[A-Za-z0-9]\Z")
+DEPLOYMENT_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{1,30}[A-Za-z0-9]\Z")
+OPEN_PLACE = re.compile(r"\{\{|<[^<>]+>|\$\w|\$\{")  # what somebody fills in: {{X}}, <x>, $X
 PORT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 ALL = 100
 
@@ -29,7 +31,7 @@ def check_asset_name(context: Context) -> Iterator[Finding]:
     """Names and versions of assets and jobs."""
     for field in ("name", "version"):
         value = getattr(context.document, field, None)
-        if value is not None and "${{" not in value and not ASSET_NAME.match(value):
+        if value is not None and not OPEN_PLACE.search(value) and not ASSET_NAME.match(value):
             yield context.finding(
                 "TM-D201",
                 f"`{value}` cannot be a {field}",
@@ -40,9 +42,11 @@ def check_asset_name(context: Context) -> Iterator[Finding]:
 
 def check_endpoint_name(context: Context) -> Iterator[Finding]:
     """Endpoint and deployment names are part of host names."""
+    deployment = hasattr(context.document, "endpoint_name")
     for field in ("name", "endpoint_name"):
         value = getattr(context.document, field, None)
-        if value is not None and not ENDPOINT_NAME.match(value):
+        pattern = DEPLOYMENT_NAME if deployment and field == "name" else ENDPOINT_NAME
+        if value is not None and not OPEN_PLACE.search(value) and not pattern.match(value):
             hint = "A letter, then letters, digits and `-`; 3 to 32 characters, not ending in `-`."
             yield context.finding("TM-D201", f"`{value}` cannot name an endpoint or deployment", (field,), hint=hint)
 
@@ -135,7 +139,7 @@ def missing_path(context: Context, text: str, path: Path_, what: str) -> Iterato
     if not isinstance(ref, FileRef):
         return
     target = ref.resolve(context.folder)
-    if "*" not in text and not target.exists():
+    if "*" not in text and not OPEN_PLACE.search(text) and not target.exists():
         yield context.finding(
             "TM-R101", f"No {what} at `{text}`", path, hint=_case_hint(target) or "The path is relative to this file."
         )

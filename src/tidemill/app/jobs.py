@@ -1,0 +1,132 @@
+"""Jobs as az shows them: list, show, stream, download, cancel."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tidemill.app.wiring import App
+from tidemill.base import proc
+from tidemill.base.clock import SystemClock
+from tidemill.base.errors import FailedError, NotFoundError, UsageError
+from tidemill.base.ids import JobName
+from tidemill.record.ports import JobRow
+from tidemill.record.runs import get_job
+from tidemill.run.folders import job_folder
+from tidemill.run.result import make_result
+
+POLL_S = 0.2
+CANCEL_S = 20.0
+
+
+def list_jobs(app: App, *, limit: int | None, archived: bool, parent: str | None) -> list[dict[str, Any]]:
+    """Newest first; with `parent`, the steps of that job."""
+    if parent is not None:
+        view = get_job(app.store, parent)
+        return [
+            {
+                "name": f"{parent}.{n}",
+                "display_name": n,
+                "status": str(s.status),
+                "type": s.kind,
+                "parent_job_name": parent,
+            }
+            for n, s in view.steps.items()
+        ]
+    return [_row(app, r) for r in app.store.jobs(limit=limit, archived=archived)]
+
+
+def _row(app: App, row: JobRow) -> dict[str, Any]:
+    status = "Failed" if row.status == "Running" and not app.is_driven(row.name) else row.status
+    return {
+        "name": row.name, "display_name": row.display_name, "experiment_name": row.experiment_name, "type": row.type, "status": status,
+        "creation_context": {"created_at": row.created_at}, "started_at": row.started_at, "ended_at": row.ended_at, "tags": dict(row.tags), "source": row.source,
+    }  # fmt: skip
+
+
+def show_job(app: App, name: str) -> dict[str, Any]:
+    """One job, its steps and outputs."""
+    view = get_job(app.store, name)
+    result = make_result(view, job_folder(app.home, name)).as_json()
+    return {
+        "id": f"azureml:{name}", "type": view.type, "experiment_name": view.experiment_name, "inputs": dict(view.inputs), "tags": dict(view.tags),
+        "properties": dict(view.properties), "creation_context": {"created_at": view.created_at}, "source": view.source, **result,
+    }  # fmt: skip
+
+
+def stream_job(app: App, name: str) -> Iterator[str]:
+    """Each step's log as it grows, until the job ends; `FailedError` if it did not complete."""
+    places: dict[str, int] = {}
+    while True:
+        view = get_job(app.store, name)
+        driven = app.is_driven(name)
+        for step in view.steps:
+            log = job_folder(app.home, name).step(step).log
+            if log.exists():
+                with log.open("rb") as file:
+                    file.seek(places.get(step, 0))
+                    raw = file.read()
+                    places[step] = file.tell()
+                for line in raw.decode("utf-8", errors="replace").splitlines():
+                    yield f"[{step}] {line}"
+        if view.status.is_final or not driven:
+            break
+        SystemClock().sleep(POLL_S)
+    if view.status != "Completed":
+        raise FailedError(
+            f"Job {name} is {view.status}: {view.message}", hint=f"Take it up again: tidemill job resume {name}"
+        )
+
+
+def download_job(app: App, name: str, folder: Path, *, output: str | None, all_parts: bool, flat: bool) -> list[Path]:
+    """Copy outputs as az lays them out (`named-outputs/<name>/…`), with `all_parts` logs and default artifacts too.
+
+    Only of an ended job (X01): a half-written output is never handed out.
+    """
+    view = get_job(app.store, name)
+    if not view.status.is_final:
+        raise FailedError(
+            f"Job {name} is {view.status}; outputs can be downloaded when it has ended",
+            hint=f"Wait for it: tidemill job stream -n {name}",
+        )
+    place = job_folder(app.home, name)
+    outputs = {n: place.outputs / n for n in view.outputs}
+    if output is not None and output not in outputs:
+        raise NotFoundError(f"Job {name} has no output `{output}`", hint=f"It has: {', '.join(outputs) or 'none'}.")
+    chosen = {output: outputs[output]} if output else outputs
+    copied = [_copy(path, folder / n if flat else folder / "named-outputs" / n) for n, path in chosen.items()]
+    if all_parts:
+        copied += [
+            _copy(place.step(s).logs, folder / "artifacts" / s / "logs")
+            for s in view.steps
+            if place.step(s).logs.exists()
+        ]
+    return copied
+
+
+def _copy(source: Path, target: Path) -> Path:
+    """Copies the user may change, of what the store keeps read-only."""
+    if source.is_file():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)
+        return target
+    shutil.copytree(source, target, dirs_exist_ok=True, copy_function=shutil.copyfile)
+    return target
+
+
+def cancel_job(app: App, name: str) -> dict[str, Any]:
+    """Ask the process that drives the job to end it, and wait until it has."""
+    view = get_job(app.store, name)
+    pid = int(view.owner.partition(":")[0] or 0)
+    if view.status.is_final or not app.is_driven(name):
+        raise UsageError(f"Job {name} is not running ({view.status})")
+    if proc.started_at(pid) == view.owner.partition(":")[2]:
+        os.kill(pid, signal.SIGINT)
+    deadline = SystemClock().monotonic() + CANCEL_S
+    while app.is_driven(JobName(name)) and SystemClock().monotonic() < deadline:
+        SystemClock().sleep(POLL_S)
+    return show_job(app, name)

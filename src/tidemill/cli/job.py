@@ -1,0 +1,167 @@
+"""`tidemill job …`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from tidemill.app.jobs import cancel_job, download_job, list_jobs, show_job, stream_job
+from tidemill.app.run import RunRequest, resume_job, run_job
+from tidemill.app.settings import read_settings
+from tidemill.app.wiring import open_app
+from tidemill.cli.options import name_option, noun_options, set_option
+from tidemill.cli.output import print_value
+from tidemill.cli.progress import Progress
+from tidemill.cli.run import report
+from tidemill.spec.overrides import parse_override
+
+required_name = click.option("-n", "--name", "name", required=True, metavar="NAME", help="Name of the job.")
+
+
+@click.group("job")
+def job() -> None:
+    """Create, follow, list, download and cancel jobs."""
+
+
+@job.command("create")
+@click.option(
+    "-f",
+    "--file",
+    "file",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The job's YAML document.",
+)
+@name_option
+@set_option
+@click.option("--stream", is_flag=True, help="Print every step's log as it is written.")
+@click.option("--web", is_flag=True, expose_value=False, help="Accepted for az scripts.")
+@click.option("--save-as", "-a", expose_value=False, help="Accepted for az scripts.")
+@click.option("--relax-pins", is_flag=True, help="Loosen just the package pins that cannot be had here, and record it.")
+@noun_options
+def create(
+    file: Path,
+    name: str | None,
+    overrides: tuple[str, ...],
+    fmt: str,
+    query: str | None,
+    *,
+    stream: bool,
+    relax_pins: bool,
+) -> int:
+    """Run a job here to its end (a job that ran is a job that was created); exit code 0 only if it completed."""
+    request = RunRequest(file, tuple(parse_override(o) for o in overrides), name, relax_pins=relax_pins)
+    with open_app(read_settings(file)) as app:
+        with Progress(stream_logs=stream) as progress:
+            result = run_job(app, request, [progress])
+        if result.ok:
+            print_value(show_job(app, result.name), fmt=fmt, query=query)
+        else:
+            report(result, fmt, query)
+    return 0 if result.ok else 1
+
+
+@job.command("list")
+@click.option("--max-results", "-r", type=click.IntRange(1), help="At most so many.")
+@click.option("--parent-job-name", "-p", help="The steps of that job.")
+@click.option("--include-archived", is_flag=True, help="Archived jobs too.")
+@click.option("--all-results", is_flag=True, expose_value=False, help="Accepted for az scripts.")
+@noun_options
+def list_(
+    max_results: int | None, parent_job_name: str | None, fmt: str, query: str | None, *, include_archived: bool
+) -> None:
+    """Jobs, newest first."""
+    with open_app(read_settings()) as app:
+        print_value(
+            list_jobs(app, limit=max_results, archived=include_archived, parent=parent_job_name), fmt=fmt, query=query
+        )
+
+
+@job.command("show")
+@required_name
+@click.option("--web", is_flag=True, expose_value=False, help="Accepted for az scripts.")
+@noun_options
+def show(name: str, fmt: str, query: str | None) -> None:
+    """One job: status, steps, outputs."""
+    with open_app(read_settings()) as app:
+        print_value(show_job(app, name), fmt=fmt, query=query)
+
+
+@job.command("stream")
+@required_name
+@noun_options
+def stream(name: str, fmt: str, query: str | None) -> None:
+    """Follow a job's logs until it ends."""
+    del fmt, query
+    with open_app(read_settings()) as app:
+        for line in stream_job(app, name):
+            sys.stdout.write(f"{line}\n")
+
+
+@job.command("download")
+@required_name
+@click.option(
+    "--download-path", "-p", type=click.Path(path_type=Path), default=Path(), help="Folder to copy into; default: here."
+)
+@click.option("--output-name", help="Just this output.")
+@click.option("--all", "all_parts", is_flag=True, help="Logs too.")
+@click.option("--flat", is_flag=True, help="Without the folder `named-outputs`.")
+@noun_options
+def download(
+    name: str, download_path: Path, output_name: str | None, fmt: str, query: str | None, *, all_parts: bool, flat: bool
+) -> None:
+    """Copy a completed job's outputs, laid out as az does."""
+    del fmt, query
+    with open_app(read_settings()) as app:
+        for path in download_job(app, name, download_path, output=output_name, all_parts=all_parts, flat=flat):
+            click.echo(f"downloaded {path}", err=True)
+
+
+@job.command("cancel")
+@required_name
+@noun_options
+def cancel(name: str, fmt: str, query: str | None) -> None:
+    """End a running job: every process of every step, politely first."""
+    with open_app(read_settings()) as app:
+        print_value(cancel_job(app, name), fmt=fmt, query=query)
+
+
+@job.command("resume")
+@click.argument("name")
+@click.option("--stream", "stream_logs", is_flag=True, help="Print every step's log as it is written.")
+@noun_options
+def resume(name: str, fmt: str, query: str | None, *, stream_logs: bool) -> int:
+    """Take an interrupted or failed job up again; completed steps do not run twice."""
+    with open_app(read_settings()) as app, Progress(stream_logs=stream_logs) as progress:
+        result = resume_job(app, name, [progress])
+    report(result, fmt, query)
+    return 0 if result.ok else 1
+
+
+@job.command("archive")
+@required_name
+@noun_options
+def archive(name: str, fmt: str, query: str | None) -> None:
+    """Hide a job from lists."""
+    _archive(name, fmt, query, archived=True)
+
+
+@job.command("restore")
+@required_name
+@noun_options
+def restore(name: str, fmt: str, query: str | None) -> None:
+    """Bring an archived job back into lists."""
+    _archive(name, fmt, query, archived=False)
+
+
+def _archive(name: str, fmt: str, query: str | None, *, archived: bool) -> None:
+    with open_app(read_settings()) as app:
+        found = show_job(app, name)
+        app.store.archive_job(name, archived=archived)
+        print_value(found, fmt=fmt, query=query)
+
+
+COMMANDS = {"job": job}

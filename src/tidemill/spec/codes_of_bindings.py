@@ -1,0 +1,141 @@
+"""TM-B…: inputs, outputs, expressions and the graph they make. TM-R…: what a document names."""
+
+from __future__ import annotations
+
+from tidemill.spec.code import ERROR, WARNING, Code
+
+ROWS = (
+    Code(
+        "TM-B101", ERROR, "Required input missing",
+        "A step does not give an input its component requires.",
+        "The submission fails.",
+        "Give it under the step's `inputs:`.",
+        "jobs:\n  train:\n    component: ./train.yml\n    inputs:\n      data: ${{parent.inputs.data}}   # was missing",
+    ),
+    Code(
+        "TM-B102", ERROR, "Unknown input",
+        "A step gives an input its component does not have.",
+        "The submission fails.",
+        "Use the component's name for it.",
+        "# before\ninputs: {train_test_split_percentage: 20}\n# after\ninputs: {train_test_split_factor: 20}",
+    ),
+    Code(
+        "TM-B103", ERROR, "Unknown output",
+        "A step names an output its component does not have.",
+        "The submission fails.",
+        "Use the component's name for it.",
+        "# before\noutputs: {modle: {mode: upload}}\n# after\noutputs: {model: {mode: upload}}",
+    ),
+    Code(
+        "TM-B104", ERROR, "Binding to nothing",
+        "A `${{ … }}` names a step, input or output that does not exist.",
+        "The submission fails.",
+        "Bind to what exists.",
+        "# before\ndata: ${{parent.jobs.prep.outputs.out}}\n# after\ndata: ${{parent.jobs.prepare.outputs.out}}",
+    ),
+    Code(
+        "TM-B105", ERROR, "Literal of the wrong type",
+        "A literal does not fit the type of the input, here or where the pipeline passes it on.",
+        "The submission or the step fails.",
+        "Write a value of that type.",
+        "# before, for an integer\nepochs: 2.5\n# after\nepochs: 2",
+    ),
+    Code(
+        "TM-B106", ERROR, "Literal out of bounds",
+        "A literal is below `min`, above `max` or not in `enum`.",
+        "The submission fails.",
+        "Use an allowed value.",
+        "# before, with max: 1\ndropout: 3\n# after\ndropout: 0.3",
+    ),
+    Code(
+        "TM-B107", ERROR, "Cycle",
+        "Steps wait for each other, or one for itself.",
+        "None of them can ever start.",
+        "Break the circle.",
+        "# before\na: {inputs: {x: '${{parent.jobs.a.outputs.y}}'}}\n# after\na: {inputs: {x: '${{parent.inputs.x}}'}}",
+    ),
+    Code(
+        "TM-B108", ERROR, "Command uses what is not declared",
+        "A command names an input or output that is not declared.",
+        "The job fails when it starts.",
+        "Declare it, or correct the name.",
+        "inputs:\n  data: {type: uri_folder}\ncommand: python train.py --data ${{inputs.data}}",
+    ),
+    Code(
+        "TM-B109", ERROR, "Optional input outside `$[[ ]]`",
+        "A command uses an optional input without a default outside an optional group.",
+        "Without a value the command is broken; Azure refuses it.",
+        "Wrap it.",
+        "# before\ncommand: run --extra ${{inputs.extra}}\n# after\ncommand: run $[[--extra ${{inputs.extra}}]]",
+    ),
+    Code(
+        "TM-B110", ERROR, "Expression of another context",
+        "The expression is not available at this place.",
+        "It is never filled in.",
+        "In a command use `${{inputs.x}}` and `${{outputs.x}}`; in a step's inputs use `${{parent.…}}`.",
+        "# before\ncommand: run ${{parent.inputs.data}}\n# after\ncommand: run ${{inputs.data}}",
+    ),
+    Code(
+        "TM-B111", ERROR, "Malformed expression",
+        "What stands inside `${{ }}` is no dotted name.",
+        "It is never filled in.",
+        "Write `${{inputs.name}}`.",
+        "# before\ncommand: run ${{inputs data}}\n# after\ncommand: run ${{inputs.data}}",
+    ),
+    Code(
+        "TM-B113", WARNING, "Default that does not fit",
+        "A default does not fit the type, bounds or `enum` of its own input.",
+        "The component fails when the default is used.",
+        "Correct the default.",
+        "# before\nepochs: {type: integer, default: many}\n# after\nepochs: {type: integer, default: 10}",
+    ),
+    Code(
+        "TM-R101", ERROR, "File not found",
+        "A local path in the document leads to nothing. Paths are relative to the file that names them.",
+        "The upload or the job fails.",
+        "Correct the path; mind upper and lower case.",
+        "# before, in pipelines/train.yml\ncomponent: ./components/fit.yml\n# after\ncomponent: ../components/fit.yml",
+    ),
+    Code(
+        "TM-R102", ERROR, "Component cannot be read",
+        "The component a step uses is not valid itself.",
+        "The pipeline cannot run.",
+        "Mend the component; `tidemill check` on its file says everything about it.",
+        "tidemill check components/fit.yml",
+    ),
+    Code(
+        "TM-R103", ERROR, "Not a component",
+        "The file a step uses is another kind of document.",
+        "The pipeline cannot run.",
+        "Name a component; a job becomes one by declaring the types of its inputs and outputs.",
+        "$schema: https://azuremlschemas.azureedge.net/latest/commandComponent.schema.json",
+    ),
+    Code(
+        "TM-R104", ERROR, "Malformed reference",
+        "The reference is of no form Azure ML knows.",
+        "It cannot be resolved.",
+        "Write `azureml:name:version`, `azureml:name@latest` or a relative path.",
+        "environment: azureml:train-env@latest",
+    ),
+    Code(
+        "TM-R105", WARNING, "Name stands twice in the repository",
+        "Two files declare the same name and version and differ.",
+        "Which one is used is chance.",
+        "Give one of them another name or version.",
+        "# components/fit.yml\nname: fit\nversion: 1\n# components/fit_v2.yml\nname: fit\nversion: 2",
+    ),
+    Code(
+        "TM-R106", ERROR, "Unknown data asset",
+        "The data asset is neither mapped in tidemill.yaml, nor declared in the repository, nor registered here.",
+        "The step has no data.",
+        "Map it, or create it with `tidemill data create`.",
+        "# tidemill.yaml\ndata:\n  mnist-2: data/2",
+    ),
+    Code(
+        "TM-R107", ERROR, "Unknown component",
+        "The component is neither declared in the repository nor registered here.",
+        "The step has nothing to run.",
+        "Declare it in a YAML file of the repository, or create it.",
+        "tidemill component create -f components/fit.yml",
+    ),
+)  # fmt: skip

@@ -1,0 +1,43 @@
+"""TM-E…, TM-N…: what planning and running notice; explained here with all others."""
+
+from __future__ import annotations
+
+from tidemill.spec.code import WARNING, Code
+
+ROWS = (
+    Code(
+        "TM-E101", WARNING, "Environment without a package list",
+        "The environment names only an image, or is one of Azure's curated ones, so there is no list to build it from here.",
+        "Its steps run in the Python Tidemill runs in, which may have other packages.",
+        "Map it in tidemill.yaml to a conda file, a requirements file, the host or a container.",
+        "# tidemill.yaml\nenvironments:\n  train-env: {conda_file: environments/train.yml}",
+    ),
+    Code(
+        "TM-N101", WARNING, "Output is empty",
+        "A step completed and left nothing in one of its outputs.",
+        "Steps after it work on nothing.",
+        "Write to `${{outputs.name}}`; look into the step's log for a message that was swallowed.",
+        "command: python prep.py --out ${{outputs.data}}",
+    ),
+    Code(
+        "TM-N102", WARNING, "Files of some groups are gone",
+        "An output has fewer label folders than went in.",
+        "A label without examples is never learned.",
+        "Check how the step decides which label a file belongs to, and look for errors it swallows.",
+        "except Exception: print(…)   # drops the file and goes on",
+    ),
+    Code(
+        "TM-N103", WARNING, "Output is missing",
+        "A step completed without making a file it declared.",
+        "Steps after it cannot start.",
+        "Write to the path the command is given.",
+        "command: python fit.py --metrics ${{outputs.metrics}}",
+    ),
+    Code(
+        "TM-N104", WARNING, "Input was changed",
+        "A step changed files of an input it was given to read.",
+        "On Azure the same step fails, and what it read cannot be reproduced.",
+        "Copy the files to an output and change them there.",
+        "shutil.copytree(args.data, args.out)",
+    ),
+)  # fmt: skip
