@@ -81,11 +81,11 @@ def texts_of(step: Any) -> Iterator[tuple[tuple[str, ...], str]]:  # noqa: ANN40
             if isinstance(text, str) and "${{" in text:
                 tail = ("path",) if isinstance(value, (InputValue, OutputValue)) else ()
                 yield (side, key, *tail), text
-    for field in ("compute", *AUTOML_DATA):
-        value = getattr(step, field, None)
+    for name in ("compute", *AUTOML_DATA):
+        value = getattr(step, name, None)
         text = value.path if isinstance(value, InputValue) else value
         if isinstance(text, str) and "${{" in text:
-            yield (field,), text
+            yield (name,), text
 
 
 def commands_of(step: Any) -> Iterator[tuple[tuple[str, ...], Any]]:  # noqa: ANN401
