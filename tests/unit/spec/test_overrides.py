@@ -37,11 +37,11 @@ def set_(data: Any, *texts: str) -> Any:
         ("inputs.x=" + "[" * 5000, "[" * 5000),
     ],
 )
-def test_values_are_yaml_scalars_or_json(text: str, value: object):
+def test_values_are_yaml_scalars_or_json(text: str, value: object) -> None:
     assert set_({"inputs": {}}, text)["inputs"]["x"] == value
 
 
-def test_names_versions_and_tags_stay_text():
+def test_names_versions_and_tags_stay_text() -> None:
     assert set_({}, "version=1.10", "name=007", "tags.run=0.10") == {
         "version": "1.10",
         "name": "007",
@@ -50,7 +50,7 @@ def test_names_versions_and_tags_stay_text():
     assert set_({}, "inputs.version=3") == {"inputs": {"version": 3}}
 
 
-def test_lists_are_reached_by_place_and_grow_by_one():
+def test_lists_are_reached_by_place_and_grow_by_one() -> None:
     data = {"a": [{"b": 1}, {"b": 2}]}
     assert set_(data, "a[1].b=5") == {"a": [{"b": 1}, {"b": 5}]}
     assert set_(data, "a[2].b=7")["a"][2] == {"b": 7}
@@ -59,25 +59,25 @@ def test_lists_are_reached_by_place_and_grow_by_one():
         set_(data, "a[4].b=7")
 
 
-def test_what_was_there_is_not_changed():
+def test_what_was_there_is_not_changed() -> None:
     data = {"a": {"b": [1]}}
     set_(data, "a.b[0]=2", "a.c=3")
     assert data == {"a": {"b": [1]}}
 
 
-def test_nothing_can_be_set_inside_a_reference():
+def test_nothing_can_be_set_inside_a_reference() -> None:
     with pytest.raises(UsageError, match="not a mapping"):
         set_({"environment": "azureml:e:1"}, "environment.image=x")
 
 
 @pytest.mark.parametrize("text", ["a", "=3", "", "..=1", "a..b=1", "a[x]=1"])
-def test_what_is_no_assignment_is_refused(text: str):
+def test_what_is_no_assignment_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="PATH=VALUE"):
         parse_override(text)
 
 
 @given(st.lists(KEYS, min_size=1, max_size=4), st.integers(-(10**9), 10**9))
-def test_what_is_set_can_be_read_back(path: list[str], value: int):
+def test_what_is_set_can_be_read_back(path: list[str], value: int) -> None:
     data = set_({}, f"inputs.{'.'.join(path)}={value}")["inputs"]
     for part in path:
         data = data[part]
@@ -85,5 +85,5 @@ def test_what_is_set_can_be_read_back(path: list[str], value: int):
 
 
 @given(st.text(max_size=30))
-def test_any_value_is_taken(raw: str):
+def test_any_value_is_taken(raw: str) -> None:
     assert "x" in set_({}, f"inputs.x={raw}")["inputs"]
