@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from tidemill.base import proc
 from tidemill.base.errors import NotFoundError
 from tidemill.base.ids import JobName
 from tidemill.base.suggest import did_you_mean
@@ -44,6 +45,12 @@ def past_steps(view: JobView) -> dict[str, PastStep]:
         for name, step in view.steps.items()
         if step.status is Status.COMPLETED
     }
+
+
+def find_owner(row: JobRow) -> int | None:
+    """The id of the process that drives the job, if it still lives; SIGINT to it cancels the job."""
+    pid, _, stamp = row.owner.partition(":")
+    return int(pid) if pid.isdigit() and stamp and proc.started_at(int(pid)) == stamp else None
 
 
 def interrupted_jobs(store: RunStore, is_driven: Callable[[JobName], bool]) -> list[JobRow]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 
 from tidemill.plan.graph import DataInput, Step
@@ -30,7 +29,7 @@ def collect(context: RunContext, step: Step, folder: StepFolder, sources: Mappin
         if not kept.file_count:
             context.raise_finding(notice_empty(step, name), step.name)
     default = folder.cwd / "outputs"
-    if DEFAULT_OUTPUT not in step.outputs and default.is_dir() and any(os.scandir(default)):
+    if DEFAULT_OUTPUT not in step.outputs and default.is_dir() and any(default.iterdir()):
         refs[DEFAULT_OUTPUT] = context.ports.artifacts.keep(default).ref
         (folder.outputs / DEFAULT_OUTPUT).symlink_to(default)
     _notice(context, step, sources, refs)
@@ -70,7 +69,7 @@ def _fill_artifacts(step: Step, folder: StepFolder) -> None:
     if spec is None or "outputs.artifacts" in step.command_text or spec.is_file:
         return
     target = folder.outputs / ARTIFACTS_OUTPUT
-    if target.is_dir() and not any(os.scandir(target)):
+    if target.is_dir() and not any(target.iterdir()):
         target.rmdir()
         target.symlink_to(folder.cwd / "outputs")
 

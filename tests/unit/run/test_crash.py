@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import signal
@@ -57,9 +58,10 @@ def check_resumed(home: Path) -> None:
 
 ONCE = [n for n in NAMES if n.startswith("job")]
 OFTEN = [n for n in NAMES if n.startswith(("step", "command", "outputs"))]
+LATER = [pytest.param(n, 7, marks=pytest.mark.slow) for n in OFTEN]
 
 
-@pytest.mark.parametrize(("name", "count"), [*((n, 1) for n in ONCE), *((n, c) for n in OFTEN for c in (1, 7))])
+@pytest.mark.parametrize(("name", "count"), [*((n, 1) for n in (*ONCE, *OFTEN)), *LATER])
 def test_killed_at_a_failpoint_the_job_resumes(name: str, count: int, tmp_path: Path) -> None:
     home = tmp_path / ".tidemill"
     process = start(home, "run", TIDEMILL_FAILPOINT=f"{name}:{count}")
@@ -108,4 +110,18 @@ def test_an_interrupt_cancels_politely_and_the_job_resumes(tmp_path: Path) -> No
     store = SqliteStore(home / "tidemill.db")
     assert get_job(store, "job").status == "Canceled"
     store.close()
+    check_resumed(home)
+
+
+@pytest.mark.parametrize(("name", "error"), [("step-staged", "ENOSPC"), ("command-ended", "EIO")])
+def test_a_failing_disk_fails_the_step_with_words_and_the_job_resumes(name: str, error: str, tmp_path: Path) -> None:
+    home = tmp_path / ".tidemill"
+    process = start(home, "run", TIDEMILL_FAILPOINT=f"{name}:3:{error}")
+    out, _ = process.communicate(timeout=60)
+    assert out.decode().split()[-1] == "Failed"
+    store = SqliteStore(home / "tidemill.db")
+    failed = [s.message for s in get_job(store, "job").steps.values() if s.status == "Failed"]
+    store.close()
+    assert len(failed) == 1
+    assert os.strerror(getattr(errno, error)) in failed[0]
     check_resumed(home)

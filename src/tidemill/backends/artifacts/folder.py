@@ -14,12 +14,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from tidemill.base.clock import SystemClock
 from tidemill.base.errors import BackendError
 from tidemill.base.hashing import TreeEntry, digest_file, digest_tree
 from tidemill.run.ports import Artifact
 
 READ_ONLY = 0o444
 PARALLEL_FROM = 8
+STALE_S = 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ class FolderArtifacts:
         self._trees = root / "trees"
         self._incoming = root / "incoming"
         self._incoming.mkdir(parents=True, exist_ok=True)
+        self._clear_incoming()
         self._made: set[str] = set()
         self._known: dict[str, tuple[dict[str, int], tuple[TreeEntry, ...]]] = {}
         self._lock = threading.Lock()
@@ -128,6 +131,15 @@ class FolderArtifacts:
         if not self._tree(digest).exists():
             return self._write_tree(tuple(sorted(entries)), {})
         return f"folder:{digest}"
+
+    def _clear_incoming(self) -> None:
+        """Half-made files of processes that were killed; what is younger may be in use."""
+        oldest = SystemClock().now().timestamp() - STALE_S
+        with os.scandir(self._incoming) as listing:
+            for entry in listing:
+                with contextlib.suppress(FileNotFoundError):
+                    if entry.stat(follow_symlinks=False).st_mtime < oldest:
+                        os.unlink(entry.path)  # noqa: PTH108
 
     def collect_garbage(self, keep: Iterable[str], *, dry_run: bool = False) -> Garbage:
         """Remove everything no ref in `keep` needs (or only count it). Nothing may run meanwhile."""

@@ -1,0 +1,77 @@
+"""Jobs as folds over their events."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tidemill.backends.stores.sqlite import SqliteStore
+from tidemill.base import proc
+from tidemill.base.errors import NotFoundError
+from tidemill.base.ids import JobName, StepName
+from tidemill.record.ports import JobRow
+from tidemill.record.retention import used_refs
+from tidemill.record.runs import RunRecorder, clean_up, find_owner, get_job, interrupted_jobs, past_steps
+from tidemill.run.events import JobResumed, StepStarted
+from tidemill.testing.stores import AT, created, finished
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[SqliteStore]:
+    with closing(SqliteStore(tmp_path / "db")) as found:
+        yield found
+
+
+def test_a_job_is_what_its_events_say(store: SqliteStore) -> None:
+    RunRecorder(store).saw([created("j"), finished("j")])
+    view = get_job(store, "j")
+    assert (view.status, view.steps["a"].status, view.steps["a"].metrics) == ("Running", "Completed", {"accuracy": 0.5})
+
+
+def test_an_unknown_job_is_said_with_what_is_near(store: SqliteStore) -> None:
+    store.append([created("amber_canal_1")])
+    with pytest.raises(NotFoundError) as caught:
+        get_job(store, "amber_cannal_1")
+    assert caught.value.hint == "Did you mean `amber_canal_1`?"
+
+
+def test_an_interrupted_job_is_settled_and_its_processes_end(store: SqliteStore) -> None:
+    class Reaper:
+        def __init__(self) -> None:
+            self.handles: list[str] = []
+
+        def reap(self, job: JobName, handles: list[str]) -> int:
+            self.handles += handles
+            return len(handles)
+
+    store.append([created("j"), StepStarted(JobName("j"), AT, step=StepName("a"), handle="pid:1:2"), created("driven")])
+    (row,) = interrupted_jobs(store, lambda name: name == "driven")
+    reaper = Reaper()
+    assert clean_up(store, row, [reaper], AT) == 1  # type: ignore[list-item]  # only reaps
+    assert reaper.handles == ["pid:1:2"]
+    assert get_job(store, "j").status == "Failed"
+    assert interrupted_jobs(store, lambda name: name == "driven") == []
+
+
+def test_a_resumed_job_keeps_what_completed_and_forgets_the_rest(store: SqliteStore) -> None:
+    store.append([created("j"), finished("j"), JobResumed(JobName("j"), AT)])
+    view = get_job(store, "j")
+    assert view.status == "Running"
+    assert past_steps(view)["a"].outputs == {"o": "folder:1"}
+
+
+def test_the_owner_of_a_job_is_found_while_it_lives() -> None:
+    stamp = proc.started_at(os.getpid())
+    row = JobRow("j", "Running", "", "", "", "", AT, AT, None, owner=f"{os.getpid()}:{stamp}")
+    assert find_owner(row) == os.getpid()
+    assert find_owner(JobRow("j", "Running", "", "", "", "", AT, AT, None, owner=f"{os.getpid()}:1")) is None
+
+
+def test_what_the_cache_or_a_resumable_job_needs_is_kept(store: SqliteStore) -> None:
+    store.append([created("j"), finished("j")])
+    store.forget_step("k1")
+    assert used_refs(store) == {"folder:1"}
