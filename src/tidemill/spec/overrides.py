@@ -70,7 +70,7 @@ def parse_value(raw: str) -> Any:  # noqa: ANN401
 def _yaml_or_text(raw: str) -> Any:  # noqa: ANN401
     try:
         value = yaml.safe_load(raw)
-    except (yaml.YAMLError, ValueError, KeyError, AttributeError, RecursionError):
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError):
         return raw
     if value is None:
         return raw if raw.strip() not in {"null", "~", "Null", "NULL"} else None

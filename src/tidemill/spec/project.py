@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from tidemill.spec.fields import Part, Tags, Text
 
@@ -79,7 +79,12 @@ class Stage(Part):
 
 
 class Retrain(Part):
-    """What starts a new run."""
+    """What starts a new run. YAML reads the key `on` as true."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _on(cls, value: Any) -> Any:  # noqa: ANN401
+        return {"on" if k is True else k: v for k, v in value.items()} if isinstance(value, dict) else value
 
     on: Annotated[list[str], BeforeValidator(_listed)] = Field(default_factory=list)
     cooldown_h: float | None = None

@@ -240,7 +240,7 @@ class _Builder:
             if node.tag in _SIMPLE:
                 return self._loader.yaml_constructors[node.tag](self._loader, node)
             return self._loader.construct_object(node)
-        except (ValueError, OverflowError, KeyError, AttributeError):
+        except (ValueError, OverflowError, LookupError, AttributeError):
             return node.value  # `2024-02-31`, ten thousand digits: text, as written
 
     def _mapping(self, node: yaml.Node) -> dict[Any, Any]:
