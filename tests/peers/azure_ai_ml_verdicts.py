@@ -27,6 +27,8 @@ def load(kind: str, path: str) -> Any:
         word = yaml.safe_load(Path(path).read_text(encoding="utf-8")).get("type")
         names = {"model": "load_model_batch_deployment", "pipeline": "load_pipeline_component_batch_deployment"}
         return getattr(loaders, names.get(word, "load_batch_deployment"))(path)
+    if kind == "workspace" and "FeatureStore" in Path(path).read_text(encoding="utf-8"):
+        return loaders.load_feature_store(path)
     last = kind.rsplit("_", 1)[-1]
     return getattr(loaders, f"load_{last if last in VALIDATED else kind}")(path)
 

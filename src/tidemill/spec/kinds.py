@@ -39,6 +39,10 @@ class Kind(StrEnum):
     WORKSPACE = "workspace"
     REGISTRY = "registry"
     CONNECTION = "connection"
+    FEATURE_SET = "feature_set"
+    FEATURE_SET_SPEC = "feature_set_spec"
+    FEATURE_STORE_ENTITY = "feature_store_entity"
+    FLOW = "flow"
     PROJECT = "project"
     UNKNOWN = "unknown"
 
@@ -113,7 +117,14 @@ _SCHEMAS = {
     "workspace": Kind.WORKSPACE,
     "hub": Kind.WORKSPACE,
     "project": Kind.WORKSPACE,
+    "featurestoreentity": Kind.FEATURE_STORE_ENTITY,
     "featurestore": Kind.WORKSPACE,
+    "featuresetspec": Kind.FEATURE_SET_SPEC,
+    "featureset": Kind.FEATURE_SET,
+    "flow": Kind.FLOW,
+    "k8sonlineendpoint": Kind.ONLINE_ENDPOINT,
+    "k8sonlinedeployment": Kind.ONLINE_DEPLOYMENT,
+    "k8soneline": Kind.ONLINE_DEPLOYMENT,
     "registry": Kind.REGISTRY,
 }
 _JOB_TYPES = {
@@ -152,6 +163,8 @@ def detect_kind(data: Any, file_name: str = "") -> Kind:  # noqa: ANN401 - any Y
 def _by_schema(schema: str, data: Mapping[Any, Any]) -> Kind:
     if "azureml" not in schema.casefold() and "schema.json" not in schema.casefold():
         return _by_content(data)
+    if "/promptflow/" in schema.casefold():
+        return Kind.FLOW
     name = (
         schema.rsplit("/", 1)[-1]
         .removesuffix(".json")
@@ -191,6 +204,8 @@ def _by_content(data: Mapping[Any, Any]) -> Kind:
         "base_environment_source",
     }:
         return Kind.MODEL_PACKAGE
+    if isinstance(data.get("nodes"), list) and keys & {"inputs", "outputs", "node_variants"}:
+        return Kind.FLOW
     if kind == "data_transfer" and "task" in keys:
         return Kind.DATA_TRANSFER_COMPONENT
     if "name" in keys and keys & {"managed_network", "hbi_workspace", "system_datastores_auth_mode"}:

@@ -22,7 +22,9 @@ from tidemill.spec.datastore import Datastore
 from tidemill.spec.deployment import BatchDeployment, OnlineDeployment
 from tidemill.spec.endpoint import BatchEndpoint, OnlineEndpoint
 from tidemill.spec.environment import Environment
+from tidemill.spec.features import FeatureSet, FeatureSetSpec, FeatureStoreEntity
 from tidemill.spec.finetuning import DistillationJob, FinetuningJob
+from tidemill.spec.flow import Flow
 from tidemill.spec.kinds import Kind, detect_kind
 from tidemill.spec.model import Model
 from tidemill.spec.model_package import ModelPackage
@@ -69,6 +71,10 @@ MODELS: Mapping[Kind, Any] = {
     Kind.REGISTRY: Registry,
     Kind.CONNECTION: Connection,
     Kind.MODEL_PACKAGE: ModelPackage,
+    Kind.FEATURE_SET: FeatureSet,
+    Kind.FEATURE_SET_SPEC: FeatureSetSpec,
+    Kind.FEATURE_STORE_ENTITY: FeatureStoreEntity,
+    Kind.FLOW: Flow,
 }
 
 
@@ -141,7 +147,7 @@ def validate_document(model: Any, data: Any, source: Source) -> tuple[BaseModel 
         with uncollected(source.text):
             return make_adapter(model).validate_python(data), []
     except ValidationError as exc:
-        return None, findings_of(exc, model, source)
+        return None, findings_of(exc, model, source, data)
 
 
 def load_valid(path: Path, *, overrides: Sequence[Override] = (), expect: Collection[Kind] = ()) -> Loaded:

@@ -40,7 +40,7 @@ SHAPES = {
 }
 
 
-def findings_of(exc: ValidationError, model: type[BaseModel], source: Source) -> list[Finding]:
+def findings_of(exc: ValidationError, model: type[BaseModel], source: Source, data: Any) -> list[Finding]:  # noqa: ANN401
     """One finding for each mistake; several complaints about one value are one mistake."""
     found: dict[tuple[str, str], Finding] = {}
     errors = exc.errors(include_url=False)
@@ -48,7 +48,7 @@ def findings_of(exc: ValidationError, model: type[BaseModel], source: Source) ->
     for error in errors:
         if error["type"] == "missing" and error["loc"] in misspelt:
             continue
-        finding = _finding(error, model, source)
+        finding = _finding(error, model, source, data)
         found.setdefault((finding.path, finding.code if finding.code == "TM-D101" else ""), finding)
     return list(found.values())
 
@@ -63,8 +63,24 @@ def _misspelt(errors: Sequence[ErrorDetails]) -> set[tuple[int | str, ...]]:
     return {loc for loc in missing if get_close_matches(str(loc[-1]), unknown.get(loc[:-1], ()), n=1, cutoff=0.6)}
 
 
-def _finding(error: ErrorDetails, model: type[BaseModel], source: Source) -> Finding:
-    path = tuple(p for p in error["loc"] if not (isinstance(p, str) and p.startswith("#")))
+def _written(loc: Sequence[int | str], data: Any) -> tuple[int | str, ...]:  # noqa: ANN401
+    """The part of pydantic's location that is keys and places of the file: members of unions are named there too."""
+    path: list[int | str] = []
+    for number, part in enumerate(loc):
+        try:
+            if isinstance(data, str):
+                continue
+            data = data[part]
+        except (LookupError, TypeError):
+            is_absent_key = number + 1 == len(loc) and isinstance(data, Mapping) and not str(part).startswith("#")
+            if not is_absent_key:
+                continue
+        path.append(part)
+    return tuple(path)
+
+
+def _finding(error: ErrorDetails, model: type[BaseModel], source: Source, data: Any) -> Finding:  # noqa: ANN401
+    path = _written(error["loc"], data)
     is_key = error["type"] == "invalid_key" or path[-1:] == (KEY,)
     path = path[:-1] if path[-1:] == (KEY,) else path
     if is_key:

@@ -52,7 +52,7 @@ def ids(path: Path) -> str:
     return f"{path.parent.name}-{path.stem}"
 
 
-@pytest.mark.parametrize("path", VALID, ids=ids)
+@pytest.mark.parametrize("path", [p for p in VALID if p.parent.name != "flow"], ids=ids)  # flows are another tool's
 def test_an_unknown_top_level_field_is_found_at_its_line(path: Path) -> None:
     text = path.read_text() + "tide_table: 3\n"
     assert found_at(path, text, text.count("\n"), {"TM-D101"})

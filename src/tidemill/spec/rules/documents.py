@@ -45,7 +45,7 @@ def check_endpoint_name(context: Context) -> Iterator[Finding]:
     deployment = hasattr(context.document, "endpoint_name")
     for field in ("name", "endpoint_name"):
         value = getattr(context.document, field, None)
-        pattern = DEPLOYMENT_NAME if deployment and field == "name" else ENDPOINT_NAME
+        pattern = DEPLOYMENT_NAME if deployment else ENDPOINT_NAME
         if value is not None and not OPEN_PLACE.search(value) and not pattern.match(value):
             hint = "A letter, then letters, digits and `-`; 3 to 32 characters, not ending in `-`."
             yield context.finding("TM-D201", f"`{value}` cannot name an endpoint or deployment", (field,), hint=hint)
@@ -131,6 +131,11 @@ def check_data_path(context: Context) -> Iterator[Finding]:
     """A data asset's or model's local path."""
     if context.document.path is not None:
         yield from missing_path(context, context.document.path, ("path",), "file or folder")
+
+
+def check_feature_set(context: Context) -> Iterator[Finding]:
+    """The folder of a feature set's specification."""
+    yield from missing_path(context, context.document.specification.path, ("specification", "path"), "folder")
 
 
 def missing_path(context: Context, text: str, path: Path_, what: str) -> Iterator[Finding]:

@@ -11,7 +11,7 @@ from tidemill.base.findings import Finding
 from tidemill.base.suggest import did_you_mean
 from tidemill.spec.expression import has_reference, parse_template
 from tidemill.spec.fields import InputPort, InputValue
-from tidemill.spec.kinds import COMPONENTS
+from tidemill.spec.kinds import COMPONENTS, Kind
 from tidemill.spec.pipeline import CommandStep, DoWhile, IfElse, ParallelFor, PipelineJob, PipelineStep
 from tidemill.spec.references import FileRef, parse_reference
 from tidemill.spec.repository import SKIPPED
@@ -109,7 +109,7 @@ def _check_reference(scope: Scope, component: str, path: tuple[str, ...]) -> Ite
         first = loaded.findings[0].message if loaded.findings else ""
         text = f"The component `{component}` is not valid: {first}"
         yield scope.finding("TM-R102", text, path, hint=f"See {loaded.path.name}.")
-    elif loaded.kind not in COMPONENTS:
+    elif loaded.kind not in (*COMPONENTS, Kind.FLOW):
         kind = str(loaded.kind).replace("_", " ")
         yield scope.finding("TM-R103", f"`{component}` is a {kind}, not a component", path)
 

@@ -49,6 +49,8 @@ RULES: Mapping[Kind, tuple[Rule, ...]] = {
     Kind.DATA_TRANSFER_COMPONENT: (d.check_asset_name, d.check_ports),
     Kind.AUTOML_JOB: (d.check_asset_name, check_automl),
     Kind.DATA_IMPORT: (d.check_asset_name,),
+    Kind.FEATURE_SET: (d.check_asset_name, d.check_feature_set),
+    Kind.FEATURE_STORE_ENTITY: (d.check_asset_name,),
     Kind.SCHEDULE: (d.check_asset_name, check_schedule),
     Kind.COMPUTE: (check_compute_name,),
     Kind.DATASTORE: (check_store_name,),
