@@ -46,7 +46,7 @@ class AssetRef:
 
 @dataclass(frozen=True, slots=True)
 class UrlRef:
-    """Bytes at an address: `https://`, `azureml://datastores/…`, `wasbs://` and the like."""
+    """Bytes at an address: `https://`, `azureml://datastores/…`, `wasbs://`, `runs:/` and the like."""
 
     url: str
 

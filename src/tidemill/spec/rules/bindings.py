@@ -109,6 +109,12 @@ def _job_problem(scope: Scope, parts: tuple[str, ...], text: str) -> Problem | N
     job = parts[2]
     if job not in scope.jobs:
         return "TM-B104", f"There is no step `{job}` (`{text}`)", did_you_mean(job, scope.jobs)
+    if (
+        len(parts) >= OUTPUT_PARTS
+        and parts[3] == "inputs"
+        and parts[4] in (getattr(scope.jobs[job], "inputs", None) or {})
+    ):
+        return None
     if len(parts) < OUTPUT_PARTS or parts[3] != "outputs":
         return "TM-B104", f"`{text}` names no output", f"Write `${{{{parent.jobs.{job}.outputs.NAME}}}}`."
     outputs = scope.ports[job].outputs

@@ -36,8 +36,8 @@ def _choice(port: InputPort, value: Any) -> tuple[str, str] | None:  # noqa: ANN
 def as_number(value: Any, kind: str) -> float | bool | None:  # noqa: ANN401
     """The value as integer, number or boolean; None when it is none. Text such as `1e-3` is a number too."""
     if kind == "boolean":
-        if isinstance(value, bool):
-            return value
+        if isinstance(value, bool) or value in (0, 1):
+            return bool(value)
         return WORDS.get(value.casefold()) if isinstance(value, str) else None
     if isinstance(value, bool):
         return None
