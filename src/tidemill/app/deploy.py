@@ -21,6 +21,7 @@ from tidemill.base import proc
 from tidemill.base.errors import BackendError, FailedError
 from tidemill.base.files import locked, write_atomic
 from tidemill.plan.graph import EnvironmentRef
+from tidemill.record.ports import ModelVersion
 from tidemill.spec.deployment import OnlineDeployment
 from tidemill.spec.kinds import Kind
 from tidemill.spec.load import load_valid
@@ -44,6 +45,7 @@ class Deployed:
     version: str
     changed: bool
     evidence: str = ""
+    image: str = ""
 
 
 def load_documents(project: Project) -> tuple[str, OnlineDeployment | None, str]:
@@ -75,8 +77,10 @@ def deploy_local(app: App, project: Project, candidate: Candidate, stage_name: s
     name = f"{document.name if document and document.name else 'blue'}-{candidate.version.version}"
     with locked(app.home / "endpoints" / f"{endpoint}.lock"):
         before = app.target.desired(endpoint)
-        tokens = _tokens(app, endpoint, stage.auth or ("none" if auth_mode == "none" else "key"))
-        wish = _wish(app, project, candidate, document, stage, tokens)
+        tokens = endpoint_tokens(app, endpoint, stage.auth or ("none" if auth_mode == "none" else "key"))
+        python = _environment(app, document) or candidate.environment
+        wish = make_wish(app, project.folder, candidate.version, python, document, tokens)
+        wish["env"] |= dict(stage.environment_variables or {})
         if before.get("deployments", {}).get(name) == wish and before.get("traffic") == {name: 100}:
             return _unchanged(app, endpoint, stage_name, name, candidate, before)
         sample = sample_of(project, candidate)
@@ -152,17 +156,16 @@ def _undo(app: App, endpoint: str, before: Mapping[str, Any]) -> None:
         app.target.delete(endpoint)
 
 
-def _wish(
+def make_wish(
     app: App,
-    project: Project,
-    candidate: Candidate,
+    folder: Path,
+    version: ModelVersion,
+    environment: EnvironmentRef,
     document: OnlineDeployment | None,
-    stage: Stage,
     tokens: Path | None,
 ) -> dict[str, Any]:
     """How the version's server is started: in the environment it was trained in, unless the deployment names another."""
-    version = candidate.version
-    python, env = serving_python(app, _environment(app, document) or candidate.environment)
+    python, env = serving_python(app, environment)
     argv = [
         str(python),
         "-m",
@@ -178,24 +181,23 @@ def _wish(
     if tokens is not None:
         argv += ["--token-file", str(tokens)]
     if document is not None:
-        argv += _document_arguments(project, document)
+        argv += _document_arguments(folder, document)
         env |= dict(document.environment_variables or {})
-    env |= dict(stage.environment_variables or {})
     about = {
         "model": version.name,
         "version": version.version,
         "model_digest": version.digest,
         "tokens": str(tokens or ""),
     }
-    return {"argv": argv, "env": env, "cwd": str(project.folder), **about}
+    return {"argv": argv, "env": env, "cwd": str(folder), **about}
 
 
-def _document_arguments(project: Project, document: OnlineDeployment) -> list[str]:
+def _document_arguments(project_folder: Path, document: OnlineDeployment) -> list[str]:
     """What the deployment document says about scoring code and limits."""
     argv: list[str] = []
     code = document.code_configuration
     if code is not None:
-        folder = (project.folder / (code.code or ".")).absolute()
+        folder = (project_folder / (code.code or ".")).absolute()
         argv += ["--code", str(folder), "--script", code.scoring_script or code.entry_script or "score.py"]
     settings = document.request_settings
     if settings is not None and settings.request_timeout_ms:
@@ -243,7 +245,7 @@ def serve_requirements() -> list[str]:
     return [r.partition(";")[0].strip() for r in declared if "extra == 'serve'" in r.replace('"', "'")]
 
 
-def _tokens(app: App, endpoint: str, auth: str) -> Path | None:
+def endpoint_tokens(app: App, endpoint: str, auth: str) -> Path | None:
     """The endpoint's keys, made once; None where the stage says `auth: none`."""
     if auth == "none":
         return None

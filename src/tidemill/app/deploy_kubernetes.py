@@ -71,7 +71,17 @@ def deploy_kubernetes(
     for old in states.values():
         if old.deployment != name:
             target.delete_version(replace(workload, deployment=old.deployment))
-    return Deployed(endpoint, stage_name, url, name, version.name, version.version, changed=True, evidence=evidence)
+    return Deployed(
+        endpoint,
+        stage_name,
+        url,
+        name,
+        version.name,
+        version.version,
+        changed=True,
+        evidence=evidence,
+        image=image.reference,
+    )
 
 
 def make_workload(project: Project, candidate: Candidate, endpoint: str, name: str, stage: Stage) -> Workload:

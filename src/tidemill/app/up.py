@@ -150,6 +150,6 @@ def _record(app: App, candidate: Candidate, deployed: Deployed, verdicts: Sequen
             "stage": deployed.stage, "endpoint": deployed.endpoint, "deployment": deployed.deployment, "model": version.name,
             "version": version.version, "digest": version.digest, "path": str(version.path), "job": candidate.job.name,
             "metrics": dict(candidate.metrics), "verdicts": [v.as_json() for v in verdicts], "evidence": deployed.evidence,
-            "url": deployed.url.partition("?")[0], "desired": app.target.desired(deployed.endpoint),
+            "url": deployed.url.partition("?")[0], "image": deployed.image, "desired": app.target.desired(deployed.endpoint),
         },
     )  # fmt: skip

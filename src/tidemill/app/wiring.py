@@ -19,7 +19,7 @@ from tidemill.record.cache import StampMemory, StoreCache
 from tidemill.record.ports import Registry, RunStore
 from tidemill.record.runs import RunRecorder
 from tidemill.run.models import ModelRequest, ModelVersion
-from tidemill.run.ports import ArtifactStore, Executor, LogObserver, RunObserver, RunPorts
+from tidemill.run.ports import Executor, LogObserver, RunObserver, RunPorts
 from tidemill.spec.load import load as load_document
 from tidemill.spec.overrides import Override
 
@@ -61,10 +61,9 @@ class App:
         return WorkspaceAssets(self.settings.root, self.project, self.rows, lambda: self.registry, load_document)
 
     @cached_property
-    def artifacts(self) -> ArtifactStore:
+    def artifacts(self) -> Any:  # noqa: ANN401 - an `ArtifactStore` that can also collect garbage
         """Bytes by content."""
-        store: ArtifactStore = load("artifacts", "folder")(self.home)
-        return store
+        return load("artifacts", "folder")(self.home)
 
     @cached_property
     def locks(self) -> Any:  # noqa: ANN401 - more than the run's port: it also knows who drives a job

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -28,7 +29,7 @@ def command(file: Path, overrides: tuple[str, ...], fmt: str, query: str | None,
     with open_app(read_settings(file)) as app:
         plan = plan_job(app, RunRequest(file, tuple(parse_override(o) for o in overrides)))
         outlooks: Outlooks = {} if no_cache else forecast(plan, app.run_ports())
-    print_findings(plan.findings, click.get_text_stream("stderr"))
+    print_findings(plan.findings, sys.stderr)
     if fmt == "human" and not query:
         click.echo(plan_as_text(plan, outlooks))
     else:

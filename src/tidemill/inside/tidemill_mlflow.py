@@ -23,7 +23,10 @@ def wire(mlflow):
 
     def ignore(given):
         if str(given) != uri:
-            sys.stderr.write("tidemill: mlflow.set_tracking_uri(%r) is overridden, as on Azure ML: the job tracks to its own server\n" % (given,))
+            sys.stderr.write(
+                "tidemill: mlflow.set_tracking_uri(%r) is overridden, as on Azure ML: the job tracks to its own server\n"
+                % (given,)
+            )
 
     mlflow.set_tracking_uri = ignore
     _record_metrics(mlflow)
@@ -45,8 +48,13 @@ def _join_run(mlflow):
             found = client.get_experiment_by_name(name)
             artifacts = os.environ.get("TIDEMILL_MLFLOW_ARTIFACTS")
             experiment = found.experiment_id if found else client.create_experiment(name, artifact_location=artifacts)
-            tags = {"tidemill.job": os.environ.get("TIDEMILL_JOB", ""), "tidemill.step": os.environ.get("TIDEMILL_STEP", "")}
-            run_id = client.create_run(experiment, run_name=os.environ.get("AZUREML_RUN_DISPLAY_NAME"), tags=tags).info.run_id
+            tags = {
+                "tidemill.job": os.environ.get("TIDEMILL_JOB", ""),
+                "tidemill.step": os.environ.get("TIDEMILL_STEP", ""),
+            }
+            run_id = client.create_run(
+                experiment, run_name=os.environ.get("AZUREML_RUN_DISPLAY_NAME"), tags=tags
+            ).info.run_id
             with open(RUN_FILE, "w") as file:
                 json.dump({"run_id": run_id, "experiment_id": experiment}, file)
             atexit.register(_finish, client, run_id)
@@ -69,7 +77,9 @@ def _record_metrics(mlflow):
 
     def note(key, value, step=None):
         with open(METRICS_FILE, "a") as file:
-            file.write(json.dumps({"name": str(key), "value": float(value), "step": step or 0, "at": time.time()}) + "\n")
+            file.write(
+                json.dumps({"name": str(key), "value": float(value), "step": step or 0, "at": time.time()}) + "\n"
+            )
 
     def recorded_metric(self, run_id, key, value, *args, **kwargs):
         result = log_metric(self, run_id, key, value, *args, **kwargs)

@@ -107,6 +107,7 @@ class CommandComponent(ComponentFields):
     environment_variables: Tags | None = None
     resources: Resources | None = None
     distribution: DistributionField | None = None
+    queue_settings: QueueSettings | None = None
     limits: Limits | None = None
     services: dict[str, Service] | None = None
     successful_return_code: Text | None = None

@@ -27,6 +27,7 @@ class ImportSource(Part):
     type: str | None = None
     connection: str
     query: str | None = None
+    table_name: str | None = None
     path: str | None = None
     stored_procedure: str | None = None
     stored_procedure_params: list[dict[str, Any]] | None = None
@@ -40,7 +41,7 @@ class DataImport(Document):
     description: str | None = None
     tags: Tags | None = None
     properties: Tags | None = None
-    type: Literal["uri_folder", "mltable"] = "uri_folder"
+    type: Literal["uri_file", "uri_folder", "mltable"] = "uri_folder"
     source: ImportSource
     path: str
     datastore: str | None = None

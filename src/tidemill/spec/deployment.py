@@ -109,6 +109,7 @@ class OnlineDeployment(Document):
     allowed_instance_types: str | None = None
     location: str | None = None
     id: str | None = None
+    provisioning_state: str | None = None
 
 
 class RetrySettings(Part):
@@ -163,4 +164,5 @@ class BatchDeployment(Document):
     component: str | dict[str, Any] | None = None
     job_definition: Any = None
     inputs: Inputs = Field(default_factory=dict)
+    provisioning_state: str | None = None
     id: str | None = None

@@ -29,8 +29,12 @@ def model(folder: Path, words: str) -> Path:
 
 
 def test_versions_count_up_and_the_newest_stands_first(registry: MlflowRegistry, tmp_path: Path) -> None:
-    first = registry.register(ModelRequest("counting", model(tmp_path, "one"), job="j1", step="register", metrics={"accuracy": 0.5}))
-    second = registry.register(ModelRequest("counting", model(tmp_path, "two"), job="j2", step="register", tags={"commit": "abc"}))
+    first = registry.register(
+        ModelRequest("counting", model(tmp_path, "one"), job="j1", step="register", metrics={"accuracy": 0.5})
+    )
+    second = registry.register(
+        ModelRequest("counting", model(tmp_path, "two"), job="j2", step="register", tags={"commit": "abc"})
+    )
     assert (first.version, second.version) == ("1", "2")
     assert [v.version for v in registry.list("counting")] == ["2", "1"]
     assert registry.get("counting", "latest").tags == {"commit": "abc"}

@@ -1,0 +1,75 @@
+"""`rollback`: the previous release back as one thing (model, server, traffic), and the bad version held out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from tidemill.app.project import Project
+from tidemill.app.releases import history, hold, record_release
+from tidemill.app.wiring import App
+from tidemill.base.errors import FailedError, NotFoundError
+from tidemill.base.files import locked
+from tidemill.release.objects import Workload
+from tidemill.spec.project import Stage
+
+Say = Callable[[str], None]
+
+
+def rollback(app: App, project: Project, stage_name: str, stage: Stage, *, reason: str, say: Say) -> Mapping[str, Any]:
+    """Put back what served the stage before, and hold the present version until a person lifts it.
+
+    `NotFoundError` when nothing served before; `FailedError` when the previous version does not start: then the present one stays.
+    """
+    with locked(app.home / "up.lock"):
+        releases = history(app, stage_name)
+        if not releases:
+            raise NotFoundError(f"Nothing was ever released to {stage_name}", hint="Release first: tidemill up")
+        present = releases[0]
+        previous = next((r for r in releases[1:] if r["digest"] != present["digest"]), None)
+        if previous is None:
+            raise NotFoundError(f"Nothing served {stage_name} before version {present['version']}")
+        say(f"putting back {previous['model']}:{previous['version']}")
+        if stage.target == "kubernetes":
+            _on_cluster(app, project, stage, previous, present)
+        else:
+            _on_this_machine(app, stage, previous)
+        hold(app, stage_name, present, reason)
+        app.registry.set_label(previous["model"], stage_name, previous["version"])
+        record_release(app, {**previous, "evidence": f"rollback from version {present['version']}: {reason}"})
+        return previous
+
+
+def _on_this_machine(app: App, stage: Stage, previous: Mapping[str, Any]) -> None:
+    """Start the old version beside the present one, then switch: nobody waits for it."""
+    endpoint, name = previous["endpoint"], previous["deployment"]
+    present = app.target.desired(endpoint)
+    wish = previous["desired"]["deployments"][name]
+    app.target.put(endpoint, {**present, "deployments": {**present.get("deployments", {}), name: wish}})
+    try:
+        app.target.wait_healthy(endpoint, name, timeout_s=stage.start_timeout_s)
+    except FailedError:
+        app.target.put(endpoint, present)
+        raise
+    app.target.put(endpoint, {**present, "deployments": {name: wish}, "traffic": {name: 100}})
+
+
+def _on_cluster(
+    app: App, project: Project, stage: Stage, previous: Mapping[str, Any], present: Mapping[str, Any]
+) -> None:
+    annotations = {
+        "tidemill.dev/model": f"{previous['model']}:{previous['version']}",
+        "tidemill.dev/model-digest": str(previous["digest"]),
+        "tidemill.dev/job": str(previous["job"]),
+    }
+    workload = Workload(
+        previous["endpoint"], previous["deployment"], stage.namespace or project.document.name, previous["image"], replicas=stage.replicas,
+        max_replicas=stage.max_replicas or 0, environment=dict(stage.environment_variables or {}), annotations=annotations,
+        pull_secret=stage.pull_secret or "", host=stage.ingress_host or "", node_port=stage.node_port or 0,
+    )  # fmt: skip
+    target = app.kubernetes(stage.context or "")
+    target.apply(workload, serving=present["deployment"])
+    target.wait_ready(workload, timeout_s=stage.start_timeout_s)
+    target.switch(workload)
+    target.delete_version(replace(workload, deployment=present["deployment"]))
