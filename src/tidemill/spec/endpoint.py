@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from tidemill.spec.fields import Document, Identity, Open, Tags, Text
+from tidemill.spec.fields import Document, Identity, Part, Tags, Text
 
 Percent = Annotated[int, Field(ge=0, le=100)]
 
@@ -43,7 +43,7 @@ class OnlineEndpoint(Document):
     id: str | None = None
 
 
-class BatchDefaults(Open):
+class BatchDefaults(Part):
     """Which deployment answers when none is named."""
 
     deployment_name: str | None = None
@@ -60,4 +60,7 @@ class BatchEndpoint(Document):
     type: Literal["batch"] | None = None
     defaults: BatchDefaults | None = None
     location: str | None = None
+    scoring_uri: str | None = None
+    openapi_uri: str | None = None
+    provisioning_state: str | None = None
     id: str | None = None
