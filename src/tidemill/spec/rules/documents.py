@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from tidemill.base.findings import Finding
+from tidemill.base.suggest import did_you_mean
 from tidemill.spec.command import CommandJob
 from tidemill.spec.deployment import BatchDeployment, OnlineDeployment
 from tidemill.spec.environment import Environment
@@ -25,6 +27,7 @@ DEPLOYMENT_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{1,30}[A-Za-z0-9]\Z")
 OPEN_PLACE = re.compile(r"\{\{|<[^<>]+>|\$\w|\$\{")  # what somebody fills in: {{X}}, <x>, $X
 PORT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 ALL = 100
+LOOKED_AT = 2000  # names of a folder, when one in it is not there
 
 
 def check_asset_name(context: Context) -> Iterator[Finding]:
@@ -146,16 +149,20 @@ def missing_path(context: Context, text: str, path: Path_, what: str) -> Iterato
     target = ref.resolve(context.folder)
     if "*" not in text and not OPEN_PLACE.search(text) and not target.exists():
         yield context.finding(
-            "TM-R101", f"No {what} at `{text}`", path, hint=_case_hint(target) or "The path is relative to this file."
+            "TM-R101", f"No {what} at `{text}`", path, hint=near_name(target) or "The path is relative to this file."
         )
 
 
-def _case_hint(target: Path) -> str:
-    """The same name in another case, which works on Windows and fails on Azure."""
+def near_name(target: Path) -> str:
+    """The nearest name in the folder the path leads to: another case works on Windows and fails on Azure."""
     if not target.parent.is_dir():
         return ""
-    same = [p.name for p in target.parent.iterdir() if p.name.casefold() == target.name.casefold()]
-    return f"There is `{same[0]}`; case matters." if same else ""
+    names = [p.name for p in itertools.islice(target.parent.iterdir(), LOOKED_AT)]
+    if any(n.casefold() == target.name.casefold() for n in names):
+        same = next(n for n in names if n.casefold() == target.name.casefold())
+        return f"There is `{same}`; case matters."
+    hint = did_you_mean(target.name, names)
+    return hint if hint.startswith("Did") else ""
 
 
 def check_tolerated(context: Context) -> Iterator[Finding]:

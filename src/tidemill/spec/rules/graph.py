@@ -18,6 +18,7 @@ from tidemill.spec.repository import SKIPPED
 from tidemill.spec.rules.bindings import check_bindings, check_circles, check_control
 from tidemill.spec.rules.commands import command_findings
 from tidemill.spec.rules.context import Context
+from tidemill.spec.rules.documents import near_name
 from tidemill.spec.rules.scope import Scope, commands_of, step_ports
 from tidemill.spec.rules.values import complaint
 
@@ -122,7 +123,7 @@ def _nearby(target: Path, folder: Path) -> str:
             inside = folder in found.parents
             relative = found.relative_to(folder) if inside else Path("..") / found.relative_to(folder.parent)
             return f"Did you mean `{'./' if inside else ''}{relative.as_posix()}`?"
-    return "The path is relative to this file."
+    return near_name(target) or "The path is relative to this file."
 
 
 def _find_below(root: Path, name: str) -> Path | None:
