@@ -5,8 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any, get_args
 
 import click
+from pydantic import BaseModel
 
 from tidemill.base import errors
 from tidemill.cli.main import tidemill
@@ -44,16 +46,24 @@ def parameter_row(parameter: click.Parameter) -> str:
     """A table row for one argument or option."""
     if isinstance(parameter, click.Option):
         names = ", ".join(f"`{o}`" for o in (*parameter.opts, *parameter.secondary_opts))
-        choices = f" One of: {', '.join(map(str, parameter.type.choices))}." if isinstance(parameter.type, click.Choice) else ""
+        choices = (
+            f" One of: {', '.join(map(str, parameter.type.choices))}."
+            if isinstance(parameter.type, click.Choice)
+            else ""
+        )
         return f"| {names} | {parameter.help or ''}{choices} |\n"
     return f"| `{parameter.human_readable_name}` | |\n"
 
 
 def codes_page() -> str:
     """One section a code: what, why, how to mend, an example."""
-    lines = ["# Findings\n\nEvery finding of `tidemill check`, `run` and `up`. `tidemill check --explain CODE` prints the same.\n"]
+    lines = [
+        "# Findings\n\nEvery finding of `tidemill check`, `run` and `up`. `tidemill check --explain CODE` prints the same.\n"
+    ]
     for row in sorted(CODES.values(), key=lambda r: r.code):
-        lines.append(f"\n## {row.code}: {row.title}\n\n*{row.severity}.* {row.what}\n\n**Why.** {row.why}\n\n**Mend.** {row.mend}\n")
+        lines.append(
+            f"\n## {row.code}: {row.title}\n\n*{row.severity}.* {row.what}\n\n**Why.** {row.why}\n\n**Mend.** {row.mend}\n"
+        )
         if row.example:
             lines.append(f"\n```yaml\n{row.example.rstrip()}\n```\n")
     return "".join(lines)
@@ -63,10 +73,22 @@ def kinds_page() -> str:
     """One section a document kind with its fields."""
     lines = ["# Documents\n\nThe Azure ML CLI v2 documents Tidemill reads, and every field of each.\n"]
     for kind, model in sorted(MODELS.items()):
-        lines.append(f"\n## {str(kind).replace('_', ' ')}\n\n{(model.__doc__ or '').strip()}\n\n| field | required |\n|---|---|\n")
-        for name, field in model.model_fields.items():
-            lines.append(f"| `{field.alias or name}` | {'yes' if field.is_required() else ''} |\n")
+        lines.append(f"\n## {str(kind).replace('_', ' ')}\n")
+        for shape in shapes(model):
+            lines.append(f"\n{(shape.__doc__ or '').strip()}\n\n| field | required |\n|---|---|\n")
+            for name, field in shape.model_fields.items():
+                lines.append(f"| `{field.alias or name}` | {'yes' if field.is_required() else ''} |\n")
     return "".join(lines)
+
+
+def shapes(model: Any) -> Iterator[type[BaseModel]]:
+    """The models of a kind: one, or the members of a union, by what they are typed."""
+    if isinstance(model, type):
+        if issubclass(model, BaseModel):
+            yield model
+        return
+    for member in get_args(model):
+        yield from shapes(member)
 
 
 def exit_codes_page() -> str:
@@ -76,7 +98,12 @@ def exit_codes_page() -> str:
 
 def pages() -> Mapping[str, str]:
     """File name → content."""
-    return {"commands.md": cli_page(), "findings.md": codes_page(), "documents.md": kinds_page(), "exit-codes.md": exit_codes_page()}
+    return {
+        "commands.md": cli_page(),
+        "findings.md": codes_page(),
+        "documents.md": kinds_page(),
+        "exit-codes.md": exit_codes_page(),
+    }
 
 
 def main() -> int:

@@ -158,9 +158,8 @@ class FolderArtifacts:
 
     def _needed(self, keep: Iterable[str]) -> tuple[set[str], set[str]]:
         """Digests of the objects, and of the lists, that the refs need."""
-        refs = [ref.partition(":") for ref in keep]
-        objects = {digest for kind, _, digest in refs if kind == "file"}
-        trees = {digest for kind, _, digest in refs if kind != "file"}
+        objects: set[str] = set()
+        trees = {ref.partition(":")[2] for ref in keep}
         for digest in trees:
             entries = self.entries(f"folder:{digest}") or ()
             objects.update(e.digest for e in entries if e.digest)

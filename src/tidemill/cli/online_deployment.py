@@ -1,0 +1,119 @@
+"""`tidemill online-deployment …`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from tidemill.app.endpoints import create_deployment, delete_deployment, list_deployments, show_deployment
+from tidemill.app.settings import read_settings
+from tidemill.app.wiring import open_app
+from tidemill.cli.online_endpoint import for_scripts, local_option
+from tidemill.cli.options import name_option, noun_options, required_name_option, set_option
+from tidemill.cli.output import print_value
+from tidemill.spec.overrides import parse_override
+
+endpoint_option = click.option("--endpoint-name", "-e", "endpoint", required=True, help="The endpoint.")
+
+
+@click.group("online-deployment")
+def group() -> None:
+    """Versions running behind an online endpoint."""
+
+
+def _create(verb: str) -> click.Command:
+    @click.command(verb, help="Start a deployment beside those that are there; it must become ready.")
+    @click.option(
+        "-f",
+        "--file",
+        "file",
+        required=True,
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="The deployment's YAML document.",
+    )
+    @name_option
+    @click.option("--endpoint-name", "-e", "endpoint", help="The endpoint, if not the document's.")
+    @click.option("--all-traffic", is_flag=True, help="Give it all the traffic when it is ready.")
+    @set_option
+    @click.option("--skip-script-validation", is_flag=True, expose_value=False, help="Accepted for az scripts.")
+    @for_scripts
+    @local_option
+    @noun_options
+    def command(
+        file: Path,
+        name: str | None,
+        endpoint: str | None,
+        overrides: tuple[str, ...],
+        fmt: str,
+        query: str | None,
+        *,
+        all_traffic: bool,
+    ) -> None:
+        with open_app(read_settings(file)) as app:
+            made = create_deployment(
+                app, file, [parse_override(o) for o in overrides], name=name, endpoint=endpoint, all_traffic=all_traffic
+            )
+            print_value(made, fmt=fmt, query=query)
+
+    return command
+
+
+for _verb in ("create", "update"):
+    group.add_command(_create(_verb))
+
+
+@group.command("show")
+@required_name_option
+@endpoint_option
+@local_option
+@noun_options
+def show(name: str, endpoint: str, fmt: str, query: str | None) -> None:
+    """One deployment."""
+    with open_app(read_settings()) as app:
+        print_value(show_deployment(app, endpoint, name), fmt=fmt, query=query)
+
+
+@group.command("list")
+@endpoint_option
+@local_option
+@noun_options
+def list_(endpoint: str, fmt: str, query: str | None) -> None:
+    """Every deployment of an endpoint."""
+    with open_app(read_settings()) as app:
+        print_value(list_deployments(app, endpoint), fmt=fmt, query=query)
+
+
+@group.command("delete")
+@required_name_option
+@endpoint_option
+@for_scripts
+@local_option
+@noun_options
+def delete(name: str, endpoint: str, fmt: str, query: str | None) -> None:
+    """Drain and stop one deployment that has no traffic."""
+    del fmt, query
+    with open_app(read_settings()) as app:
+        delete_deployment(app, endpoint, name)
+
+
+@group.command("get-logs")
+@required_name_option
+@endpoint_option
+@click.option(
+    "--lines", "-l", type=click.IntRange(1), default=50, show_default=True, help="How many lines from the end."
+)
+@click.option("--container", expose_value=False, help="Accepted for az scripts.")
+@local_option
+@noun_options
+def get_logs(name: str, endpoint: str, lines: int, fmt: str, query: str | None) -> None:
+    """The last lines a deployment's server wrote."""
+    del fmt, query
+    with open_app(read_settings()) as app:
+        show_deployment(app, endpoint, name)
+        sys.stdout.writelines(f"{line}\n" for line in app.target.logs(endpoint, name, lines=lines))
+
+
+COMMANDS = {"online-deployment": group}

@@ -1,0 +1,158 @@
+"""`tidemill online-endpoint …`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from tidemill.app.endpoints import (
+    create_endpoint,
+    credentials,
+    delete_endpoint,
+    invoke,
+    list_endpoints,
+    parse_traffic,
+    set_traffic,
+    show_endpoint,
+)
+from tidemill.app.settings import read_settings
+from tidemill.app.wiring import open_app
+from tidemill.base.errors import UsageError
+from tidemill.cli.options import file_path_option, name_option, noun_options, required_name_option, set_option
+from tidemill.cli.output import print_value
+from tidemill.spec.overrides import parse_override
+
+for_scripts = click.option("--no-wait", is_flag=True, expose_value=False, help="Accepted for az scripts.")
+local_option = click.option("--local", is_flag=True, expose_value=False, help="Accepted: everything here is local.")
+
+
+@click.group("online-endpoint")
+def group() -> None:
+    """Stable addresses that answer requests."""
+
+
+@group.command("create")
+@file_path_option
+@name_option
+@click.option(
+    "--auth-mode", type=click.Choice(["key", "aml_token", "aad_token", "none"]), help="What callers must show."
+)
+@set_option
+@for_scripts
+@local_option
+@noun_options
+def create(
+    file: Path | None, name: str | None, auth_mode: str | None, overrides: tuple[str, ...], fmt: str, query: str | None
+) -> None:
+    """Declare an endpoint; it listens from its first deployment on."""
+    with open_app(read_settings(file)) as app:
+        print_value(
+            create_endpoint(app, file, name, [parse_override(o) for o in overrides], auth_mode=auth_mode),
+            fmt=fmt,
+            query=query,
+        )
+
+
+@group.command("update")
+@file_path_option
+@name_option
+@click.option("--traffic", "-r", help='Shares, e.g. "blue=90 green=10".')
+@click.option("--mirror-traffic", "-m", help='Copies, e.g. "green=10".')
+@set_option
+@for_scripts
+@local_option
+@noun_options
+def update(
+    file: Path | None,
+    name: str | None,
+    traffic: str | None,
+    mirror_traffic: str | None,
+    overrides: tuple[str, ...],
+    fmt: str,
+    query: str | None,
+) -> None:
+    """Change an endpoint: its traffic, its mirror, its document. No request is lost."""
+    with open_app(read_settings(file)) as app:
+        if file is not None:
+            name = create_endpoint(app, file, name, [parse_override(o) for o in overrides])["name"]
+        if name is None:
+            raise UsageError("Which endpoint?", hint="--name NAME")
+        shares = parse_traffic(traffic) if traffic else None
+        copies = parse_traffic(mirror_traffic) if mirror_traffic else None
+        show_endpoint(app, name)
+        print_value(
+            set_traffic(app, name, shares, copies) if shares or copies else show_endpoint(app, name),
+            fmt=fmt,
+            query=query,
+        )
+
+
+@group.command("show")
+@required_name_option
+@local_option
+@noun_options
+def show(name: str, fmt: str, query: str | None) -> None:
+    """One endpoint: address, state, traffic."""
+    with open_app(read_settings()) as app:
+        print_value(show_endpoint(app, name), fmt=fmt, query=query)
+
+
+@group.command("list")
+@local_option
+@noun_options
+def list_(fmt: str, query: str | None) -> None:
+    """Every endpoint, by name."""
+    with open_app(read_settings()) as app:
+        print_value(list_endpoints(app), fmt=fmt, query=query)
+
+
+@group.command("delete")
+@required_name_option
+@for_scripts
+@local_option
+@noun_options
+def delete(name: str, fmt: str, query: str | None) -> None:
+    """Stop and forget an endpoint with its deployments."""
+    del fmt, query
+    with open_app(read_settings()) as app:
+        delete_endpoint(app, name)
+
+
+@group.command("invoke")
+@required_name_option
+@click.option("--request-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="The body to send.")
+@click.option("--deployment-name", "-d", help="This deployment, whatever the traffic.")
+@local_option
+@noun_options
+def invoke_command(
+    name: str, request_file: Path | None, deployment_name: str | None, fmt: str, query: str | None
+) -> None:
+    """Send a request to the endpoint's /score and print the answer."""
+    del fmt, query
+    body = request_file.read_bytes() if request_file else b"{}"
+    with open_app(read_settings()) as app:
+        sys.stdout.write(invoke(app, name, body, deployment_name) + "\n")
+
+
+@group.command("get-credentials")
+@required_name_option
+@noun_options
+def get_credentials(name: str, fmt: str, query: str | None) -> None:
+    """The endpoint's two keys."""
+    with open_app(read_settings()) as app:
+        print_value(credentials(app, name), fmt=fmt, query=query)
+
+
+@group.command("regenerate-keys")
+@required_name_option
+@click.option("--key-type", expose_value=False, help="Accepted for az scripts.")
+@noun_options
+def regenerate_keys(name: str, fmt: str, query: str | None) -> None:
+    """A new first key; the old first one stays valid as the second."""
+    with open_app(read_settings()) as app:
+        print_value(credentials(app, name, renew=True), fmt=fmt, query=query)
+
+
+COMMANDS = {"online-endpoint": group}
