@@ -39,7 +39,9 @@ def main() -> None:
     table = pd.read_csv(args.data_path)
     columns = [c for c in table.columns if c != TARGET]
     rows, labels = table[columns].to_numpy(float), table[TARGET].to_numpy()
-    train_rows, test_rows, train_labels, test_labels = train_test_split(rows, labels, test_size=0.2, stratify=labels, random_state=args.seed)
+    train_rows, test_rows, train_labels, test_labels = train_test_split(
+        rows, labels, test_size=0.2, stratify=labels, random_state=args.seed
+    )
     model = fit(train_rows, train_labels, args.seed)
 
     scores = model.predict_proba(test_rows)
@@ -64,7 +66,9 @@ def main() -> None:
         metadata={
             "task": "classification",
             "classes": CLASSES,
-            "columns": [{"name": c, "type": "integer" if pd.api.types.is_integer_dtype(table[c]) else "number"} for c in columns],
+            "columns": [
+                {"name": c, "type": "integer" if pd.api.types.is_integer_dtype(table[c]) else "number"} for c in columns
+            ],
             "limits": {c: [float(table[c].min()), float(table[c].max())] for c in columns},
             "metrics": metrics,
             "trained_at": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),

@@ -22,7 +22,9 @@ def main() -> None:
         raise SystemExit(f"no pictures in {args.data}")
     for number, path in enumerate(paths):
         with Image.open(path) as image:
-            image.convert("RGB").resize((args.size, args.size), Image.Resampling.BILINEAR).save(target / f"{number:05d}.png")
+            image.convert("RGB").resize((args.size, args.size), Image.Resampling.BILINEAR).save(
+                target / f"{number:05d}.png"
+            )
     print(f"{args.label}: {len(paths)} pictures")
 
 

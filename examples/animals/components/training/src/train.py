@@ -62,7 +62,9 @@ def main() -> None:
     model = network(images.shape[1:], len(names))
     model.compile(optimizer=keras.optimizers.Adam(3e-3), loss="sparse_categorical_crossentropy", metrics=["accuracy"])
     stop = keras.callbacks.EarlyStopping(monitor="val_loss", patience=6, restore_best_weights=True)
-    history = model.fit(images, labels, epochs=args.epochs, batch_size=16, validation_split=0.15, callbacks=[stop], verbose=2)
+    history = model.fit(
+        images, labels, epochs=args.epochs, batch_size=16, validation_split=0.15, callbacks=[stop], verbose=2
+    )
 
     scores = np.asarray(model.predict(test_images, verbose=0))
     predicted = scores.argmax(axis=1)
