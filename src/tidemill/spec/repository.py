@@ -33,6 +33,8 @@ MAX_BYTES = 4 << 20
 HINTS = (b"azureml", b"command:", b"conda_file", b"image:", b"build:", b"path:", b"type:", b"trial:", b"endpoint")
 NAMED = {*COMPONENTS, Kind.ENVIRONMENT, Kind.DATA, Kind.MODEL, Kind.COMPUTE, Kind.DATASTORE}
 
+MUTABLE = {Kind.COMPUTE, Kind.DATASTORE}  # two files of one name are two states of one thing
+
 
 def yaml_files(root: Path) -> Iterator[Path]:
     """YAML files below `root` in a stable order, without what tools put there."""
@@ -93,9 +95,9 @@ class Repository:
         return sorted({f"{e.name}:{e.version}" if e.version is not None else e.name for e in found})
 
     def duplicates(self) -> list[tuple[Loaded, ...]]:
-        """Documents of one kind that say the same name and version, and differ."""
+        """Versioned assets of one kind that say the same name and version, and differ."""
         groups: dict[tuple[Kind, str, str | None], list[Entry]] = defaultdict(list)
-        for entry in self.entries:
+        for entry in (e for e in self.entries if e.kind not in MUTABLE):
             groups[entry.kind, entry.name, entry.version].append(entry)
         return [tuple(e.get() for e in g) for g in groups.values() if len({e.source.text for e in g}) > 1]
 
