@@ -20,7 +20,7 @@ from pydantic import (
 from pydantic_core import CoreSchema, PydanticCustomError
 from pydantic_core.core_schema import no_info_plain_validator_function
 
-from tidemill.spec.scalars import AnyCase
+from tidemill.spec.scalars import AnyCase, Whole
 
 Scalar = str | int | float | bool
 DATA_TYPES = ("uri_file", "uri_folder", "mltable", "mlflow_model", "custom_model", "triton_model", "safe_input_file")
@@ -211,7 +211,7 @@ Inputs = dict[str, JobInput]
 Outputs = dict[str, JobOutput]
 InputPorts = dict[str, Annotated[InputPort, BeforeValidator(port)]]
 OutputPorts = dict[str, Annotated[OutputPort, BeforeValidator(port)]]
-IntOrExpression = Annotated[int | str, Field(union_mode="left_to_right")]
+IntOrExpression = Whole
 
 
 class Resources(Part):
@@ -223,7 +223,7 @@ class Resources(Part):
     docker_args: str | list[str] | None = None
     properties: dict[str, Any] | None = None
     locations: list[str] | None = None
-    max_instance_count: int | None = None
+    max_instance_count: IntOrExpression | None = None
     runtime_version: Text | None = None
 
 

@@ -87,6 +87,8 @@ def _finding(error: ErrorDetails, model: type[BaseModel], source: Source, data: 
         place = source.locate(path, key=True)
         return Finding("TM-D109", Severity.ERROR, f"The key `{path[-1]}` is not text", "Quote it.", place, dotted(path))
     code = _code(error["type"])
+    if error["type"] == "union_tag_not_found" and isinstance(error["input"], Mapping):
+        code = "TM-D102"
     if error["type"] == "union_tag_invalid":
         path = (*path, *_tagged_by(error))
     at = source.locate(path, key=code in PLACES_OF_KEYS)
@@ -131,6 +133,10 @@ def _words(error: ErrorDetails, path: tuple[int | str, ...], model: type[BaseMod
             f"Unknown {name if path else 'type'} `{str(context.get('tag', '')).lstrip('#')}`{where}",
             f"One of {expected}.",
         )
+    if kind == "union_tag_not_found":
+        if not isinstance(value, Mapping):
+            return f"`{name}` must be a mapping with a `type`, not {describe(value)}{where}", ""
+        return f"`{name}`{where} does not say of which kind it is", "Add `type:`, or `task:` of an AutoML job."
     if kind in {"literal_error", "enum"}:
         expected = str(context.get("expected", "")).replace("'", "`")
         return f"`{name}` cannot be `{_short(value)}`{where}", f"One of {expected}."
