@@ -7,7 +7,7 @@ RUN := .venv/bin/
 
 .venv/.synced: pyproject.toml uv.lock
 	@test -x $(UV) || { (command -v $(PYTHON) >/dev/null && $(PYTHON) -m venv .venv || python3 -m venv .venv) && .venv/bin/python -m pip install --quiet uv; }
-	@$(UV) sync --quiet --frozen --inexact
+	@$(UV) sync --quiet --frozen --inexact --compile-bytecode
 	@touch $@
 
 demo: .venv/.synced  ## the main job on the digits example, ending in a served model and its URL

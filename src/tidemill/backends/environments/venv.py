@@ -135,7 +135,9 @@ def _pip(folder: Path, requirements: Sequence[str], *, dry: bool = False) -> str
         "--quiet",
         "--python",
         str(folder / "bin" / "python"),
-        *(["--dry-run", "--no-deps"] if dry else []),
+        *(
+            ["--dry-run", "--no-deps"] if dry else ["--compile-bytecode"]
+        ),  # once here, or in every step where nothing may be cached
         *requirements,
     ]
     done = proc.run(argv, timeout_s=BUILD_S)
