@@ -135,9 +135,8 @@ def _pip(folder: Path, requirements: Sequence[str], *, dry: bool = False) -> str
         "--quiet",
         "--python",
         str(folder / "bin" / "python"),
-        *(
-            ["--dry-run", "--no-deps"] if dry else ["--compile-bytecode"]
-        ),  # once here, or in every step where nothing may be cached
+        # Compiled here once, or by every step where the environment forbids caching.
+        *(["--dry-run", "--no-deps"] if dry else ["--compile-bytecode"]),
         *requirements,
     ]
     done = proc.run(argv, timeout_s=BUILD_S)
