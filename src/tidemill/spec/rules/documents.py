@@ -132,8 +132,9 @@ def check_pipeline_paths(context: Context) -> Iterator[Finding]:
 
 def check_data_path(context: Context) -> Iterator[Finding]:
     """A data asset's or model's local path."""
-    if context.document.path is not None:
-        yield from missing_path(context, context.document.path, ("path",), "file or folder")
+    document = context.document
+    if document.path is not None and getattr(document, "datastore", None) is None:  # else the path is in the datastore
+        yield from missing_path(context, document.path, ("path",), "file or folder")
 
 
 def check_feature_set(context: Context) -> Iterator[Finding]:
