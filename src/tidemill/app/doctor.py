@@ -22,12 +22,7 @@ EXTRAS = {
     "onnx": ("onnxruntime", "the fast path of scikit-learn models", "onnx"),
     "gates": ("celpy", "conditions of gates", "gates"),
     "sweep": ("optuna", "sweep jobs", "sweep"),
-    "automl": ("flaml", "AutoML jobs", "automl"),
-    "ray": ("ray", "steps on Ray", "ray"),
     "kubernetes": ("lightkube", "deploying to and running on Kubernetes", "kubernetes"),
-    "postgres": ("psycopg", "a shared PostgreSQL store", "postgres"),
-    "storage": ("fsspec", "s3://, abfss:// and wasbs:// inputs", "storage"),
-    "azure": ("azure.identity", "Azure ML as an executor and target", "azure"),
 }
 
 

@@ -8,17 +8,23 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from tidemill.base.errors import ConflictError
 from tidemill.base.files import locked, write_atomic
 from tidemill.base.proc import started_at
-from tidemill.serve.router import HEAD_LIMIT, Router
-from tidemill.serve.supervisor import STOP_SIGNALS, Supervisor, Wish
+from tidemill.serve.router import Router
+from tidemill.serve.router_access import LOOPBACK
+from tidemill.serve.router_http import HEAD_LIMIT
+from tidemill.serve.supervisor import STOP_SIGNALS, Supervisor, Wish, stop_leftovers
 
 LOG = logging.getLogger("tidemill.endpoint")
 TICK_S = 0.05
+BACKLOG = 1024
 
 
 class EndpointDaemon:
@@ -27,80 +33,114 @@ class EndpointDaemon:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._router = Router()
+        self._router.describe = self._describe
         self._supervisor = Supervisor(folder, self._router)
         self._stamp = 0
+        self._error = ""
         self._said = ""
+        self._url = ""
+        self._state: dict[str, Any] = {}
         self._desired: dict[str, Any] = {}
         self._stopping = asyncio.Event()
 
     async def run(self) -> int:
         """Serve until told to stop."""
+        stop_leftovers(_read_json(self._folder / "observed.json"))
         self._read()
         loop = asyncio.get_running_loop()
         for number in STOP_SIGNALS:
             loop.add_signal_handler(number, self._stopping.set)
         loop.add_signal_handler(signal.SIGHUP, self._read)
-        host, port = self._desired["host"], self._desired["port"]
+        host, port = self._desired.get("host", "127.0.0.1"), self._desired.get("port", 0)
         try:
             front = await asyncio.start_server(
-                self._router.serve, host, port, limit=HEAD_LIMIT, backlog=1024, reuse_address=True
+                self._router.serve, host, port, limit=HEAD_LIMIT, backlog=BACKLOG, reuse_address=True
             )
         except OSError as exc:
+            await self._supervisor.stop()
             self._say({"state": "Failed", "error": f"port {port} on {host}: {exc.strerror}"})
             return 4
-        self._url = f"http://{host}:{front.sockets[0].getsockname()[1]}"
-        async with front:
-            while not self._stopping.is_set():
-                self._read()
-                self._supervisor.tick()
-                self._observe()
-                try:
-                    await asyncio.wait_for(self._stopping.wait(), TICK_S)
-                except TimeoutError:
-                    continue
+        bound = front.sockets[0].getsockname()[1]
+        self._url = f"http://{f'[{host}]' if ':' in host else host}:{bound}"
+        while not self._stopping.is_set():
+            self._read()
+            self._supervisor.tick()
+            self._observe()
+            try:
+                await asyncio.wait_for(self._stopping.wait(), TICK_S)
+            except TimeoutError:
+                continue
+        front.close()
         await self._supervisor.stop()
+        await self._router.hang_up()
         self._say({"state": "Stopped"})
         return 0
 
     def _read(self) -> None:
-        """Take in desired.json when it changed."""
+        """Take in desired.json when it changed; what cannot be read changes nothing and is reported."""
         path = self._folder / "desired.json"
         try:
             stamp = path.stat().st_mtime_ns
+            if stamp == self._stamp:
+                return
+            desired = json.loads(path.read_text(encoding="utf-8"))
+            wishes = [_wish(name, item) for name, item in desired["deployments"].items()]
         except FileNotFoundError:
             self._stopping.set()
             return
-        if stamp == self._stamp:
+        except (ValueError, KeyError, TypeError, AttributeError) as exc:
+            self._stamp, self._error = stamp, f"desired.json cannot be read: {exc!r}"
+            LOG.exception("desired.json cannot be read")
             return
-        self._stamp = stamp
-        self._desired = json.loads(path.read_text(encoding="utf-8"))
-        wishes = [_wish(name, item) for name, item in self._desired["deployments"].items()]
-        self._supervisor.want(wishes, self._desired.get("traffic", {}), self._desired.get("mirror_traffic", {}))
+        self._stamp, self._error, self._desired = stamp, "", desired
+        self._router.keys.path = Path(desired["tokens"]) if desired.get("tokens") else None
+        self._router.guard_host = desired.get("host", "127.0.0.1").encode() in LOOPBACK
+        self._router.sticky = str(desired.get("sticky_header") or "").lower().encode()
+        self._supervisor.want(wishes, desired.get("traffic", {}), desired.get("mirror_traffic", {}))
 
     def _observe(self) -> None:
         deployments = self._supervisor.observed()
-        serving = [d for d in deployments.values() if d["traffic"]]
+        serving = [d.get("replaces", d) for d in deployments.values() if d["traffic"]]
         healthy = [d for d in serving if d["state"] == "Healthy"]
         state = "Healthy" if serving and len(healthy) == len(serving) else "Degraded" if healthy else "Starting"
         self._say({"state": state, "deployments": deployments})
 
-    def _say(self, what: dict[str, Any]) -> None:
-        content = {
+    def _describe(self) -> Mapping[str, Any]:
+        """What `/_tidemill/state` answers: observed.json and the router's numbers."""
+        numbers = {name: backend.numbers() for name, backend in self._router.backends.items()}
+        return {**self._state, "numbers": numbers}
+
+    def _say(self, what: Mapping[str, Any]) -> None:
+        self._state = {
             "pid": os.getpid(),
             "started": started_at(os.getpid()),
-            "url": getattr(self, "_url", ""),
+            "url": self._url,
             "seen": self._stamp,
+            **({"error": self._error} if self._error else {}),
             **what,
         }
-        text = json.dumps(content, indent=1)
+        text = json.dumps(self._state, indent=1)
         if text != self._said:
             self._said = text
             write_atomic(self._folder / "observed.json", text)
 
 
-def _wish(name: str, item: dict[str, Any]) -> Wish:
+def _wish(name: str, item: Mapping[str, Any]) -> Wish:
     about = {k: item.get(k, "") for k in ("model", "version", "model_digest")}
-    return Wish(name, tuple(item["argv"]), item.get("env", {}), item.get("cwd", "."), about)
+    return Wish(name, tuple(item["argv"]), dict(item.get("env", {})), item.get("cwd", "."), about)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _runner() -> Callable[..., Any]:
+    """uvloop where it is installed: half the time per request."""
+    return import_module("uvloop").run if find_spec("uvloop") else asyncio.run
 
 
 def main() -> int:
@@ -109,7 +149,8 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     try:
         with locked(folder / "daemon.lock", wait=False, what=f"endpoint `{folder.name}`"):
-            return asyncio.run(EndpointDaemon(folder).run())
+            code: int = _runner()(EndpointDaemon(folder).run())
+            return code
     except ConflictError as exc:
         LOG.info("%s", exc)
         return 0

@@ -1,38 +1,49 @@
-"""The front of a local endpoint: one address, traffic by weight, no request lost when versions change.
+"""The front of a local endpoint: one address, traffic by weight, no request lost when versions change or die.
 
-A small HTTP/1.1 proxy over asyncio streams instead of a general one, since it must pick a version per request, retry one whose
+A small HTTP/1.1 proxy over asyncio streams instead of a general one, since it must pick a version per request, send one again whose
 server just went away, copy requests to a mirror, and know how many requests are still inside a version that is to stop.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
-from collections import defaultdict
-from collections.abc import Mapping
+import time
+import zlib
+from collections import deque
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
+
+from tidemill.serve.router_access import Keys, is_ours
+from tidemill.serve.router_http import (
+    BODY_LIMIT,
+    HEAD_LIMIT,
+    IDLE_S,
+    PIECE,
+    BadMessage,
+    Head,
+    answer_head,
+    body_length,
+    plain,
+    read_body,
+    read_chunk,
+    read_head,
+    request_bytes,
+)
 
 LOG = logging.getLogger("tidemill.endpoint")
-HEAD_LIMIT = 64 << 10
-BODY_LIMIT = 64 << 20
 POOL = 64
-TRIES = 3
+DEATHS = 2
+HOLD_S = 15.0
+HOLD_MANY = 2048
+MIRRORS = 64
+ANSWER_S = 300.0
+WHOLE = 1 << 20  # answers up to this size are sent when they are complete, so that a death in their middle harms nobody
 PIN = b"azureml-model-deployment"
+STATE_PATH = b"/_tidemill/state"
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
-
-
-@dataclass(slots=True)
-class Head:
-    """The first line and headers of a message, names in lower case."""
-
-    raw: bytes
-    first: bytes
-    headers: Mapping[bytes, bytes]
-
-    @property
-    def keeps_alive(self) -> bool:
-        """Whether another message may follow on the connection."""
-        return self.headers.get(b"connection", b"").lower() != b"close" and b"HTTP/1.0" not in self.first
 
 
 @dataclass(slots=True)
@@ -46,18 +57,33 @@ class Backend:
     mirror: int = 0
     inside: int = 0
     answered: int = 0
-    failed: int = 0
+    errors: int = 0
+    died: int = 0
     current: int = 0
     mirrored: int = 0
+    was_ready: bool = False
+    doubted: bool = False
+    back_at: float = 0.0
+    took: deque[float] = field(default_factory=lambda: deque(maxlen=1000))
     pool: list[Streams] = field(default_factory=list)
 
+    def doubt(self) -> None:
+        """It hung up on us: no more requests until the supervisor has asked it again."""
+        self.ready, self.doubted = False, True
+        for _, writer in self.pool:
+            writer.close()
+        self.pool.clear()
 
-class BadMessage(Exception):
-    """Bytes that are not the HTTP this proxy speaks; carries the status to answer with."""
+    def numbers(self) -> dict[str, Any]:
+        """What it did so far; latencies are of the last thousand answers."""
+        times = sorted(self.took)
+        at = {f"p{p}": round(times[min(len(times) - 1, len(times) * p // 100)] * 1e3, 3) for p in (50, 99) if times}
+        counts = {"answered": self.answered, "errors": self.errors, "died": self.died, "inside": self.inside}
+        return {**counts, "latency_ms": at}
 
-    def __init__(self, status: bytes, words: str) -> None:
-        super().__init__(words)
-        self.status = status
+
+class ClientGone(Exception):
+    """The client left before it had its whole answer."""
 
 
 class Router:
@@ -65,76 +91,138 @@ class Router:
 
     def __init__(self) -> None:
         self.backends: dict[str, Backend] = {}
-        self._mirrors: set[asyncio.Task[None]] = set()
+        self.keys = Keys()
+        self.guard_host = True
+        self.sticky = b""
+        self.describe: Callable[[], Mapping[str, Any]] = dict
+        self._mirrors: set[asyncio.Task[Any]] = set()
+        self._clients: set[asyncio.StreamWriter] = set()
+        self._held = 0
 
-    def choose(self, pinned: bytes, tried: set[str]) -> Backend | None:
-        """The named version, else smooth weighted round robin over those that are ready and were not tried yet."""
+    def choose(self, pinned: bytes, key: bytes = b"") -> Backend | None:
+        """The named version, else the one the sticky key falls to, else smooth weighted round robin over those that are ready."""
         if pinned:
             found = self.backends.get(pinned.decode("latin-1"))
-            return found if found is not None and found.ready and found.name not in tried else None
-        fit = [b for b in self.backends.values() if b.ready and b.weight > 0 and b.name not in tried]
+            return found if found is not None and found.ready else None
+        fit = [b for b in self.backends.values() if b.ready and b.weight > 0]
         if not fit:
             return None
+        total = sum(b.weight for b in fit)
+        if key:
+            return _by_key(sorted(fit, key=lambda b: b.name), zlib.crc32(key) % total)
         for backend in fit:
             backend.current += backend.weight
         best = max(fit, key=lambda b: b.current)
-        best.current -= sum(b.weight for b in fit)
+        best.current -= total
         return best
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One client connection, request after request."""
+        self._clients.add(writer)
         try:
             while True:
-                head = await read_head(reader)
+                async with asyncio.timeout(IDLE_S):
+                    head = await read_head(reader)
                 if head is None:
                     break
                 body = await read_body(reader, head, writer)
                 await self._answer(head, body, writer)
+                await writer.drain()
                 if not head.keeps_alive:
                     break
         except BadMessage as exc:
-            writer.write(plain(exc.status, str(exc)))
-        except (ConnectionError, asyncio.IncompleteReadError, TimeoutError):
+            writer.write(plain(exc.status, _detail(str(exc)), headers=[b"connection: close"]))
+        except (ClientGone, OSError, asyncio.IncompleteReadError, TimeoutError):
             LOG.debug("a client went away")
         finally:
+            self._clients.discard(writer)
+            await close(writer)
+
+    async def hang_up(self) -> None:
+        """Close the connections of all clients."""
+        for writer in list(self._clients):
             await close(writer)
 
     async def _answer(self, head: Head, body: bytes, writer: asyncio.StreamWriter) -> None:
-        pinned = head.headers.get(PIN, b"")
-        tried: set[str] = set()
-        for _ in range(TRIES):
-            backend = self.choose(pinned, tried)
-            if backend is None:
-                break
-            self._mirror(backend, head, body)
-            answer = await self._forward(backend, head, body)
-            if answer is not None:
-                backend.answered += 1
-                writer.write(answer)
-                await writer.drain()
-                return
-            tried.add(backend.name)
-        known = pinned.decode("latin-1")
-        words = f"The deployment `{known}` is not ready" if known else "No version is ready; come back in a moment"
-        writer.write(plain(b"503 Service Unavailable", words, retry=True))
-        await writer.drain()
+        if self.guard_host and not is_ours(head):
+            writer.write(plain(b"421 Misdirected Request", _detail("This endpoint answers on loopback only")))
+        elif not self.keys.allow(head):
+            words = _detail("A key is needed: Authorization: Bearer …")
+            writer.write(plain(b"401 Unauthorized", words, headers=[b"www-authenticate: Bearer"]))
+        elif head.target.partition(b"?")[0] == STATE_PATH:
+            writer.write(plain(b"200 OK", json.dumps(self.describe()).encode()))
+        else:
+            await self._pass_on(head, body, writer)
 
-    async def _forward(self, backend: Backend, head: Head, body: bytes) -> bytes | None:
-        """The whole answer of a version; None when its server went away before it answered, so that another may."""
+    async def _pass_on(self, head: Head, body: bytes, writer: asyncio.StreamWriter) -> None:
+        """To a version and back; a version that dies on the way is replaced by the next that is ready, but not for ever."""
+        pinned, key = head.headers.get(PIN, b""), head.headers.get(self.sticky, b"") if self.sticky else b""
+        mirrored = bool(pinned)
+        for _ in range(DEATHS):
+            backend = await self._find(pinned, key)
+            if backend is None:
+                name = pinned.decode("latin-1")
+                words = f"The deployment `{name}` is not ready" if name else "No version is ready; come back in a moment"
+                writer.write(plain(b"503 Service Unavailable", _detail(words), headers=[b"retry-after: 1"]))
+                return
+            if not mirrored:
+                mirrored = True
+                self._mirror(backend, head, body)
+            if await self._forward(backend, head, body, writer):
+                return
+        writer.write(plain(b"502 Bad Gateway", _detail("The version's server ended while it answered this request")))
+
+    async def _find(self, pinned: bytes, key: bytes) -> Backend | None:
+        """A version that is ready. While one that served before is being started again, the request waits for it."""
+        backend = self.choose(pinned, key)
+        if backend is not None:
+            return backend
+        deadline = time.monotonic() + HOLD_S
+        self._held += 1
+        try:
+            while backend is None and self._held <= HOLD_MANY and self._is_coming(pinned, deadline):
+                await asyncio.sleep(0.02)
+                backend = self.choose(pinned, key)
+        finally:
+            self._held -= 1
+        return backend
+
+    def _is_coming(self, pinned: bytes, deadline: float) -> bool:
+        named = self.backends.get(pinned.decode("latin-1")) if pinned else None
+        fit = ([named] if named else []) if pinned else [b for b in self.backends.values() if b.weight > 0]
+        return time.monotonic() < deadline and any(b.was_ready and b.back_at < deadline for b in fit)
+
+    async def _forward(
+        self, backend: Backend, head: Head, body: bytes, writer: asyncio.StreamWriter | None
+    ) -> bool:
+        """Ask a version and hand its answer to the client; False when its server went away before it answered."""
         backend.inside += 1
+        began = time.perf_counter()
         try:
             while True:
                 pooled = bool(backend.pool)
                 try:
-                    return await self._exchange(backend, head, body)
-                except (ConnectionError, asyncio.IncompleteReadError, OSError):
-                    if not pooled:  # a pooled connection may have been closed while idle; a fresh one tells the truth
-                        backend.failed += 1
-                        return None
+                    status = await self._exchange(backend, head, body, writer)
+                except TimeoutError:
+                    status = 504
+                    _write(writer, plain(b"504 Gateway Timeout", _detail(f"No answer within {ANSWER_S:g} s")))
+                except (OSError, asyncio.IncompleteReadError, BadMessage) as exc:
+                    if pooled:  # it may have been closed while idle; a fresh connection tells the truth
+                        continue
+                    LOG.warning("%s hung up: %r", backend.name, exc)
+                    backend.died += 1
+                    backend.doubt()
+                    return False
+                if writer is not None:
+                    backend.answered += 1
+                    backend.errors += status >= 500
+                    backend.took.append(time.perf_counter() - began)
+                return True
         finally:
             backend.inside -= 1
 
-    async def _exchange(self, backend: Backend, head: Head, body: bytes) -> bytes:
+    async def _exchange(self, backend: Backend, head: Head, body: bytes, client: asyncio.StreamWriter | None) -> int:
+        """One request on one connection; the answer's status."""
         streams = (
             backend.pool.pop()
             if backend.pool
@@ -142,35 +230,41 @@ class Router:
         )
         reader, writer = streams
         try:
-            writer.write(head.raw + body)
-            await writer.drain()
-            answer = await read_head(reader)
+            writer.write(request_bytes(head, body, backend.port))
+            async with asyncio.timeout(ANSWER_S):
+                answer = await read_head(reader)
+                while answer is not None and answer.status < 200:
+                    answer = await read_head(reader)
             if answer is None:
-                raise ConnectionError("closed before the answer")
-            content = await read_answer_body(reader, answer, is_head=head.first.startswith(b"HEAD "))
+                raise ConnectionResetError("closed before the answer")
+            ended = await _relay(reader, answer, head, client, backend.name.encode())
         except BaseException:
-            await close(writer)
+            writer.close()
             raise
-        if answer.keeps_alive and len(backend.pool) < POOL:
+        if answer.keeps_alive and not ended and len(backend.pool) < POOL and backend.ready:
             backend.pool.append(streams)
         else:
-            await close(writer)
-        return answer.raw[:-2] + PIN + b": " + backend.name.encode() + b"\r\n\r\n" + content
+            writer.close()
+        return answer.status
 
     def _mirror(self, chosen: Backend, head: Head, body: bytes) -> None:
-        """Send a copy to mirrored versions in the background; their answers go nowhere."""
+        """Send a copy to mirrored versions in the background; their answers go nowhere, and too many are dropped."""
         for backend in self.backends.values():
             if backend.mirror <= 0 or not backend.ready or backend is chosen:
                 continue
             backend.mirrored += backend.mirror
-            if backend.mirrored >= 100:  # noqa: PLR2004 - per cent
+            if backend.mirrored >= 100:
                 backend.mirrored -= 100
-                task = asyncio.create_task(self._copy(backend, head, body))
-                self._mirrors.add(task)
-                task.add_done_callback(self._mirrors.discard)
+                if len(self._mirrors) < MIRRORS:
+                    task = asyncio.create_task(self._copy(backend, head, body))
+                    self._mirrors.add(task)
+                    task.add_done_callback(self._mirrors.discard)
 
     async def _copy(self, backend: Backend, head: Head, body: bytes) -> None:
-        await self._forward(backend, head, body)
+        try:
+            await self._forward(backend, head, body, None)
+        except ClientGone:
+            LOG.info("%s ended its answer to a mirrored request early", backend.name)
 
     async def forget(self, backend: Backend) -> None:
         """Drop a version and its idle connections; a newer one of the same name stays."""
@@ -181,85 +275,78 @@ class Router:
         backend.pool.clear()
 
 
-async def read_head(reader: asyncio.StreamReader) -> Head | None:
-    """The head of the next message; None at the end of the connection."""
+async def _relay(
+    reader: asyncio.StreamReader, answer: Head, asked: Head, client: asyncio.StreamWriter | None, name: bytes
+) -> bool:
+    """An answer from a version to the client: whole when it is short, piece by piece when it is not.
+
+    Whether the version's connection ended with it. `ClientGone` when the client does not take it, or cannot be told that the rest is missing.
+    """
+    extra = [PIN + b": " + name]
+    if asked.method == b"HEAD" or answer.status in {204, 304}:
+        announced = body_length(answer) if b"content-length" in answer.headers else -1
+        _write(client, answer_head(answer, extra, length=announced))
+        return False
+    if not answer.is_chunked:
+        ended = b"content-length" not in answer.headers
+        length = BODY_LIMIT if ended else int(answer.headers[b"content-length"])
+        if ended or length <= WHOLE:
+            content = await (_read_all(reader) if ended else reader.readexactly(length))
+            _write(client, answer_head(answer, extra, length=len(content)) + content)
+            return ended
+    else:
+        length = -1
+    _write(client, answer_head(answer, extra, length=None if length < 0 else length))
     try:
-        raw = await reader.readuntil(b"\r\n\r\n")
-    except asyncio.IncompleteReadError as exc:
-        if not exc.partial:
-            return None
-        raise
-    except asyncio.LimitOverrunError as exc:
-        raise BadMessage(b"431 Request Header Fields Too Large", "The headers are too large") from exc
-    first, *lines = raw[:-4].split(b"\r\n")
-    headers: dict[bytes, bytes] = defaultdict(bytes)
-    for line in lines:
-        name, colon, value = line.partition(b":")
-        if not colon or name != name.strip():
-            raise BadMessage(b"400 Bad Request", "Not an HTTP header")
-        headers[name.lower()] = value.strip()
-    return Head(raw, first, headers)
+        await _relay_pieces(reader, length, client)
+    except (OSError, asyncio.IncompleteReadError, BadMessage) as exc:
+        if client is not None:
+            client.transport.abort()
+        raise ClientGone from exc
+    return False
 
 
-async def read_body(reader: asyncio.StreamReader, head: Head, writer: asyncio.StreamWriter) -> bytes:
-    """A request's body, as it came."""
-    if head.headers.get(b"expect", b"").lower() == b"100-continue":
-        writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-    if head.headers.get(b"transfer-encoding", b"").lower() == b"chunked":
-        if b"content-length" in head.headers:
-            raise BadMessage(b"400 Bad Request", "Content-Length and Transfer-Encoding exclude each other")
-        return await read_chunks(reader)
-    length = _length(head)
-    return await reader.readexactly(length) if length else b""
+async def _relay_pieces(reader: asyncio.StreamReader, length: int, client: asyncio.StreamWriter | None) -> None:
+    """`length` bytes, or chunks when it is negative, no faster than the client takes them."""
+    left = length
+    while left:
+        piece = await (read_chunk(reader) if left < 0 else reader.read(min(PIECE, left)))
+        if not piece and left > 0:
+            raise ConnectionResetError("closed in the middle of an answer")
+        _write(client, piece if left > 0 else b"%x\r\n%s\r\n" % (len(piece), piece))
+        if client is not None:
+            await client.drain()
+        left = left - len(piece) if left > 0 else (-1 if piece else 0)
 
 
-async def read_answer_body(reader: asyncio.StreamReader, head: Head, *, is_head: bool) -> bytes:
-    """An answer's body, as it came."""
-    status = head.first.split(b" ", 2)[1]
-    if is_head or status in {b"204", b"304"}:
-        return b""
-    if head.headers.get(b"transfer-encoding", b"").lower() == b"chunked":
-        return await read_chunks(reader)
-    if b"content-length" in head.headers:
-        return await reader.readexactly(_length(head))
-    return await reader.read(BODY_LIMIT)
-
-
-def _length(head: Head) -> int:
-    text = head.headers.get(b"content-length", b"0") or b"0"
-    if not text.isdigit():
-        raise BadMessage(b"400 Bad Request", "Content-Length is not a number")
-    if int(text) > BODY_LIMIT:
-        raise BadMessage(b"413 Content Too Large", "The body is too large")
-    return int(text)
-
-
-async def read_chunks(reader: asyncio.StreamReader) -> bytes:
-    """A chunked body, kept as it is on the wire."""
+async def _read_all(reader: asyncio.StreamReader) -> bytes:
     parts: list[bytes] = []
-    size = 0
-    while True:
-        line = await reader.readline()
-        try:
-            length = int(line.partition(b";")[0], 16)
-        except ValueError as exc:
-            raise BadMessage(b"400 Bad Request", "Not a chunked body") from exc
-        size += length
-        if size > BODY_LIMIT:
-            raise BadMessage(b"413 Content Too Large", "The body is too large")
-        parts += [line, await reader.readexactly(length + 2)]
-        if length == 0:
-            return b"".join(parts)
+    while part := await reader.read(PIECE):
+        parts.append(part)
+        if len(parts) * PIECE > 2 * BODY_LIMIT:
+            raise BadMessage(b"502 Bad Gateway", "The answer is too large")
+    return b"".join(parts)
 
 
-def plain(status: bytes, words: str, *, retry: bool = False) -> bytes:
-    """An answer of the router itself."""
-    body = f'{{"detail": "{words}"}}'.encode()
-    again = b"retry-after: 1\r\n" if retry else b""
-    return (
-        b"HTTP/1.1 %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\n%sconnection: keep-alive\r\n\r\n%s"
-        % (status, len(body), again, body)
-    )
+def _write(client: asyncio.StreamWriter | None, data: bytes) -> None:
+    if client is None:
+        return
+    if client.is_closing():
+        raise ClientGone
+    client.write(data)
+
+
+def _by_key(fit: list[Backend], place: int) -> Backend:
+    """The version in whose share of the circle `place` lies."""
+    for backend in fit:
+        place -= backend.weight
+        if place < 0:
+            return backend
+    return fit[-1]
+
+
+def _detail(words: str) -> bytes:
+    return json.dumps({"detail": words}, ensure_ascii=False).encode()
 
 
 async def close(writer: asyncio.StreamWriter) -> None:

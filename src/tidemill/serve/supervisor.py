@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
+import shutil
 import signal
 import socket
 import time
@@ -17,18 +19,22 @@ from tidemill.base import proc
 from tidemill.serve.router import Backend, Router
 
 LOG = logging.getLogger("tidemill.endpoint")
-FIRST_WAIT_S = 0.5
+FIRST_WAIT_S = 0.1
 LONGEST_WAIT_S = 30.0
 STEADY_S = 60.0
 DRAIN_S = 30.0
+PROBE_S = 5.0
 PROBE_EVERY_S = 5.0
 PROBES_TOLERATED = 3
+ROTATE_EVERY_S = 5.0
 LOG_BYTES = 10 << 20
+OK = 200
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """One version as desired.json asks for it; `{port}` in `argv` is filled in."""
+    """One version as desired.json asks for it; `{port}` in `argv` and in the environment is filled in."""
 
     name: str
     argv: tuple[str, ...]
@@ -39,19 +45,20 @@ class Wish:
 
 @dataclass(slots=True)
 class Server:
-    """One version's process."""
+    """One version's process. `before` is the one of the same name that serves until this one is ready."""
 
     wish: Wish
     backend: Backend
     process: proc.Popen[bytes] | None = None
+    started: str = ""
     state: str = "Starting"
     restarts: int = 0
     last_error: str = ""
     began: float = 0.0
     wait_s: float = FIRST_WAIT_S
-    next_try: float = 0.0
     next_probe: float = 0.0
     missed: int = 0
+    before: Server | None = None
     task: asyncio.Task[None] | None = field(default=None)
 
 
@@ -63,92 +70,135 @@ class Supervisor:
         self._router = router
         self.servers: dict[str, Server] = {}
         self._leaving: set[asyncio.Task[None]] = set()
+        self._rotate_at = 0.0
 
     def want(self, wishes: Sequence[Wish], traffic: Mapping[str, int], mirror: Mapping[str, int]) -> None:
-        """Start what is new or changed, drain what is not wanted any more, share the traffic."""
+        """Start what is new, start what changed beside what it replaces, drain what is not wanted, share the traffic."""
         named = {w.name: w for w in wishes}
-        for name in [n for n, s in self.servers.items() if named.get(n) != s.wish]:
-            self._retire(name)
+        for name in [n for n in self.servers if n not in named]:
+            self._retire(self.servers.pop(name))
         for name, wish in named.items():
-            if name not in self.servers:
-                backend = Backend(name)
-                self._router.backends[name] = backend
-                self.servers[name] = Server(wish, backend)
-                self._start(self.servers[name])
-        for name, server in self.servers.items():
-            server.backend.weight = traffic.get(name, 0)
-            server.backend.mirror = mirror.get(name, 0)
+            present = self.servers.get(name)
+            if present is None or present.wish != wish:
+                self._replace(present, wish)
+        for name, backend in self._router.backends.items():
+            backend.weight = traffic.get(name, 0) if name in named else 0
+            backend.mirror = mirror.get(name, 0) if name in named else 0
+
+    def _replace(self, present: Server | None, wish: Wish) -> None:
+        """A changed version takes over the name when it is ready, not before; asking for the old one again takes it back."""
+        before = present
+        if present is not None and present.before is not None:
+            before, present.before = present.before, None
+            self._retire(present)
+            if before.wish == wish:
+                self.servers[wish.name] = before
+                return
+        server = Server(wish, Backend(wish.name), before=before)
+        if before is None:
+            self._router.backends[wish.name] = server.backend
+        self.servers[wish.name] = server
+        self._start(server)
 
     def tick(self) -> None:
         """Notice deaths, start again what is due, ask whether they live."""
         now = time.monotonic()
-        for server in self.servers.values():
+        for server in self._all():
             if server.process is None:
-                if now >= server.next_try:
+                if now >= server.backend.back_at:
                     self._start(server)
             elif server.process.poll() is not None:
                 self._died(server)
             elif server.task is None or server.task.done():
                 if server.state == "Healthy" and now - server.began > STEADY_S:
                     server.wait_s = FIRST_WAIT_S
-                if now >= server.next_probe:
+                if now >= server.next_probe or server.backend.doubted:
+                    server.backend.doubted = False
                     server.task = asyncio.create_task(self._probe(server))
+        if now >= self._rotate_at:
+            self._rotate_at = now + ROTATE_EVERY_S
+            for log in self._folder.glob("*.log"):
+                rotate(log)
+
+    def _all(self) -> list[Server]:
+        servers = list(self.servers.values())
+        return servers + [s.before for s in servers if s.before is not None]
 
     def _start(self, server: Server) -> None:
         port = free_port()
-        log = self._folder / f"{server.wish.name}.log"
-        _rotate(log)
         argv = [a.replace("{port}", str(port)) for a in server.wish.argv]
+        env = {k: v.replace("{port}", str(port)) for k, v in server.wish.env.items()}
         server.backend.port = port
         server.began = time.monotonic()
         server.state, server.missed, server.next_probe = "Starting", 0, 0.0
+        log = self._folder / f"{server.wish.name}.log"
         try:
-            server.process = proc.start_child(
-                argv, cwd=Path(server.wish.cwd), env={**os.environ, **server.wish.env}, log=log
-            )
+            server.process = proc.start_child(argv, cwd=Path(server.wish.cwd), env={**os.environ, **env}, log=log)
+            server.started = proc.started_at(server.process.pid)
         except OSError as exc:
-            self._plan_restart(server, f"{argv[0]}: {exc.strerror}")
+            self._plan_restart(server, f"{exc.filename or argv[0]}: {exc.strerror}")
 
     def _died(self, server: Server) -> None:
-        code = server.process.returncode if server.process else 0
-        self._plan_restart(server, _last_line(self._folder / f"{server.wish.name}.log") or f"exit code {code}")
+        if server.process is None:
+            return
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # workers the dead leader left behind
+            os.killpg(server.process.pid, signal.SIGKILL)
+        code = server.process.returncode
+        how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        words = _last_line(self._folder / f"{server.wish.name}.log")
+        self._plan_restart(server, how if code < 0 or not words else f"{words} ({how})")
 
     def _plan_restart(self, server: Server, error: str) -> None:
         LOG.warning("%s ended: %s; starting again in %.1f s", server.wish.name, error, server.wait_s)
-        server.process, server.backend.ready, server.state = None, False, "Unhealthy"
+        server.backend.doubt()
+        server.process, server.state = None, "Unhealthy"
         server.last_error = error
         server.restarts += 1
-        server.next_try = time.monotonic() + server.wait_s
+        server.backend.back_at = time.monotonic() + server.wait_s
         server.wait_s = min(server.wait_s * 2, LONGEST_WAIT_S)
 
     async def _probe(self, server: Server) -> None:
         """Ready when /readyz says so; killed when it lives no more."""
-        path = "/healthz" if server.backend.ready else "/readyz"
+        process, path = server.process, "/healthz" if server.backend.ready else "/readyz"
         status, body = await ask(server.backend.port, path)
         now = time.monotonic()
-        if status == 200:  # noqa: PLR2004 - OK
-            server.backend.ready, server.state, server.missed = True, "Healthy", 0
-            server.next_probe = now + PROBE_EVERY_S
+        if server.process is not process or process is None or process.poll() is not None:
+            return  # the answer is about a process that is not there any more
+        if status == OK:
+            server.missed, server.next_probe = 0, now + PROBE_EVERY_S
+            self._became_ready(server)
             return
-        if not server.backend.ready:
+        if not server.backend.was_ready:
             server.next_probe = now + 0.05
             if status:
                 server.last_error = body[:500]
             return
         server.missed += 1
-        server.next_probe = now + 1
-        if server.missed >= PROBES_TOLERATED and server.process is not None:
+        server.next_probe = now + (1 if server.backend.ready else 0.1)
+        patient = PROBES_TOLERATED if status == 0 and server.backend.ready else 10 * PROBES_TOLERATED
+        if server.missed >= patient and now - server.began > PROBE_S:
             LOG.warning("%s does not answer; stopping it", server.wish.name)
             server.last_error = "it did not answer"
-            await asyncio.to_thread(proc.stop_group, server.process.pid, grace_s=1)
+            await asyncio.to_thread(proc.stop_group, process.pid, grace_s=1)
 
-    def _retire(self, name: str) -> None:
+    def _became_ready(self, server: Server) -> None:
+        if self.servers.get(server.wish.name) is server and server.before is not None:
+            old, server.before = server.before, None
+            server.backend.weight, server.backend.mirror = old.backend.weight, old.backend.mirror
+            self._router.backends[server.wish.name] = server.backend
+            server.backend.ready = server.backend.was_ready = True
+            self._retire(old)
+        server.backend.ready = server.backend.was_ready = True
+        server.state, server.last_error = "Healthy", ""
+
+    def _retire(self, server: Server) -> None:
         """No new requests; stop when the last one inside has been answered."""
-        server = self.servers.pop(name)
-        server.backend.ready = False
-        task = asyncio.create_task(self._drain(server))
-        self._leaving.add(task)
-        task.add_done_callback(self._leaving.discard)
+        for one in (server, server.before):
+            if one is not None:
+                one.backend.ready = one.backend.was_ready = False
+                task = asyncio.create_task(self._drain(one))
+                self._leaving.add(task)
+                task.add_done_callback(self._leaving.discard)
 
     async def _drain(self, server: Server) -> None:
         deadline = time.monotonic() + DRAIN_S
@@ -162,31 +212,46 @@ class Supervisor:
     async def stop(self) -> None:
         """Drain and stop everything."""
         for name in list(self.servers):
-            self._retire(name)
+            self._retire(self.servers.pop(name))
         while self._leaving:
             await asyncio.gather(*list(self._leaving))
 
     def observed(self) -> dict[str, Any]:
-        """How every version stands."""
-        return {
-            name: {
-                **server.wish.about,
-                "state": server.state,
-                "pid": server.process.pid if server.process else None,
-                "port": server.backend.port,
-                "restarts": server.restarts,
-                "last_error": server.last_error,
-                "traffic": server.backend.weight,
-                "mirror_traffic": server.backend.mirror,
-            }
-            for name, server in self.servers.items()
-        }
+        """How every version stands; while a changed one is starting, `replaces` tells of the one that serves."""
+        return {name: _row(server) for name, server in self.servers.items()}
+
+
+def _row(server: Server) -> dict[str, Any]:
+    """One version as observed.json tells it."""
+    serving = server.before or server
+    row = {
+        **server.wish.about,
+        "state": server.state,
+        "pid": server.process.pid if server.process else None,
+        "started": server.started,
+        "port": server.backend.port,
+        "restarts": server.restarts,
+        "last_error": server.last_error,
+        "traffic": serving.backend.weight,
+        "mirror_traffic": serving.backend.mirror,
+    }
+    return row if server.before is None else {**row, "replaces": _row(server.before)}
+
+
+def stop_leftovers(observed: Mapping[str, Any]) -> int:
+    """Stop servers a daemon that was killed could not take with it; how many there were."""
+    rows = list(observed.get("deployments", {}).values())
+    rows += [r["replaces"] for r in rows if r.get("replaces")]
+    alive = [r["pid"] for r in rows if r.get("pid") and r.get("started") == proc.started_at(r["pid"]) != ""]
+    for pid in alive:
+        proc.stop_group(pid)
+    return len(alive)
 
 
 async def ask(port: int, path: str) -> tuple[int, str]:
     """Status and body of a GET on loopback; 0 when nothing answers."""
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PROBE_S):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(f"GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n".encode())
             raw = await reader.read(1 << 16)
@@ -207,15 +272,18 @@ def free_port() -> int:
 
 def _last_line(log: Path) -> str:
     try:
-        lines = log.read_bytes()[-4096:].decode(errors="replace").strip().splitlines()
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - 4096))
+            lines = file.read().decode(errors="replace").strip().splitlines()
     except OSError:
         return ""
     return lines[-1][:500] if lines else ""
 
 
-def _rotate(log: Path) -> None:
-    if log.exists() and log.stat().st_size > LOG_BYTES:
-        log.replace(log.with_suffix(".log.1"))
-
-
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+def rotate(log: Path, limit: int = LOG_BYTES) -> bool:
+    """Keep one older part of a log that grew too long. Its writer goes on in the same file, so it is copied and emptied."""
+    if log.stat().st_size <= limit:
+        return False
+    shutil.copyfile(log, log.with_suffix(".log.1"))
+    os.truncate(log, 0)
+    return True

@@ -77,7 +77,7 @@ class Later:
 class Document(Part):
     """A whole file."""
 
-    schema_: str | None = Field(default=None, alias="$schema")
+    schema_: Any = Field(default=None, alias="$schema")
 
 
 def as_text(value: Any) -> Any:  # noqa: ANN401 - any YAML value
@@ -149,7 +149,7 @@ def _output(value: Any) -> Any:  # noqa: ANN401
 
 
 def _output_text(value: Any) -> Any:  # noqa: ANN401
-    if not isinstance(value, str):
+    if not isinstance(value, str) or "${{" not in value:
         raise PydanticCustomError("TM-D109", "An output is a mapping, empty, or a `${{parent.outputs.name}}` binding")
     return value
 

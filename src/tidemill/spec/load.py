@@ -28,6 +28,7 @@ from tidemill.spec.flow import Flow
 from tidemill.spec.kinds import Kind, detect_kind
 from tidemill.spec.model import Model
 from tidemill.spec.model_package import ModelPackage
+from tidemill.spec.nulls import null_findings
 from tidemill.spec.overrides import Override, apply_overrides
 from tidemill.spec.parallel import ParallelComponent, ParallelJob
 from tidemill.spec.pipeline import PipelineComponent, PipelineJob
@@ -132,6 +133,8 @@ def load_source(source: Source, *, overrides: Sequence[Override] = (), kind: Kin
     else:
         document, problems = validate_document(MODELS[found], data, source)
         findings += problems
+        if document is not None and found is not Kind.PROJECT:
+            findings += null_findings(document, data, source)
     return Loaded(source.path, found, document, source, tuple(findings), data)
 
 

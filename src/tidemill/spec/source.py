@@ -22,8 +22,8 @@ UNCOLLECTED_FROM = 1 << 18  # characters
 INDEXED_FROM = 16  # mappings with fewer keys are searched, larger ones are indexed when first asked
 _TEMPLATE = re.compile(r"(?<!\$)\{\{\s*[\w.-]+\s*\}\}")
 _CORE = "tag:yaml.org,2002:"
-_TEXT, _MERGE = f"{_CORE}str", f"{_CORE}merge"
-_SIMPLE = frozenset(f"{_CORE}{name}" for name in ("int", "float", "bool", "null", "timestamp"))
+_TEXT, _NULL, _MERGE = f"{_CORE}str", f"{_CORE}null", f"{_CORE}merge"
+_SIMPLE = frozenset(f"{_CORE}{name}" for name in ("int", "float", "bool", "timestamp"))
 _COLLECTIONS = frozenset(f"{_CORE}{name}" for name in ("map", "seq", "set", "omap", "pairs"))
 
 
@@ -52,6 +52,7 @@ class Source:
     text: str
     root: yaml.Node | None
     findings: list[Finding] = field(default_factory=list)
+    has_nulls: bool = False
     _data: Any = None
     _indexes: dict[int, dict[str, tuple[Any, yaml.Node]]] = field(default_factory=dict)
 
@@ -236,6 +237,9 @@ class _Builder:
     def _scalar(self, node: yaml.ScalarNode) -> Any:  # noqa: ANN401
         if node.tag == _TEXT:
             return node.value
+        if node.tag == _NULL:
+            self._source.has_nulls = True
+            return None
         try:
             if node.tag in _SIMPLE:
                 return self._loader.yaml_constructors[node.tag](self._loader, node)

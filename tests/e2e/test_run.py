@@ -1,0 +1,168 @@
+"""`check`, `plan`, `run` and `job` on a small project."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import Run
+
+PIPELINE = """
+type: pipeline
+display_name: tiny
+inputs:
+  text: {type: uri_file, path: ./in.txt}
+  times: 2
+outputs:
+  final: {type: uri_file}
+jobs:
+  repeat:
+    command: python repeat.py ${{inputs.text}} ${{inputs.times}} ${{outputs.out}}
+    code: ./src
+    environment: azureml:any@latest
+    inputs: {text: "${{parent.inputs.text}}", times: "${{parent.inputs.times}}"}
+    outputs: {out: {type: uri_folder}}
+  join:
+    command: cat ${{inputs.data}}/* > ${{outputs.out}} && echo joined
+    environment: azureml:any@latest
+    inputs: {data: "${{parent.jobs.repeat.outputs.out}}"}
+    outputs: {out: "${{parent.outputs.final}}"}
+"""
+REPEAT = "import sys, os; os.makedirs(sys.argv[3], exist_ok=True)\nfor i in range(int(sys.argv[2])): open(f'{sys.argv[3]}/{i}', 'w').write(open(sys.argv[1]).read())\n"
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path) -> Path:
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "repeat.py").write_text(REPEAT)
+    (tmp_path / "in.txt").write_text("tide\n")
+    (tmp_path / "pipeline.yml").write_text(PIPELINE)
+    (tmp_path / "tidemill.yaml").write_text("name: tiny\n")
+    return tmp_path
+
+
+def test_help_loads_no_sdk() -> None:
+    heavy = [
+        "mlflow",
+        "pandas",
+        "sklearn",
+        "fastapi",
+        "azure",
+        "lightkube",
+        "ray",
+        "numpy",
+        "pydantic",
+        "rich",
+        "uvicorn",
+    ]
+    code = f"import sys; from tidemill.cli.main import run_command_line as r; r(['--help']); print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_run_prints_one_object_and_a_second_one_reuses_every_step(tidemill: Run, project: Path) -> None:
+    first = json.loads(tidemill("run", "pipeline.yml", "-o", "json").stdout)
+    assert first["status"] == "Completed"
+    assert first["display_name"] == "tiny"
+    assert set(first["steps"]["repeat"]) >= {"status", "reused", "exit_code", "outputs", "log", "duration_s"}
+    assert Path(first["outputs"]["final"]).read_text() == "tide\ntide\n"
+    assert "joined" in Path(first["steps"]["join"]["log"]).read_text()
+    second = json.loads(tidemill("run", "pipeline.yml", "-o", "json").stdout)
+    assert [s["reused"] for s in second["steps"].values()] == [True, True]
+    (project / "in.txt").write_text("ebb\n")
+    third = json.loads(tidemill("run", "pipeline.yml", "-o", "json").stdout)
+    assert "text" in third["steps"]["repeat"]["reason"]
+    assert Path(third["outputs"]["final"]).read_text() == "ebb\nebb\n"
+
+
+def test_set_changes_an_input(tidemill: Run) -> None:
+    found = json.loads(tidemill("run", "pipeline.yml", "--set", "inputs.times=3", "-o", "json").stdout)
+    assert Path(found["outputs"]["final"]).read_text() == "tide\n" * 3
+
+
+def test_a_failing_step_exits_1_with_its_last_words_and_can_be_resumed(tidemill: Run, project: Path) -> None:
+    (project / "src" / "repeat.py").write_text("raise SystemExit('the pictures are gone')\n")
+    done = tidemill("run", "pipeline.yml", "-o", "json", code=1)
+    assert "the pictures are gone" in done.stderr
+    found = json.loads(done.stdout)
+    assert (found["status"], found["steps"]["join"]["status"]) == ("Failed", "Canceled")
+    (project / "src" / "repeat.py").write_text(REPEAT)
+    resumed = json.loads(tidemill("job", "resume", found["name"]).stdout)
+    assert resumed["status"] == "Completed"
+
+
+@pytest.mark.parametrize(
+    ("broken", "code", "words"),
+    [
+        ("type: pipeline\njobs: [", 2, "pipeline.yml:"),
+        (PIPELINE.replace("parent.inputs.times", "parent.inputs.time"), 2, "TM-B104"),
+        (PIPELINE.replace("./src", "./scr"), 2, "TM-R101"),
+        (
+            PIPELINE.replace("path: ./in.txt", "path: azureml:nowhere:1").replace(
+                "uri_file, path: azure", "uri_folder, path: azure"
+            ),
+            2,
+            "nowhere",
+        ),
+    ],
+)
+def test_a_broken_document_exits_2_with_its_place_and_runs_nothing(
+    tidemill: Run, project: Path, broken: str, code: int, words: str
+) -> None:
+    (project / "pipeline.yml").write_text(broken)
+    done = tidemill("run", "pipeline.yml", code=code)
+    assert words in done.stderr
+    assert json.loads(tidemill("job", "list").stdout) == []
+
+
+@pytest.mark.parametrize(
+    "words", [("run", "nothing.yml"), ("rum", "pipeline.yml"), ("run",), ("run", "pipeline.yml", "--set", "x")]
+)
+def test_wrong_usage_exits_2(tidemill: Run, words: tuple[str, ...]) -> None:
+    assert tidemill(*words, code=2).stderr
+
+
+def test_check_json_has_the_promised_shape(tidemill: Run, project: Path) -> None:
+    (project / "pipeline.yml").write_text(PIPELINE.replace("command: cat", "comand: cat"))
+    (report,) = json.loads(tidemill("check", "pipeline.yml", "-o", "json", code=1).stdout)["files"]
+    assert (report["path"], report["kind"], report["valid"]) == ("pipeline.yml", "pipeline_job", False)
+    finding = next(f for f in report["findings"] if f["severity"] == "error")
+    assert set(finding) == {"code", "severity", "line", "column", "path", "message", "hint"}
+    sarif = json.loads(tidemill("check", "pipeline.yml", "-o", "sarif", code=1).stdout)
+    assert sarif["runs"][0]["results"][0]["locations"][0]["physicalLocation"]["region"]["startLine"] > 0
+
+
+def test_az_words_work_on_the_local_workspace(tidemill: Run, project: Path, tmp_path: Path) -> None:
+    tidemill("az", "ml", "job", "create", "--file", "pipeline.yml", "--set", "name=from-az", "-g", "rg", "-w", "ws")
+    assert (
+        tidemill("az", "ml", "job", "show", "-n", "from-az", "--query", "status", "-o", "tsv").stdout == "Completed\n"
+    )
+    tidemill("job", "download", "-n", "from-az", "-p", "got")
+    assert (tmp_path / "got" / "named-outputs" / "final").exists()
+    made = json.loads(tidemill("data", "create", "--name", "texts", "--path", "src").stdout)
+    again = json.loads(tidemill("data", "create", "--name", "texts", "--path", "src").stdout)
+    assert (made["version"], again["version"]) == ("1", "1")
+    (project / "src" / "more.txt").write_text("more")
+    assert json.loads(tidemill("data", "create", "--name", "texts", "--path", "src").stdout)["version"] == "2"
+    assert "texts:1" in tidemill("data", "create", "--name", "texts", "--version", "1", "--path", "src", code=1).stderr
+    assert tidemill("model", "show", "-n", "nothing", code=1).stderr.startswith("error:")
+    tidemill("az", "login", "--service-principal", "-u", "x", "-p", "y", "--tenant", "t")
+    tidemill("az", "vm", "create", code=2)
+
+
+def test_the_shim_is_an_az_that_scripts_find(tidemill: Run, tmp_path: Path) -> None:
+    tidemill("az-shim", "bin")
+    done = subprocess.run(
+        [tmp_path / "bin" / "az", "ml", "compute", "create", "--name", "c", "--type", "amlcompute"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(done.stdout)["state"] == "Running"
+    again = tidemill("compute", "start", "-n", "c")
+    assert "already" in again.stderr

@@ -1,0 +1,124 @@
+"""The main job: from a folder of YAML to a gated, served model, and back again when it turns bad."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.conftest import Run
+
+pytestmark = pytest.mark.slow
+
+TRAIN = """
+import json, pickle, sys
+from pathlib import Path
+from sklearn.datasets import load_iris
+from sklearn.linear_model import LogisticRegression
+out = Path(sys.argv[1]); out.mkdir(parents=True, exist_ok=True)
+strength = float(sys.argv[2])
+data = load_iris()
+model = LogisticRegression(C=strength, max_iter=500).fit(data.data, data.target)
+accuracy = model.score(data.data, data.target)
+(out / "model.pkl").write_bytes(pickle.dumps(model))
+names = [str(n) for n in data.target_names]
+columns = [{"name": n.replace(" (cm)", "").replace(" ", "_"), "type": "number"} for n in data.feature_names]
+(out / "serving.json").write_text(json.dumps({"flavor": "sklearn", "classes": names, "columns": columns, "metrics": {"accuracy": accuracy}}))
+row = data.data[0]
+golden = {"inputs": [dict(zip([c["name"] for c in columns], map(float, row)))], "predictions": [names[int(model.predict([row])[0])]]}
+(out / "golden.json").write_text(json.dumps(golden))
+import mlflow
+mlflow.log_metric("accuracy", accuracy)
+"""
+PIPELINE = """
+type: pipeline
+inputs: {strength: 1.0}
+outputs: {details: {type: uri_folder}}
+jobs:
+  train:
+    command: python train.py ${{outputs.model}} ${{inputs.strength}}
+    code: ./src
+    environment: azureml:any@latest
+    inputs: {strength: "${{parent.inputs.strength}}"}
+    outputs: {model: {type: uri_folder}}
+  register:
+    component: azureml://registries/azureml/components/register_model/versions/0.0.21
+    inputs: {model_name: iris, model_type: custom_model, model_path: "${{parent.jobs.train.outputs.model}}"}
+    outputs: {registration_details_folder: "${{parent.outputs.details}}"}
+"""
+PROJECT = """
+name: iris
+pipeline: pipeline.yml
+model: iris
+gates: ["metrics.accuracy >= 0.9"]
+stages: {staging: {target: local, auth: none}}
+"""
+FLOWER = {"sepal_length": 5.1, "sepal_width": 3.5, "petal_length": 1.4, "petal_width": 0.2}
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path) -> Path:
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "train.py").write_text(TRAIN)
+    (tmp_path / "pipeline.yml").write_text(PIPELINE)
+    (tmp_path / "tidemill.yaml").write_text(PROJECT)
+    return tmp_path
+
+
+def endpoint(tidemill: Run) -> dict[str, Any]:
+    (found,) = json.loads(tidemill("status", "-o", "json").stdout)["endpoints"]
+    return dict(found)
+
+
+def ask(url: str) -> dict[str, Any]:
+    request = urllib.request.Request(
+        f"{url}/predict", json.dumps(FLOWER).encode(), {"content-type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return dict(json.load(answer))
+
+
+def test_up_serves_then_changes_nothing_then_moves_on_fails_closed_and_rolls_back(tidemill: Run, project: Path) -> None:
+    tidemill("up")
+    first = endpoint(tidemill)
+    assert set(first) >= {"name", "url", "stage", "state", "model", "version", "deployments"}
+    assert (first["state"], first["version"]) == ("Healthy", "1")
+    assert ask(first["url"])["prediction"] == "setosa"
+
+    again = json.loads(tidemill("up", "-o", "json").stdout)
+    assert again["changed"] is False
+    assert endpoint(tidemill)["deployments"][0]["pid"] == first["deployments"][0]["pid"]
+
+    (project / "pipeline.yml").write_text(PIPELINE.replace("strength: 1.0", "strength: 10.0"))
+    tidemill("up")
+    second = endpoint(tidemill)
+    assert (second["version"], second["url"]) == ("2", first["url"])
+
+    (project / "pipeline.yml").write_text(PIPELINE.replace("strength: 1.0", "strength: 0.00001"))
+    failed = tidemill("up", code=1)
+    assert "not passed: metrics.accuracy >= 0.9 (metrics.accuracy = " in failed.stderr
+    assert ask(first["url"])["version"] == "2"
+
+    (project / "pipeline.yml").write_text(PIPELINE.replace("strength: 1.0", "strength: 10.0"))
+    tidemill("rollback")
+    assert ask(first["url"])["version"] == "1"
+    assert "held back" in tidemill("up").stdout
+    assert ask(first["url"])["version"] == "1"
+    tidemill("rollback", "--lift")
+    tidemill("up")
+    assert ask(first["url"])["version"] == "2"
+    assert [r["version"] for r in json.loads(tidemill("history", "-o", "json").stdout)] == ["2", "1", "2", "1"]
+
+    tidemill("down")
+    assert json.loads(tidemill("status", "-o", "json").stdout) == {"endpoints": []}
+
+
+def test_a_gate_on_a_metric_nobody_logged_does_not_pass(tidemill: Run, project: Path) -> None:
+    (project / "tidemill.yaml").write_text(PROJECT.replace("metrics.accuracy", "metrics.acuracy"))
+    failed = tidemill("up", code=1)
+    assert "metrics.acuracy is missing" in failed.stderr
+    assert "`accuracy`" in failed.stderr
+    assert json.loads(tidemill("status", "-o", "json").stdout) == {"endpoints": []}
