@@ -191,7 +191,8 @@ def check_online_deployment(context: Context) -> Iterator[Finding]:
     """A deployment must have something to answer with, and somebody to answer."""
     document: OnlineDeployment = context.document
     yield from _deployment_paths(context, document)
-    if document.model is None and document.environment is None and document.code_configuration is None:
+    # A container of one's own may bring its model with it; a scoring script is called for one.
+    if document.model is None and (document.environment is None or document.code_configuration is not None):
         yield context.finding("TM-L101", "The deployment names no model", (), hint="Add `model: azureml:name@latest`.")
     if document.instance_count is not None and document.instance_count < 1:
         yield context.finding(
@@ -242,6 +243,8 @@ def _deployment_paths(context: Context, document: OnlineDeployment | BatchDeploy
             hint="Add `scoring_script: score.py`.",
             key=True,
         )
+    elif OPEN_PLACE.search(script):
+        return
     elif isinstance(parse_reference(code.code or "."), FileRef) and folder.is_dir() and not (folder / script).is_file():
         field = "scoring_script" if code.scoring_script else "entry_script"
         yield context.finding(
