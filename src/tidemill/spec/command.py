@@ -11,13 +11,13 @@ from tidemill.spec.environment import Environment
 from tidemill.spec.fields import (
     DistributionField,
     Document,
-    Identity,
     InputPorts,
     Inputs,
+    JobIdentity,
     Limits,
     Open,
     OutputPorts,
-    Outputs,
+    OwnOutputs,
     QueueSettings,
     Resources,
     Service,
@@ -66,13 +66,13 @@ class CommandJob(JobFields):
     code: str | None = None
     compute: str | None = None
     inputs: Inputs = Field(default_factory=dict)
-    outputs: Outputs = Field(default_factory=dict)
+    outputs: OwnOutputs = Field(default_factory=dict)
     environment_variables: Tags | None = None
     resources: Resources | None = None
     distribution: DistributionField | None = None
     limits: Limits | None = None
     services: dict[str, Service] | None = None
-    identity: Identity | None = None
+    identity: JobIdentity | None = None
     queue_settings: QueueSettings | None = None
     additional_includes: list[str] | None = None
     parameters: dict[str, Any] | None = None

@@ -207,7 +207,10 @@ def port(value: Any) -> Any:  # noqa: ANN401
     return value if value is not None else {"type": "uri_folder"}
 
 
+OwnOutput = Annotated[OutputValue, BeforeValidator(_output)]
+"""An output of a job that stands alone: nothing above it can be bound."""
 Inputs = dict[str, JobInput]
+OwnOutputs = dict[str, OwnOutput]
 Outputs = dict[str, JobOutput]
 InputPorts = dict[str, Annotated[InputPort, BeforeValidator(port)]]
 OutputPorts = dict[str, Annotated[OutputPort, BeforeValidator(port)]]
@@ -261,8 +264,8 @@ class Limits(Part):
 class QueueSettings(Part):
     """Which queue a serverless job waits in."""
 
-    job_tier: str | None = None
-    priority: str | None = None
+    job_tier: Annotated[Literal["null", "spot", "basic", "standard", "premium"], AnyCase] | None = None
+    priority: Annotated[Literal["low", "medium", "high"], AnyCase] | None = None
 
 
 class Service(Open):
@@ -282,3 +285,9 @@ class Identity(Open):
     type: str | None = None
     client_id: str | None = None
     user_assigned_identities: Any = None
+
+
+class JobIdentity(Identity):
+    """Who a job acts as."""
+
+    type: Annotated[Literal["managed", "managed_identity", "aml_token", "user_identity"], AnyCase] | None = None

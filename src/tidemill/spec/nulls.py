@@ -40,8 +40,8 @@ def _nulls(typed: Any, data: Any, path: Path) -> Iterator[Path]:  # noqa: ANN401
             elif key in data and not _is_allowed(key, path):
                 yield (*path, key)
     else:
-        for key, value, item in _pairs(typed, data):
-            yield from _nulls(value, item, (*path, key))
+        for part, value, item in _pairs(typed, data):
+            yield from _nulls(value, item, (*path, part))
 
 
 def _is_allowed(key: str, path: Path) -> bool:

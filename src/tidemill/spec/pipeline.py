@@ -10,7 +10,7 @@ from pydantic import Discriminator, Field, Tag
 from tidemill.spec.automl import AutoMLStep
 from tidemill.spec.command import CommandComponent, ComponentFields, EnvironmentField, JobFields, Reference
 from tidemill.spec.data_transfer import DataTransferStep
-from tidemill.spec.fields import DistributionField, Identity, Inputs, Later, Open, Outputs, Service
+from tidemill.spec.fields import DistributionField, Inputs, JobIdentity, Later, Open, Outputs, OwnOutputs, Service
 from tidemill.spec.parallel import ParallelComponent, ParallelStep
 from tidemill.spec.spark import SparkComponent, SparkStep
 from tidemill.spec.step import StepFields
@@ -111,10 +111,10 @@ class PipelineJob(JobFields):
     jobs: dict[str, StepField] | None = None
     component: ComponentField | None = None
     inputs: Inputs = Field(default_factory=dict)
-    outputs: Outputs = Field(default_factory=dict)
+    outputs: OwnOutputs = Field(default_factory=dict)
     settings: PipelineSettings | None = None
     compute: str | None = None
-    identity: Identity | None = None
+    identity: JobIdentity | None = None
     services: dict[str, Service] | None = None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from tidemill.spec.fields import Identity, Inputs, Limits, Open, Outputs, QueueSettings, Resources, Tags
+from tidemill.spec.fields import Inputs, JobIdentity, Limits, Open, Outputs, QueueSettings, Resources, Tags
 
 
 class StepFields(Open):
@@ -19,7 +19,7 @@ class StepFields(Open):
     properties: Tags | None = None
     environment_variables: Tags | None = None
     resources: Resources | None = None
-    identity: Identity | None = None
+    identity: JobIdentity | None = None
     limits: Limits | None = None
     queue_settings: QueueSettings | None = None
     experiment_name: str | None = None
