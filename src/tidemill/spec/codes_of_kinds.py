@@ -42,7 +42,7 @@ ROWS = (
     ),
     Code(
         "TM-L101", ERROR, "Deployment without a model",
-        "The deployment names no model, and no environment or code that could bring one.",
+        "The deployment names no model, though its scoring script is called for one, or nothing else could answer.",
         "It cannot answer.",
         "Name a model.",
         "model: azureml:digits@latest",

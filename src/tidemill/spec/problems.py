@@ -32,6 +32,13 @@ CODES = {
 RANGES = {"greater_than", "greater_than_equal", "less_than", "less_than_equal", "too_short", "too_long"}
 KEY = "[key]"  # how pydantic says that a key, not its value, is wrong
 PLACES_OF_KEYS = {"TM-D101", "TM-D106"}
+BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
+WANTED = {
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "string": "text",
+}  # `int_parsing`, `string_type`
 SHAPES = {
     "dict_type": "a mapping",
     "model_type": "a mapping",
@@ -137,6 +144,14 @@ def _words(error: ErrorDetails, path: tuple[int | str, ...], model: type[BaseMod
         if not isinstance(value, Mapping):
             return f"`{name}` must be a mapping with a `type`, not {describe(value)}{where}", ""
         return f"`{name}`{where} does not say of which kind it is", "Add `type:`, or `task:` of an AutoML job."
+    return _value_words(error, path, where)
+
+
+def _value_words(error: ErrorDetails, path: tuple[int | str, ...], where: str) -> tuple[str, str]:
+    """What is wrong with one value."""
+    kind, value = error["type"], error["input"]
+    name = path[-1] if path else "document"
+    context = error.get("ctx", {})
     if kind in {"literal_error", "enum"}:
         expected = str(context.get("expected", "")).replace("'", "`")
         return f"`{name}` cannot be `{_short(value)}`{where}", f"One of {expected}."
@@ -144,6 +159,12 @@ def _words(error: ErrorDetails, path: tuple[int | str, ...], model: type[BaseMod
         return f"`{name}` must be {SHAPES[kind]}, not {describe(value)}{where}", ""
     if kind.startswith("TM-"):
         return (f"{error['msg']}" + (f" (`{dotted(path)}`)" if path else ""), "")
+    bounds = [f"{word} {context[key]}" for key, word in BOUNDS.items() if key in context]
+    if bounds:
+        return f"`{name}` must be {bounds[0]}, not {describe(value)}{where}", ""
+    wanted = WANTED.get(kind.rpartition("_")[0] if kind != "int_from_float" else "int")
+    if wanted is not None:
+        return f"`{name}` must be {wanted}, not {describe(value)}{where}", ""
     return f"`{name}`{where}: {_gentle(error['msg'])}, not {describe(value)}", ""
 
 

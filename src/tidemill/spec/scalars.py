@@ -51,9 +51,7 @@ Flag = Annotated[Annotated[bool, Tag("#plain")] | Bound, Discriminator(_shape)]
 
 def _duration(value: Any) -> Any:  # noqa: ANN401 - before validation
     if isinstance(value, str) and not _DURATION.fullmatch(value):
-        raise PydanticCustomError(
-            "duration", "`{value}` is no ISO 8601 duration such as PT30M or P7D", {"value": value}
-        )
+        raise PydanticCustomError("TM-D104", "`{value}` is no ISO 8601 duration such as PT30M or P7D", {"value": value})
     return value
 
 
@@ -69,7 +67,7 @@ def _moment(value: Any) -> Any:  # noqa: ANN401 - before validation
             dt.datetime.fromisoformat(value.strip())
         except ValueError:
             raise PydanticCustomError(
-                "moment", "`{value}` is no time such as 2026-05-01T09:30:00", {"value": value}
+                "TM-D104", "`{value}` is no time such as 2026-05-01T09:30:00", {"value": value}
             ) from None
     return value
 
