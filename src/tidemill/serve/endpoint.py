@@ -139,7 +139,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _runner() -> Callable[..., Any]:
-    """uvloop where it is installed: half the time per request."""
+    """Uvloop where it is installed: half the time per request."""
     return import_module("uvloop").run if find_spec("uvloop") else asyncio.run
 
 

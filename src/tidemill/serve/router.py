@@ -40,6 +40,7 @@ HOLD_S = 15.0
 HOLD_MANY = 2048
 MIRRORS = 64
 ANSWER_S = 300.0
+OK, SERVER_ERROR, PER_CENT = 200, 500, 100
 WHOLE = 1 << 20  # answers up to this size are sent when they are complete, so that a death in their middle harms nobody
 PIN = b"azureml-model-deployment"
 STATE_PATH = b"/_tidemill/state"
@@ -162,7 +163,9 @@ class Router:
             backend = await self._find(pinned, key)
             if backend is None:
                 name = pinned.decode("latin-1")
-                words = f"The deployment `{name}` is not ready" if name else "No version is ready; come back in a moment"
+                words = (
+                    f"The deployment `{name}` is not ready" if name else "No version is ready; come back in a moment"
+                )
                 writer.write(plain(b"503 Service Unavailable", _detail(words), headers=[b"retry-after: 1"]))
                 return
             if not mirrored:
@@ -192,9 +195,7 @@ class Router:
         fit = ([named] if named else []) if pinned else [b for b in self.backends.values() if b.weight > 0]
         return time.monotonic() < deadline and any(b.was_ready and b.back_at < deadline for b in fit)
 
-    async def _forward(
-        self, backend: Backend, head: Head, body: bytes, writer: asyncio.StreamWriter | None
-    ) -> bool:
+    async def _forward(self, backend: Backend, head: Head, body: bytes, writer: asyncio.StreamWriter | None) -> bool:
         """Ask a version and hand its answer to the client; False when its server went away before it answered."""
         backend.inside += 1
         began = time.perf_counter()
@@ -215,7 +216,7 @@ class Router:
                     return False
                 if writer is not None:
                     backend.answered += 1
-                    backend.errors += status >= 500
+                    backend.errors += status >= SERVER_ERROR
                     backend.took.append(time.perf_counter() - began)
                 return True
         finally:
@@ -233,7 +234,7 @@ class Router:
             writer.write(request_bytes(head, body, backend.port))
             async with asyncio.timeout(ANSWER_S):
                 answer = await read_head(reader)
-                while answer is not None and answer.status < 200:
+                while answer is not None and answer.status < OK:
                     answer = await read_head(reader)
             if answer is None:
                 raise ConnectionResetError("closed before the answer")
@@ -253,8 +254,8 @@ class Router:
             if backend.mirror <= 0 or not backend.ready or backend is chosen:
                 continue
             backend.mirrored += backend.mirror
-            if backend.mirrored >= 100:
-                backend.mirrored -= 100
+            if backend.mirrored >= PER_CENT:
+                backend.mirrored -= PER_CENT
                 if len(self._mirrors) < MIRRORS:
                     task = asyncio.create_task(self._copy(backend, head, body))
                     self._mirrors.add(task)

@@ -30,7 +30,8 @@ class Keys:
         if self.path is None or head.target.partition(b"?")[0] in OPEN_PATHS:
             return True
         given = _given(head)
-        return any([hmac.compare_digest(given, known) for known in self._read(self.path)])
+        matches = [hmac.compare_digest(given, known) for known in self._read(self.path)]
+        return any(matches)
 
     def _read(self, path: Path) -> list[bytes]:
         now = monotonic()

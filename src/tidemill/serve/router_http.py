@@ -13,6 +13,8 @@ PIECE = 64 << 10
 IDLE_S = 75.0
 BODY_S = 60.0
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_FIRST = re.compile(rb"[A-Z]+ [\x21-\xff]+ HTTP/1\.[01]|HTTP/1\.[01] [0-9]{3}(?: .*)?")
+_SIZE = re.compile(rb"[0-9a-fA-F]{1,8}")
 _SINGLE = {b"content-length", b"transfer-encoding", b"host"}
 # Headers about one connection, not about the message; `host` and the length are written anew.
 _HOP = {b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"upgrade", b"expect", b"host"}
@@ -71,7 +73,7 @@ def parse_head(raw: bytes) -> Head:
     first, *lines = raw[:-4].split(b"\r\n")
     if raw.count(b"\n") != len(lines) + 2 or raw.count(b"\r") != len(lines) + 2 or b"\0" in raw:
         raise BadMessage(b"400 Bad Request", "Not an HTTP header")
-    if first.count(b" ") < 2 and not first.startswith(b"HTTP/"):
+    if _FIRST.fullmatch(first) is None:
         raise BadMessage(b"400 Bad Request", "Not an HTTP request")
     headers: dict[bytes, bytes] = {}
     kept: list[tuple[bytes, bytes]] = []
@@ -129,7 +131,7 @@ async def read_chunk(reader: asyncio.StreamReader) -> bytes:
     """One chunk's content; empty at the end of the body, its trailers dropped."""
     line = await reader.readline()
     size = line.partition(b";")[0].strip()
-    if not size or len(size) > 8 or size.strip(b"0123456789abcdefABCDEF") or not line.endswith(b"\r\n"):
+    if _SIZE.fullmatch(size) is None or not line.endswith(b"\r\n"):
         raise BadMessage(b"400 Bad Request", "Not a chunked body")
     length = int(size, 16)
     if length > BODY_LIMIT:

@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -20,11 +21,13 @@ import pytest
 from tidemill.backends.targets.local import LocalTarget, open_target
 from tidemill.base import proc
 from tidemill.base.errors import BackendError, FailedError
+from tidemill.serve.supervisor import rotate
 
 FAKE = """
 import http.server, sys, time
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     def do_GET(self): self.answer()
     def do_POST(self):
         self.rfile.read(int(self.headers["content-length"])); self.answer()
@@ -158,3 +161,103 @@ def test_a_taken_port_is_named(target: LocalTarget, script: Path) -> None:
     port = urlparse(target.observe("e")["url"]).port or 0
     with pytest.raises(BackendError, match=f"port {port}"):
         target.put("f", wish(port, {"blue": 100}, blue=version(script, "one")))
+
+
+def test_a_changed_version_of_the_same_name_takes_over_only_when_it_is_ready(target: LocalTarget, script: Path) -> None:
+    before = wish(traffic={"blue": 100}, blue=version(script, "one"))
+    target.put("e", before)
+    target.wait_healthy("e", "blue", timeout_s=15)
+    url = target.observe("e")["url"]
+    bad = {"argv": [sys.executable, "-c", "raise SystemExit('no weights')"], "cwd": str(script.parent)}
+    target.put("e", wish(traffic={"blue": 100}, blue=bad))
+    with pytest.raises(FailedError, match="no weights"):
+        target.wait_healthy("e", "blue", timeout_s=15)
+    assert target.observe("e")["deployments"]["blue"]["replaces"]["state"] == "Healthy"
+    assert call(url) == (200, "blue", "one")
+    target.put("e", wish(traffic={"blue": 100}, blue=version(script, "two")))
+    target.wait_healthy("e", "blue", timeout_s=15)
+    assert call(url) == (200, "blue", "two")
+    target.put("e", before)
+    target.wait_healthy("e", "blue", timeout_s=15)
+    assert call(url) == (200, "blue", "one")
+
+
+def test_a_wish_that_cannot_be_read_changes_nothing_and_is_said(target: LocalTarget, script: Path) -> None:
+    target.put("e", wish(traffic={"blue": 100}, blue=version(script, "one")))
+    target.wait_healthy("e", "blue", timeout_s=15)
+    with pytest.raises(BackendError, match=r"desired\.json"):
+        target.put("e", {**wish(), "deployments": {"blue": {}}})
+    assert call(target.observe("e")["url"]) == (200, "blue", "one")
+
+
+def test_another_port_is_moved_to(target: LocalTarget, script: Path) -> None:
+    asked = wish(traffic={"blue": 100}, blue=version(script, "one"))
+    target.put("e", asked)
+    target.wait_healthy("e", "blue", timeout_s=15)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    target.put("e", {**asked, "port": port})
+    target.wait_healthy("e", "blue", timeout_s=15)
+    assert target.observe("e")["url"] == f"http://127.0.0.1:{port}"
+    assert call(target.observe("e")["url"])[0] == 200
+    assert target.numbers("e")["blue"]["answered"] == 1
+
+
+def test_servers_a_killed_daemon_left_are_stopped_by_the_next(target: LocalTarget, script: Path) -> None:
+    stubborn = script.with_name("stubborn.py")
+    stubborn.write_text("import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + script.read_text())
+    target.put("e", wish(traffic={"blue": 100}, blue=version(stubborn, "one")))
+    left = target.wait_healthy("e", "blue", timeout_s=15)["pid"]
+    os.kill(target.observe("e")["pid"], signal.SIGKILL)
+    eventually(lambda: target.observe("e")["state"] == "Stopped")
+    target.put("e", wish(traffic={"blue": 100}, blue=version(script, "one")))
+    target.wait_healthy("e", "blue", timeout_s=15)
+    assert not proc.is_alive(left)
+
+
+def test_a_long_log_is_turned_over_and_read_across_the_turn(target: LocalTarget, tmp_path: Path) -> None:
+    log = tmp_path / "endpoints" / "e" / "blue.log"
+    log.parent.mkdir(parents=True)
+    log.write_text("one\ntwo\n")
+    assert rotate(log, limit=3)
+    with log.open("a") as file:
+        file.write("three\n")
+    assert target.logs("e", "blue", lines=2) == ["two", "three"]
+    assert not rotate(log)
+
+
+@pytest.mark.slow
+def test_under_load_twenty_switches_and_ten_kills_lose_nothing(target: LocalTarget, script: Path) -> None:
+    target.put("e", wish(traffic={"v0": 100}, v0=version(script, "0")))
+    target.wait_healthy("e", "v0", timeout_s=15)
+    observed = target.observe("e")
+    port = urlparse(observed["url"]).port or 0
+    stop, answers = threading.Event(), Counter[tuple[int, bool]]()
+
+    def load() -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        while not stop.is_set():
+            connection.request("POST", "/predict", b"{}")
+            answer = connection.getresponse()
+            name = answer.headers.get("azureml-model-deployment", "")
+            answers[answer.status, name == f"v{answer.read().decode()}"] += 1
+        connection.close()
+
+    threads = [threading.Thread(target=load) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for i in range(1, 21):
+        both = {f"v{i - 1}": version(script, str(i - 1)), f"v{i}": version(script, str(i))}
+        target.put("e", {**wish(port, {f"v{i - 1}": 100}), "deployments": both})
+        target.wait_healthy("e", f"v{i}", timeout_s=15)
+        target.put("e", {**wish(port, {f"v{i}": 100}), "deployments": {f"v{i}": both[f"v{i}"]}})
+        if i % 2:
+            os.kill(target.wait_healthy("e", f"v{i}", timeout_s=15)["pid"], signal.SIGKILL)
+    target.wait_healthy("e", "v20", timeout_s=15)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    sys.stdout.write(f"{sum(answers.values())} answered through 20 switches and 10 kills: {dict(answers)}\n")
+    assert answers[200, True] > 1000
+    assert set(answers) == {(200, True)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -9,6 +10,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 from tidemill.base import proc
 from tidemill.base.clock import Clock, SystemClock
@@ -16,6 +18,7 @@ from tidemill.base.errors import BackendError, FailedError
 from tidemill.base.files import locked, write_atomic
 
 DAEMON_S = 15.0
+STOP_S = 45.0
 LINES = 20
 POLL_S = 0.05
 
@@ -57,26 +60,35 @@ class LocalTarget:
             if not path.exists() or path.read_text(encoding="utf-8") != text:
                 write_atomic(path, text, mode=0o600)  # environment variables may be secrets
             stamp = path.stat().st_mtime_ns
-            if self.observe(endpoint)["state"] in {"Stopped", "Failed"}:
-                (folder / "observed.json").unlink(missing_ok=True)
+            observed = self.observe(endpoint)
+            pid = observed.get("pid") or 0
+            if pid and not _listens_at(observed["url"], desired):
+                self._stop(pid)
+                pid = 0
+            if not pid or observed["state"] in {"Stopped", "Failed"}:
                 argv = [sys.executable, "-m", "tidemill.serve.endpoint", str(folder)]
-                proc.start_daemon(argv, cwd=folder, env=dict(os.environ), log=folder / "router.log")
-            self._wait_seen(endpoint, stamp)
+                pid = proc.start_daemon(argv, cwd=folder, env=dict(os.environ), log=folder / "router.log")
+            self._wait_seen(endpoint, stamp, pid)
 
-    def _wait_seen(self, endpoint: str, stamp: int) -> None:
+    def _wait_seen(self, endpoint: str, stamp: int, pid: int) -> None:
+        """Until the daemon `pid` listens and has read what was written at `stamp`."""
         deadline = self._clock.monotonic() + DAEMON_S
         while True:
+            is_alive = proc.is_alive(pid)  # asked first: a daemon's last words are there before it ends
             observed = _read(self._folder / endpoint / "observed.json")
-            if observed.get("state") == "Failed":
+            if observed.get("pid") == pid and observed.get("state") == "Failed":
                 raise BackendError(
                     f"The endpoint `{endpoint}` cannot listen: {observed['error']}",
                     hint="Stop what uses the port, or set `port:` of the stage in tidemill.yaml.",
                 )
-            if observed.get("seen") == stamp:
+            if observed.get("pid") == pid and observed.get("seen") == stamp and observed.get("url"):
+                if observed.get("error"):
+                    raise BackendError(f"The daemon of endpoint `{endpoint}` refused: {observed['error']}")
                 return
-            if self._clock.monotonic() > deadline:
+            if self._clock.monotonic() > deadline or not is_alive:
+                words = "\n".join(f"  | {line}" for line in self.logs(endpoint, "router"))
                 raise BackendError(
-                    f"The daemon of endpoint `{endpoint}` did not start",
+                    f"The daemon of endpoint `{endpoint}` did not start\n{words}",
                     hint=f"See {self._folder / endpoint / 'router.log'}.",
                 )
             self._clock.sleep(POLL_S)
@@ -98,11 +110,25 @@ class LocalTarget:
             self._clock.sleep(POLL_S)
 
     def logs(self, endpoint: str, deployment: str, *, lines: int = LINES) -> list[str]:
-        """The last lines a version's server wrote."""
-        path = self._folder / endpoint / f"{deployment}.log"
-        if not path.exists():
-            return []
-        return path.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:]
+        """The last lines a version's server wrote, those before its log was turned over included."""
+        found: list[str] = []
+        for suffix in (".log", ".log.1"):
+            path = self._folder / endpoint / f"{deployment}{suffix}"
+            if len(found) < lines and path.exists():
+                found = path.read_text(encoding="utf-8", errors="replace").splitlines() + found
+        return found[-lines:]
+
+    def numbers(self, endpoint: str) -> dict[str, Any]:
+        """What the router counted per version: answered, errors, died, latency_ms; empty when the endpoint is down."""
+        url = self.observe(endpoint).get("url", "")
+        keys = self.desired(endpoint).get("tokens")
+        headers = {"authorization": f"Bearer {Path(keys).read_text(encoding='utf-8').split()[0]}"} if keys else {}
+        try:
+            with urlopen(Request(f"{url}/_tidemill/state", headers=headers), timeout=5) as answer:  # noqa: S310 - ours
+                found: dict[str, Any] = json.load(answer)["numbers"]
+        except (OSError, ValueError):
+            return {}
+        return found
 
     def delete(self, endpoint: str) -> bool:
         """Stop the endpoint and everything of it; whether there was one."""
@@ -110,15 +136,25 @@ class LocalTarget:
         observed = self.observe(endpoint)
         existed = (folder / "desired.json").exists()
         (folder / "desired.json").unlink(missing_ok=True)
-        pid = observed.get("pid")
-        if pid:
-            os.kill(pid, signal.SIGTERM)
-            deadline = self._clock.monotonic() + 45
-            while proc.is_alive(pid) and self._clock.monotonic() < deadline:
-                self._clock.sleep(POLL_S)
-            if proc.is_alive(pid):
-                proc.stop_group(pid)
+        if observed.get("pid"):
+            self._stop(observed["pid"])
         return existed
+
+    def _stop(self, pid: int) -> None:
+        """End a daemon, which drains and stops its versions; insist when it takes too long."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+        deadline = self._clock.monotonic() + STOP_S
+        while proc.is_alive(pid) and self._clock.monotonic() < deadline:
+            self._clock.sleep(POLL_S)
+        if proc.is_alive(pid):
+            proc.stop_group(pid)
+
+
+def _listens_at(url: str, desired: Mapping[str, Any]) -> bool:
+    """Whether a daemon's address is the one asked for; port 0 asks for none in particular."""
+    host, _, port = url.removeprefix("http://").rpartition(":")
+    return host.strip("[]") == desired["host"] and desired["port"] in {0, int(port or 0)}
 
 
 def _read(path: Path) -> dict[str, Any]:
