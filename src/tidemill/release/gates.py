@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,8 @@ from tidemill.base.errors import UsageError
 from tidemill.base.suggest import did_you_mean
 
 ROOTS = ("metrics", "champion", "findings", "model", "latency", "fairness")
-_NAME = re.compile(r"(?<![\w.])(?:metrics|champion|findings|model|latency|fairness)(?:\.\w+)+")
+_PART = r"""\.[A-Za-z_]\w*|\["[^"]+"\]|\['[^']+'\]"""
+_NAME = re.compile(rf"(?<![\w.\"'])(?:{'|'.join(ROOTS)})(?:{_PART})+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,10 @@ class Verdict:
 
 
 def parse_rule(text: str) -> Rule:
-    """`metrics.accuracy >= 0.95` → Rule; `UsageError` when it is no condition or speaks of unknown facts."""
+    """`metrics.accuracy >= 0.95` → Rule; `UsageError` when it is no condition or speaks of no fact.
+
+    A name that is no word is written in brackets: `metrics["val/f1-score"] > 0.9`.
+    """
     try:
         celpy.Environment().compile(text)
     except CELParseError as exc:
@@ -78,6 +83,14 @@ def _judge_one(rule: Rule, facts: Mapping[str, Any]) -> Verdict:
             evidence=_missing(missing[0], facts),
             values={k: v for k, v in values.items() if v is not None},
         )
+    empty = [name for name, value in values.items() if isinstance(value, float) and not math.isfinite(value)]
+    if empty:
+        return Verdict(
+            rule.text,
+            passed=False,
+            evidence=f"{empty[0]} is {values[empty[0]]}, which nothing compares with",
+            values=values,
+        )
     environment = celpy.Environment()
     program = environment.program(environment.compile(rule.text))
     try:
@@ -85,22 +98,36 @@ def _judge_one(rule: Rule, facts: Mapping[str, Any]) -> Verdict:
     except CELEvalError as exc:
         return Verdict(rule.text, passed=False, evidence=f"it cannot be evaluated: {exc.args[0]}", values=values)
     said = ", ".join(f"{name} = {_number(value)}" for name, value in values.items())
+    if not isinstance(result, celpy.celtypes.BoolType | bool):
+        return Verdict(
+            rule.text, passed=False, evidence=f"it is no condition: it comes to {_number(result)}", values=values
+        )
     return Verdict(rule.text, passed=bool(result), evidence=said, values=values)
 
 
 def _missing(name: str, facts: Mapping[str, Any]) -> str:
     """A missing fact, with what there is instead."""
-    parent, _, leaf = name.rpartition(".")
-    there = find_fact(facts, parent)
+    *parents, leaf = _parts(name)
+    there = _at(facts, parents)
     known = list(there) if isinstance(there, Mapping) else []
     hint = did_you_mean(leaf, known)
-    return f"{name} is missing. {hint}" if hint else f"{name} is missing; nothing of `{parent}` was recorded"
+    return f"{name} is missing. {hint}" if hint else f"{name} is missing; nothing of `{'.'.join(parents)}` was recorded"
 
 
-def find_fact(facts: Mapping[str, Any], dotted: str) -> Any:  # noqa: ANN401 - any JSON value
-    """The value at a dotted name; None when there is none."""
+def find_fact(facts: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401 - any JSON value
+    """The value at a name as rules write it; None when there is none."""
+    return _at(facts, _parts(name))
+
+
+def _parts(name: str) -> list[str]:
+    """`metrics["a b"].c` → metrics, a b, c."""
+    root = re.match(r"\w+", name)
+    return [root.group() if root else "", *(part.strip(".[]\"'") for part in re.findall(_PART, name))]
+
+
+def _at(facts: Mapping[str, Any], parts: Sequence[str]) -> Any:  # noqa: ANN401
     value: Any = facts
-    for part in dotted.split("."):
+    for part in parts:
         if not isinstance(value, Mapping) or part not in value:
             return None
         value = value[part]

@@ -54,3 +54,23 @@ def test_a_whole_number_compares_with_a_fraction() -> None:
 def test_what_is_no_condition_is_refused_before_anything_runs(text: str) -> None:
     with pytest.raises(UsageError):
         parse_rule(text)
+
+
+def test_what_is_no_condition_does_not_pass_however_large_the_number() -> None:
+    assert verdict("metrics.accuracy") == (False, "it is no condition: it comes to 0.97")
+
+
+def test_a_metric_that_is_no_number_does_not_pass_even_where_the_rule_is_turned_round() -> None:
+    assert not verdict("!(metrics.loss > 0.5)", {"metrics": {"loss": float("nan")}})[0]
+
+
+def test_names_that_are_no_words_are_written_in_brackets() -> None:
+    facts: dict[str, object] = {"metrics": {"val/f1-score": 0.8}}
+    assert verdict('metrics["val/f1-score"] >= 0.7', facts) == (True, 'metrics["val/f1-score"] = 0.8')
+    passed, evidence = verdict("metrics['val/f1'] >= 0.7", facts)
+    assert not passed
+    assert "val/f1-score" in evidence
+
+
+def test_division_by_zero_does_not_pass() -> None:
+    assert not verdict("metrics.accuracy / metrics.loss > 1.0", {"metrics": {"accuracy": 1, "loss": 0}})[0]
