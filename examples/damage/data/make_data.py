@@ -8,8 +8,35 @@ import pandas as pd
 ROWS = 2400
 SEED = 20
 TARGET = "damage_incidence"
-WHOLE = ["age", "years_insured", "vehicle_age", "claims_before", "household_size", "vehicles", "mileage_class", "power_class", "region_code", "bonus_level", "payments_late", "contacts"]
-REAL = ["income", "vehicle_value", "premium", "night_share", "city_share", "distance_mean", "speed_mean", "brake_hard_rate", "credit_score", "home_value", "rain_share", "fuel_cost", "service_gap"]
+WHOLE = [
+    "age",
+    "years_insured",
+    "vehicle_age",
+    "claims_before",
+    "household_size",
+    "vehicles",
+    "mileage_class",
+    "power_class",
+    "region_code",
+    "bonus_level",
+    "payments_late",
+    "contacts",
+]
+REAL = [
+    "income",
+    "vehicle_value",
+    "premium",
+    "night_share",
+    "city_share",
+    "distance_mean",
+    "speed_mean",
+    "brake_hard_rate",
+    "credit_score",
+    "home_value",
+    "rain_share",
+    "fuel_cost",
+    "service_gap",
+]
 FILL = [f"profile_{i:02d}" for i in range(1, 37 - len(WHOLE) - len(REAL) + 1)]
 
 
@@ -22,9 +49,15 @@ def main() -> None:
     for name in FILL:
         table[name] = rng.normal(0, 1, ROWS).round(4)
     signal = (
-        1.3 * table["brake_hard_rate"] + 1.1 * table["night_share"] + 0.9 * table["speed_mean"] + 0.8 * table["city_share"]
-        + 0.35 * (table["claims_before"] - 5) - 0.9 * table["credit_score"] + 0.25 * (table["power_class"] - 5)
-        - 0.03 * (table["age"] - 50) + 0.6 * table["brake_hard_rate"] * table["night_share"]
+        1.3 * table["brake_hard_rate"]
+        + 1.1 * table["night_share"]
+        + 0.9 * table["speed_mean"]
+        + 0.8 * table["city_share"]
+        + 0.35 * (table["claims_before"] - 5)
+        - 0.9 * table["credit_score"]
+        + 0.25 * (table["power_class"] - 5)
+        - 0.03 * (table["age"] - 50)
+        + 0.6 * table["brake_hard_rate"] * table["night_share"]
     )
     noisy = signal + rng.normal(0, 1.2, ROWS)
     table[TARGET] = (noisy > np.quantile(noisy, 5 / 6)).astype(int)

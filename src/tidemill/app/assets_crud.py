@@ -80,6 +80,19 @@ def create_data(  # noqa: PLR0913 - one argument for each option of the command
     return as_json(app.rows.register(AssetRequest("data", name, version, where, kind or found, description)))
 
 
+def explain_shadow(app: App, name: str) -> str:
+    """A warning when the project file maps this name, because a mapping goes before what is registered; else empty."""
+    if app.project is None:
+        return ""
+    mapped = next((k for k in app.project.document.data if k.partition(":")[0] == name), None)
+    return (
+        f"warning: jobs here will not use it: tidemill.yaml maps `{mapped}` to {app.project.document.data[mapped]}, "
+        "and a mapping goes first. Change or remove the mapping."
+        if mapped
+        else ""
+    )
+
+
 def _body(data: Mapping[str, Any]) -> dict[str, Any]:
     """The document without its version, so that content decides."""
     return {str(k): v for k, v in data.items() if k not in {"version", "$schema"}}

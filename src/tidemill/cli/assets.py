@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from tidemill.app.assets_crud import create_asset, create_data, list_assets, show_asset
+from tidemill.app.assets_crud import create_asset, create_data, explain_shadow, list_assets, show_asset
 from tidemill.app.settings import read_settings
 from tidemill.app.wiring import open_app
 from tidemill.base.errors import UsageError
@@ -72,6 +72,8 @@ def _create(kind: str, verb: str) -> click.Command:
                     f"`{kind} {verb}` needs -f FILE" + (", or --name and --path" if kind == "data" else "")
                 )
             print_value(made, fmt=fmt, query=query)
+            if kind == "data" and (warning := explain_shadow(app, made["name"])):
+                click.echo(warning, err=True)
 
     return command
 
