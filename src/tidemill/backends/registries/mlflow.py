@@ -7,13 +7,15 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
 
+from tidemill.backends.registries.mlflow_tables import as_tags, read_versions
 from tidemill.base.clock import iso
 from tidemill.base.errors import BackendError, ConflictError, NotFoundError
 from tidemill.base.files import locked, write_atomic
@@ -40,14 +42,13 @@ def speaking_to_mlflow(what: str) -> Iterator[None]:
 
 
 class MlflowRegistry:
-    """A `Registry`. What is asked often is answered from a cache that the database's own stamp invalidates."""
+    """A `Registry`. The embedded one is read from its tables, so that only who writes pays for importing MLflow."""
 
     def __init__(self, home: Path, tracking_uri: str = "") -> None:
         self._home = home
         self._folder = home / "mlflow"
         self._database = self._folder / "mlflow.db"
         self._server = tracking_uri
-        self._cache = self._folder / "models.json"
 
     @property
     def tracking_uri(self) -> str:
@@ -62,14 +63,24 @@ class MlflowRegistry:
         self._folder.mkdir(parents=True, exist_ok=True)
         # two processes that create the tables at once break each other
         with locked(self._folder / "create.lock"):
+            if not self._server and not self._database.exists():
+                self._take_template()
             client = MlflowClient(self.tracking_uri, self.tracking_uri)
             with speaking_to_mlflow("opening the registry"):
                 client.search_registered_models(max_results=1)
         return client
 
+    def _take_template(self) -> None:
+        """An empty database that a step's first use of MLflow kept on this machine: creating the tables takes a second."""
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        template = cache / "tidemill" / f"mlflow-{metadata.version('mlflow')}.db"
+        if template.exists():
+            write_atomic(self._database, template.read_bytes())
+
     def register(self, request: ModelRequest) -> ModelVersion:
         """Keep the bytes and make a version; the same job and step asking again gets the one made before."""
         digest = digest_model(request.path)
+        request = _with_origin(request)
         with locked(self._folder / "register.lock"):
             known = [v for v in self.list(request.name, archived=True) if v.digest == digest]
             same = [
@@ -107,7 +118,6 @@ class MlflowRegistry:
                 tags=_tags(request, digest),
                 description=request.description or None,
             )
-        self._drop_cache()
         return self.get(request.name, request.version or str(made.version))
 
     def _keep(self, path: Path, digest: str, run: Any) -> str:  # noqa: ANN401
@@ -147,7 +157,8 @@ class MlflowRegistry:
             raise NotFoundError(
                 f"No model `{name}:{version}` is registered here", hint=did_you_mean(f"{name}:{version}", versions)
             )
-        return replace(found, path=self._fetch(found))
+        path = self._fetch(found)
+        return replace(found, path=path, digest=found.digest or digest_model(path))
 
     def _find(self, name: str, version: str) -> ModelVersion | None:
         versions = self.list(name, archived=True)
@@ -162,7 +173,6 @@ class MlflowRegistry:
         number = self._find(name, version)
         with speaking_to_mlflow(f"labelling `{name}:{version}`"):
             self._client.set_registered_model_alias(name, label, self._mlflow_version(number, name, version))
-        self._drop_cache()
 
     def archive(self, name: str, version: str, *, archived: bool = True) -> None:
         """Hide a version from lists, or bring it back."""
@@ -174,7 +184,6 @@ class MlflowRegistry:
         with speaking_to_mlflow(f"tagging `{name}:{version}`"):
             for key, value in tags.items():
                 self._client.set_model_version_tag(name, number, key, value)
-        self._drop_cache()
 
     def _mlflow_version(self, found: ModelVersion | None, name: str, version: str) -> str:
         if found is None:
@@ -203,44 +212,14 @@ class MlflowRegistry:
         return target
 
     def _all(self) -> Sequence[ModelVersion]:
-        stamp = self._stamp()
-        if not self._server and stamp is None:
-            return []
-        cached = self._read_cache(stamp)
-        if cached is not None:
-            return cached
-        with speaking_to_mlflow("listing models"):
-            aliases = {m.name: dict(m.aliases) for m in _pages(self._client.search_registered_models)}
-            found = [_version(v, aliases.get(v.name, {})) for v in _pages(self._client.search_model_versions)]
-        self._write_cache(found)
-        return found
-
-    def _stamp(self) -> Sequence[int] | None:
-        """What changes whenever the embedded database does; None when there is none."""
-        try:
-            stats = [p.stat() for p in (self._database, self._database.with_name("mlflow.db-wal")) if p.exists()]
-        except OSError:
-            return None
-        return [n for s in stats for n in (s.st_mtime_ns, s.st_size)] or None
-
-    def _read_cache(self, stamp: Sequence[int] | None) -> Sequence[ModelVersion] | None:
-        if self._server or not self._cache.exists():
-            return None
-        content = json.loads(self._cache.read_text(encoding="utf-8"))
-        if content["stamp"] != stamp:
-            return None
-        return [
-            ModelVersion(**{**row, "path": Path(row["path"]), "labels": tuple(row["labels"])})
-            for row in content["models"]
-        ]
-
-    def _write_cache(self, found: Sequence[ModelVersion]) -> None:
         if not self._server:
-            rows = [asdict(v) | {"path": str(v.path)} for v in found]
-            write_atomic(self._cache, json.dumps({"stamp": self._stamp(), "models": rows}))
-
-    def _drop_cache(self) -> None:
-        self._cache.unlink(missing_ok=True)
+            rows = read_versions(self._database) if self._database.exists() else []
+            if rows is not None:
+                return [_version(row, row.aliases, as_tags(row)) for row in rows]
+        with speaking_to_mlflow("listing models"):
+            pointers = {m.name: dict(m.aliases) for m in _pages(self._client.search_registered_models)}
+            found = list(_pages(self._client.search_model_versions))
+        return [_version(v, _aliases_of(v, pointers.get(v.name, {})), dict(v.tags or {})) for v in found]
 
 
 def digest_model(path: Path) -> str:
@@ -272,6 +251,12 @@ def _link(source: Path, target: Path) -> None:
         shutil.copyfile(real, target)
 
 
+def _with_origin(request: ModelRequest) -> ModelRequest:
+    """A step that registers by itself says in tags where it comes from, so that its retry gets the same version."""
+    job, step = request.tags.get(f"{TAG}job"), request.tags.get(f"{TAG}step")
+    return replace(request, job=request.job or job, step=request.step or step)
+
+
 def _tags(request: ModelRequest, digest: str) -> dict[str, str]:
     tags = {
         f"{TAG}type": request.type,
@@ -283,8 +268,11 @@ def _tags(request: ModelRequest, digest: str) -> dict[str, str]:
     return {**tags, **{f"{TAG}{k}": v for k, v in named.items() if v}, **request.tags}
 
 
-def _version(found: Any, aliases: Mapping[str, Any]) -> ModelVersion:  # noqa: ANN401
-    tags = dict(found.tags or {})
+def _aliases_of(found: Any, pointers: Mapping[str, Any]) -> Sequence[str]:  # noqa: ANN401
+    return sorted(a for a, v in pointers.items() if str(v) == str(found.version))
+
+
+def _version(found: Any, aliases: Sequence[str], tags: dict[str, str]) -> ModelVersion:  # noqa: ANN401
     ours = {k.removeprefix(TAG): tags.pop(k) for k in list(tags) if k.startswith(TAG)}
     properties = {
         **json.loads(ours.get("properties", "{}")),
@@ -305,7 +293,7 @@ def _version(found: Any, aliases: Mapping[str, Any]) -> ModelVersion:  # noqa: A
         metrics=json.loads(ours.get("metrics", "{}")),
         tags=tags,
         properties=properties,
-        labels=tuple(sorted(a for a, v in aliases.items() if str(v) == str(found.version))),
+        labels=tuple(aliases),
         archived=ours.get("archived") == "true",
     )
 

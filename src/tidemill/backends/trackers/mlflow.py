@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -34,6 +35,7 @@ class MlflowTracker:
             "MLFLOW_TRACKING_URI": self._uri,
             "MLFLOW_REGISTRY_URI": self._uri,
             "TIDEMILL_STEP_FOLDER": str(folder),
+            "TIDEMILL_PYTHON": sys.executable,
             "TIDEMILL_MLFLOW_LOCK": str(self._folder / "create.lock"),
             "GIT_PYTHON_REFRESH": "quiet",
         }

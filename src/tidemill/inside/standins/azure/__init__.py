@@ -1,0 +1,1 @@
+"""Stands in for Azure's name where none of its packages is installed."""

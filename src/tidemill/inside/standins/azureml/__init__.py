@@ -1,0 +1,1 @@
+"""Stands in for Azure ML's first SDK where it is not installed."""

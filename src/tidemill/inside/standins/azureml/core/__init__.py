@@ -1,0 +1,17 @@
+"""The part of Azure ML's first SDK that scripts inside jobs still use: the run, its workspace, its models."""
+
+from azureml.core.model import Model
+from azureml.core.run import Run
+from azureml.core.workspace import Datastore, Experiment, Workspace
+
+__all__ = ["Datastore", "Experiment", "Model", "Run", "Workspace"]
+VERSION = "0.0+tidemill"
+
+
+def __getattr__(name):
+    if name.startswith("__"):
+        raise AttributeError(name)
+    raise ImportError(
+        "azureml.core.%s is not part of Tidemill's stand-in for azureml-core; install azureml-core in the environment"
+        % name
+    )
