@@ -63,6 +63,11 @@ class Later:
     def __init__(self, get: Callable[[], Any]) -> None:
         self._get = get
 
+    @property
+    def model(self) -> Any:  # noqa: ANN401 - a model, or a union of models
+        """What is built."""
+        return self._get()
+
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:  # noqa: ANN401
         """The schema pydantic sees in place of the type's own."""
         del source, handler

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -12,71 +12,12 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from tidemill.base.errors import Location, SpecError
 from tidemill.base.findings import Finding, Severity, has_errors
-from tidemill.spec.automl import AutoMLJob
-from tidemill.spec.command import CommandComponent, CommandJob
-from tidemill.spec.compute import Compute
-from tidemill.spec.connection import Connection
-from tidemill.spec.data import Data, DataImport
-from tidemill.spec.data_transfer import DataTransferComponent
-from tidemill.spec.datastore import Datastore
-from tidemill.spec.deployment import BatchDeployment, OnlineDeployment
-from tidemill.spec.endpoint import BatchEndpoint, OnlineEndpoint
-from tidemill.spec.environment import Environment
-from tidemill.spec.features import FeatureSet, FeatureSetSpec, FeatureStoreEntity
-from tidemill.spec.finetuning import DistillationJob, FinetuningJob
-from tidemill.spec.flow import Flow
 from tidemill.spec.kinds import Kind, detect_kind
-from tidemill.spec.model import Model
-from tidemill.spec.model_package import ModelPackage
+from tidemill.spec.models import MODELS
 from tidemill.spec.nulls import null_findings
 from tidemill.spec.overrides import Override, apply_overrides
-from tidemill.spec.parallel import ParallelComponent, ParallelJob
-from tidemill.spec.pipeline import PipelineComponent, PipelineJob
 from tidemill.spec.problems import findings_of
-from tidemill.spec.project import Project
-from tidemill.spec.schedule import Schedule
 from tidemill.spec.source import Source, read_source, uncollected
-from tidemill.spec.spark import SparkComponent, SparkJob
-from tidemill.spec.sweep import SweepComponent, SweepJob
-from tidemill.spec.workspace import Registry, Workspace
-
-# Kind → model. A new kind is one file and one line here.
-MODELS: Mapping[Kind, Any] = {
-    Kind.PIPELINE_JOB: PipelineJob,
-    Kind.COMMAND_JOB: CommandJob,
-    Kind.COMMAND_COMPONENT: CommandComponent,
-    Kind.PIPELINE_COMPONENT: PipelineComponent,
-    Kind.ENVIRONMENT: Environment,
-    Kind.DATA: Data,
-    Kind.DATA_IMPORT: DataImport,
-    Kind.MODEL: Model,
-    Kind.ONLINE_ENDPOINT: OnlineEndpoint,
-    Kind.ONLINE_DEPLOYMENT: OnlineDeployment,
-    Kind.BATCH_ENDPOINT: BatchEndpoint,
-    Kind.BATCH_DEPLOYMENT: BatchDeployment,
-    Kind.PROJECT: Project,
-    Kind.SWEEP_JOB: SweepJob,
-    Kind.SWEEP_COMPONENT: SweepComponent,
-    Kind.PARALLEL_JOB: ParallelJob,
-    Kind.PARALLEL_COMPONENT: ParallelComponent,
-    Kind.DATA_TRANSFER_COMPONENT: DataTransferComponent,
-    Kind.SPARK_JOB: SparkJob,
-    Kind.SPARK_COMPONENT: SparkComponent,
-    Kind.AUTOML_JOB: AutoMLJob,
-    Kind.FINETUNING_JOB: FinetuningJob,
-    Kind.DISTILLATION_JOB: DistillationJob,
-    Kind.COMPUTE: Compute,
-    Kind.SCHEDULE: Schedule,
-    Kind.DATASTORE: Datastore,
-    Kind.WORKSPACE: Workspace,
-    Kind.REGISTRY: Registry,
-    Kind.CONNECTION: Connection,
-    Kind.MODEL_PACKAGE: ModelPackage,
-    Kind.FEATURE_SET: FeatureSet,
-    Kind.FEATURE_SET_SPEC: FeatureSetSpec,
-    Kind.FEATURE_STORE_ENTITY: FeatureStoreEntity,
-    Kind.FLOW: Flow,
-}
 
 
 @dataclass(frozen=True, slots=True)

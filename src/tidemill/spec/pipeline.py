@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from tidemill.spec.automl import AutoMLStep
 from tidemill.spec.command import CommandComponent, ComponentFields, EnvironmentField, JobFields, Reference
 from tidemill.spec.data_transfer import DataTransferStep
 from tidemill.spec.fields import DistributionField, Inputs, JobIdentity, Later, Open, Outputs, OwnOutputs, Service
+from tidemill.spec.lazy import named
 from tidemill.spec.parallel import ParallelComponent, ParallelStep
 from tidemill.spec.spark import SparkComponent, SparkStep
 from tidemill.spec.step import StepFields
@@ -86,7 +86,7 @@ StepField = Annotated[
     | Annotated[SweepStep, Later(lambda: SweepStep), Tag("#sweep")]
     | Annotated[ParallelStep, Later(lambda: ParallelStep), Tag("#parallel")]
     | Annotated[SparkStep, Later(lambda: SparkStep), Tag("#spark")]
-    | Annotated[AutoMLStep, Later(lambda: AutoMLStep), Tag("#automl")]
+    | Annotated[Any, Later(lambda: named("automl:AutoMLStep")), Tag("#automl")]
     | Annotated[DataTransferStep, Later(lambda: DataTransferStep), Tag("#data_transfer")]
     | Annotated[IfElse, Tag("#if_else")]
     | Annotated[DoWhile, Tag("#do_while")]

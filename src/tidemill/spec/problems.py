@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 
 from tidemill.base.findings import Finding, Severity
 from tidemill.base.suggest import did_you_mean
+from tidemill.spec.fields import Later
 from tidemill.spec.source import Source
 
 CODES = {
@@ -217,6 +218,7 @@ def _peel(annotation: Any) -> Iterator[tuple[str | None, Any]]:  # noqa: ANN401
     if origin is Annotated:
         inner, *extras = get_args(annotation)
         tag = next((e.tag for e in extras if isinstance(e, Tag)), None)
+        inner = next((e.model for e in extras if isinstance(e, Later)), inner)
         for under, kind in _peel(inner):
             yield tag or under, kind
     elif origin in {Union, UnionType}:

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from tidemill.base.findings import Finding
 from tidemill.spec.rules.context import Context
 from tidemill.spec.rules.documents import missing_path
-from tidemill.spec.schedule import CreateJob, Schedule
 
 COMPUTE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,30}[A-Za-z0-9]\Z")
 STORE_NAME = re.compile(r"[A-Za-z0-9_-]{1,255}\Z")
@@ -16,12 +15,12 @@ STORE_NAME = re.compile(r"[A-Za-z0-9_-]{1,255}\Z")
 
 def check_schedule(context: Context) -> Iterator[Finding]:
     """The job or import file a schedule names."""
-    document: Schedule = context.document
+    document = context.document
     job = document.create_job
-    if isinstance(job, CreateJob):
-        yield from missing_path(context, job.job, ("create_job", "job"), "job")
-    elif job is not None:
+    if isinstance(job, str):
         yield from missing_path(context, job, ("create_job",), "job")
+    elif job is not None:
+        yield from missing_path(context, job.job, ("create_job", "job"), "job")
     if isinstance(document.import_data, str):
         yield from missing_path(context, document.import_data, ("import_data",), "data import")
 

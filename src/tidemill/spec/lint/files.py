@@ -1,0 +1,95 @@
+"""Which files of a repository are looked at, and as what."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tidemill.base.errors import Location
+from tidemill.base.findings import Finding
+from tidemill.spec.codes import CODES
+
+SKIPPED = {
+    ".git",
+    ".tidemill",
+    ".venv",
+    "venv",
+    "node_modules",
+    "__pycache__",
+    ".tox",
+    ".mypy_cache",
+    ".ruff_cache",
+    "site-packages",
+    "dist",
+    "build",
+}
+MAX_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class LintFile:
+    """One file as text; `kind` is workflow, dockerfile, manifest, python or shell."""
+
+    path: Path
+    kind: str
+    text: str
+
+    def finding(self, code: str, message: str, offset: int, *, hint: str = "") -> Finding:
+        """A finding at a place of the text."""
+        line = self.text.count("\n", 0, offset) + 1
+        column = offset - (self.text.rfind("\n", 0, offset) + 1) + 1
+        row = CODES[code]
+        return Finding(code, row.severity, message, hint or row.mend, Location(str(self.path), line, column))
+
+
+def lint_files(root: Path, paths: Sequence[Path]) -> Iterator[LintFile]:
+    """Files worth a look, each once, in a stable order."""
+    del root
+    seen: set[Path] = set()
+    for path in paths:
+        for candidate in _walk(path) if path.is_dir() else [path]:
+            if candidate.absolute() in seen:
+                continue
+            seen.add(candidate.absolute())
+            file = _read(candidate)
+            if file is not None:
+                yield file
+
+
+def _walk(root: Path) -> Iterator[Path]:
+    for folder, folders, names in os.walk(root):
+        folders[:] = sorted(f for f in folders if f not in SKIPPED)
+        yield from (Path(folder, name) for name in sorted(names))
+
+
+def _read(path: Path) -> LintFile | None:
+    name = path.name.lower()
+    plain = (
+        name.endswith((".yml", ".yaml", ".py", ".sh", ".bash", ".dockerfile"))
+        or name == "dockerfile"
+        or name.startswith("dockerfile.")
+    )
+    if not plain:
+        return None
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            return None
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
+    kind = _kind(path, name, text)
+    return LintFile(path, kind, text) if kind else None
+
+
+def _kind(path: Path, name: str, text: str) -> str:
+    if "dockerfile" in name and not name.endswith((".yml", ".yaml", ".py", ".sh")):
+        return "dockerfile"
+    if name.endswith(".py"):
+        return "python"
+    if name.endswith((".sh", ".bash")):
+        return "shell"
+    if "runs-on:" in text or (".github" in path.parts and ("uses:" in text or "run:" in text)):
+        return "workflow"
+    return "manifest" if "\napiVersion:" in f"\n{text}" and "\nkind:" in f"\n{text}" else ""

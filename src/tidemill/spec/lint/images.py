@@ -1,0 +1,135 @@
+"""Dockerfiles and Kubernetes manifests: what moves, what is missing, what cannot match."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tidemill.base.findings import Finding
+from tidemill.spec.lint.files import LintFile
+
+FROM = re.compile(
+    r"^FROM\s+(?:--platform=\S+\s+)?(?P<image>\S+)(?:\s+AS\s+(?P<name>\S+))?", re.IGNORECASE | re.MULTILINE
+)
+COPY = re.compile(r"^(?:COPY|ADD)\s+(?P<words>[^\n\\]+)$", re.IGNORECASE | re.MULTILINE)
+PLACEHOLDER = re.compile(r"\$\{\w+\}|\$\(\w+\)|\{\{[^}]*\}\}|<[A-Z_]+>")
+WORKLOADS = {"Deployment", "StatefulSet", "DaemonSet"}
+MOVABLE = {"latest", "main", "master", "dev", "develop", "stable", "edge"}
+
+
+def lint_dockerfile(file: LintFile) -> Iterator[Finding]:
+    """Base images that move, and files that are copied from nowhere."""
+    stages = {found["name"] for found in FROM.finditer(file.text) if found["name"]}
+    for found in FROM.finditer(file.text):
+        image = found["image"]
+        if image not in stages and image != "scratch" and "$" not in image and _moves(image):
+            yield file.finding("TM-X35", f"The base image `{image}` can change under you", found.start("image"))
+    for found in COPY.finditer(file.text):
+        words = [w for w in found["words"].split() if not w.startswith("--")]
+        if "--from=" in found["words"] or found["words"].lstrip().startswith(("[", "<<")):
+            continue
+        for source in words[:-1]:
+            if not _there(file.path.parent, source):
+                yield file.finding(
+                    "TM-X04", f"`{source}` is not in the build context", file.text.index(source, found.start("words"))
+                )
+
+
+def _moves(image: str) -> bool:
+    if "@sha256:" in image:
+        return False
+    tag = image.rpartition("/")[2].partition(":")[2]
+    return not tag or tag in MOVABLE
+
+
+def _there(folder: Path, source: str) -> bool:
+    """Beside the Dockerfile, or in a folder above it that may be the context; a URL or a variable is not judged."""
+    if "$" in source or "://" in source:
+        return True
+    roots = [folder, *list(folder.absolute().parents)[:3]]
+    clean = source.lstrip("/").rstrip("/") or "."
+    return any(
+        next(iter(root.glob(clean)), None) is not None if "*" in clean else (root / clean).exists() for root in roots
+    )
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What the manifests of one folder have."""
+
+    services: list[tuple[LintFile, dict[str, Any]]] = field(default_factory=list)
+    pods: list[dict[str, Any]] = field(default_factory=list)
+
+
+def lint_manifests(files: Sequence[LintFile]) -> Iterator[tuple[Path, Finding]]:
+    """Each manifest, and the Services of a folder against its pods."""
+    folders: dict[Path, _Seen] = {}
+    for file in files:
+        seen = folders.setdefault(file.path.parent, _Seen())
+        for item in _objects(file.text):
+            yield from ((file.path, f) for f in _lint_object(file, item))
+            if item.get("kind") == "Service":
+                seen.services.append((file, item))
+            elif item.get("kind") in WORKLOADS:
+                seen.pods.append(_get(item, "spec", "template"))
+    for seen in folders.values():
+        for file, service in seen.services:
+            yield from ((file.path, f) for f in _lint_service(file, service, seen.pods))
+
+
+def _objects(text: str) -> list[dict[str, Any]]:
+    try:
+        return [d for d in yaml.load_all(text, Loader=yaml.CSafeLoader) if isinstance(d, dict)]
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return []
+
+
+def _get(value: Any, *path: str) -> dict[str, Any]:  # noqa: ANN401
+    for part in path:
+        value = value.get(part) if isinstance(value, dict) else None
+    return value if isinstance(value, dict) else {}
+
+
+def _containers(pod: dict[str, Any]) -> list[dict[str, Any]]:
+    found = _get(pod, "spec").get("containers")
+    return [c for c in found if isinstance(c, dict)] if isinstance(found, list) else []
+
+
+def _lint_object(file: LintFile, item: dict[str, Any]) -> Iterator[Finding]:
+    if item.get("kind") not in WORKLOADS:
+        return
+    for container in _containers(_get(item, "spec", "template")):
+        image = str(container.get("image", ""))
+        offset = max(file.text.find(image), 0) if image else 0
+        if PLACEHOLDER.search(image):
+            yield file.finding("TM-X21", f"The image `{image}` still holds a variable", offset)
+        elif image and _moves(image):
+            yield file.finding("TM-X05", f"The image `{image}` can change without a trace", offset)
+        if "readinessProbe" not in container:
+            name = str(container.get("name", ""))
+            yield file.finding(
+                "TM-X42", f"The container `{name}` has no readinessProbe", max(file.text.find(f"name: {name}"), 0)
+            )
+
+
+def _lint_service(file: LintFile, service: dict[str, Any], pods: Sequence[dict[str, Any]]) -> Iterator[Finding]:
+    """A Service whose pods are in the same folder must reach a port they declare."""
+    selector = _get(service, "spec", "selector")
+    mine = [p for p in pods if selector and selector.items() <= _get(p, "metadata", "labels").items()]
+    opened: set[Any] = set()
+    for pod in mine:
+        for container in _containers(pod):
+            for port in container.get("ports") or []:
+                opened |= {port.get("containerPort"), port.get("name")} if isinstance(port, dict) else set()
+    ports = _get(service, "spec").get("ports")
+    for port in ports if opened and isinstance(ports, list) else []:
+        target = port.get("targetPort", port.get("port")) if isinstance(port, dict) else None
+        if target is not None and target not in opened:
+            known = ", ".join(str(o) for o in sorted(map(str, opened - {None})))
+            offset = max(file.text.find(f"targetPort: {target}"), file.text.find(f"port: {target}"), 0)
+            yield file.finding("TM-X36", f"The Service sends to port {target}; its pods open {known}", offset)
