@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from tidemill.base import errors
 from tidemill.cli.main import tidemill
 from tidemill.spec.codes import CODES
-from tidemill.spec.load import MODELS
+from tidemill.spec.models import MODELS
 
 REFERENCE = Path(__file__).parent / "reference"
 NOTE = "<!-- written by docs/generate.py; change the code, then run `make docs` -->\n\n"

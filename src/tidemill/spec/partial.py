@@ -11,7 +11,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from tidemill.base.findings import Finding
-from tidemill.spec.load import MODELS, Loaded, make_adapter
+from tidemill.spec.load import Loaded, make_adapter
+from tidemill.spec.models import MODELS
 from tidemill.spec.problems import KEY, dotted
 
 ROUNDS = 8
