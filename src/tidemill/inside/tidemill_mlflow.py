@@ -31,6 +31,7 @@ def wire(mlflow):
     step.watch_exit()
     job = JobRun(mlflow, fluent, uri)
     _replace(mlflow, fluent, "start_run", job.start_run)
+    _replace(mlflow, fluent, "end_run", job.end_run)
     _replace(mlflow, fluent, "set_experiment", job.set_experiment)
     for name in ("set_tracking_uri", "set_registry_uri"):
         _override(mlflow, name, uri)
@@ -66,7 +67,7 @@ class JobRun:
     def __init__(self, mlflow, fluent, uri):
         self._mlflow = mlflow
         self._uri = uri
-        self._start = fluent.start_run
+        self._start, self._end = fluent.start_run, fluent.end_run
         self._experiment = ""
         self.run_id = os.environ.get(RUN_ID, "")
 
@@ -85,6 +86,12 @@ class JobRun:
         try:
             return self._start(None, experiment_id or self._experiment, run_name, nested, *args, **kwargs)
         finally:
+            os.environ[RUN_ID] = self.run_id
+
+    def end_run(self, *args, **kwargs):
+        """As MLflow's, which also forgets the run's id; the step's later processes still need it."""
+        self._end(*args, **kwargs)
+        if self.run_id:
             os.environ[RUN_ID] = self.run_id
 
     def set_experiment(self, experiment_name=None, experiment_id=None, *args, **kwargs):

@@ -1,0 +1,1 @@
+"""Tests of what lies on the PYTHONPATH of a step."""
