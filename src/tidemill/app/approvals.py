@@ -5,16 +5,17 @@ from __future__ import annotations
 import getpass
 import os
 from collections.abc import Mapping
-from datetime import datetime, timedelta
 from typing import Any
 
 from tidemill.app.wiring import App
 from tidemill.base.clock import SystemClock, iso
 from tidemill.base.errors import FailedError
 from tidemill.record.ports import ModelVersion
+from tidemill.release.approvals import ApprovalRule, judge_approvals
 from tidemill.spec.project import Stage
 
 COLLECTION = "approvals"
+AUTHOR = "author"
 
 
 def who() -> str:
@@ -37,24 +38,23 @@ def approve(app: App, stage: str, version: ModelVersion, person: str) -> Mapping
     return record
 
 
-def approvals_of(app: App, stage: str, version: ModelVersion, hours: float) -> set[str]:
-    """People whose yes still counts; the author of the version is not one of them."""
-    since = SystemClock().now() - timedelta(hours=hours)
-    author = version.tags.get("author", "")
-    rows = [
-        r for r in app.store.documents(COLLECTION).values() if r["stage"] == stage and r["digest"] == version.digest
-    ]
-    return {str(r["by"]) for r in rows if datetime.fromisoformat(str(r["at"])) >= since and r["by"] != author}
+def sign(app: App, version: ModelVersion) -> None:
+    """Note who made a version, once: its author's yes will not count."""
+    if AUTHOR not in version.tags:
+        app.registry.set_tags(version.name, version.version, {AUTHOR: who()})
 
 
-def require_approvals(app: App, stage: Stage, name: str, version: ModelVersion) -> None:
-    """`FailedError` until enough people said yes."""
+def require_approvals(app: App, stage: Stage, name: str, version: ModelVersion) -> tuple[str, ...]:
+    """Who approved; `FailedError` until they are enough."""
     if not stage.approvals:
-        return
-    people = approvals_of(app, name, version, stage.approval_hours)
-    if len(people) < stage.approvals:
-        missing = stage.approvals - len(people)
+        return ()
+    author = app.registry.get(version.name, version.version).tags.get(AUTHOR, "")
+    rule = ApprovalRule(name, stage.approvals, stage.approval_hours, author)
+    found = judge_approvals(app.store.documents(COLLECTION).values(), rule, version.digest, SystemClock().now())
+    if not found.enough:
+        missing = found.needed - len(found.by)
         raise FailedError(
-            f"{name} needs {missing} more approval{'' if missing == 1 else 's'} for {version.name}:{version.version} ({len(people)} of {stage.approvals})",
+            f"{name} needs {missing} more approval{'' if missing == 1 else 's'} for {version.name}:{version.version} ({found.evidence})",
             hint=f"Somebody who is not the author runs: tidemill promote --stage {name} --approve",
         )
+    return found.by

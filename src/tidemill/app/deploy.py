@@ -16,12 +16,15 @@ from urllib.request import Request, urlopen
 import tidemill
 from tidemill.app.candidate import Candidate
 from tidemill.app.project import Project
+from tidemill.app.releases import hold
+from tidemill.app.shift import BakeFailedError, shift_traffic
 from tidemill.app.wiring import App
 from tidemill.base import proc
 from tidemill.base.errors import BackendError, FailedError
 from tidemill.base.files import locked, write_atomic
 from tidemill.plan.graph import EnvironmentRef
 from tidemill.record.ports import ModelVersion
+from tidemill.release.traffic import share_out
 from tidemill.spec.deployment import OnlineDeployment
 from tidemill.spec.kinds import Kind
 from tidemill.spec.load import load_valid
@@ -92,12 +95,21 @@ def deploy_local(app: App, project: Project, candidate: Candidate, stage_name: s
             app.target.wait_healthy(endpoint, name, timeout_s=stage.start_timeout_s)
             evidence = smoke(app.target.observe(endpoint)["url"], name, sample, tokens)
         except (FailedError, BackendError) as exc:
-            _undo(app, endpoint, before)
+            _undo(app, endpoint, before, name, wish)
             raise FailedError(
                 exc.message, hint="The previous version is still serving." if serving else "Nothing is serving."
             ) from exc
         say(f"smoke test passed: {evidence}")
-        app.target.put(endpoint, _desired(app, endpoint, stage, together, {name: wish}, {name: 100}))
+        try:
+            shift_traffic(app.target, endpoint, together, name, stage, say)
+        except BakeFailedError as exc:
+            _undo(app, endpoint, before, name, wish)
+            version = candidate.version
+            hold(app, stage_name, {"digest": version.digest, "version": version.version}, exc.message)
+            raise FailedError(
+                exc.message,
+                hint=f"The previous version serves again, this one is held back. Lift: tidemill rollback --lift --stage {stage_name}",
+            ) from exc
         app.target.wait_healthy(endpoint, name, timeout_s=stage.start_timeout_s)
         url = public_url(app.target.observe(endpoint)["url"], tokens)
         return Deployed(
@@ -149,7 +161,12 @@ def _desired(
     }
 
 
-def _undo(app: App, endpoint: str, before: Mapping[str, Any]) -> None:
+def _undo(app: App, endpoint: str, before: Mapping[str, Any], name: str, wish: Mapping[str, Any]) -> None:
+    """As it was, without the version itself where an `up` that was killed had left it half way."""
+    if before.get("deployments", {}).get(name) == wish:
+        others = {n: t for n, t in before.get("traffic", {}).items() if n != name and t > 0}
+        kept = {n: d for n, d in before["deployments"].items() if n != name}
+        before = {**before, "deployments": kept, "traffic": share_out(others, 100)} if others else {}
     if before:
         app.target.put(endpoint, before)
     else:

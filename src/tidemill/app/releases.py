@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
+from tidemill.app.approvals import who
 from tidemill.app.wiring import App
 from tidemill.base.clock import SystemClock, iso
+from tidemill.release.history import HOLD, LIFT, find_holds, find_previous, find_serving, newest_first
 
 RELEASES = "releases"
 HOLDS = "holds"
@@ -14,38 +17,44 @@ HOLDS = "holds"
 
 def history(app: App, stage: str | None = None) -> list[Mapping[str, Any]]:
     """Releases, newest first."""
-    rows = [r for r in app.store.documents(RELEASES).values() if stage is None or r["stage"] == stage]
-    return sorted(rows, key=lambda r: str(r["at"]), reverse=True)
+    return newest_first(app.store.documents(RELEASES).values(), stage)
 
 
-def serving_release(app: App, stage: str) -> Mapping[str, Any] | None:
-    """What serves a stage now."""
-    return next(iter(history(app, stage)), None)
+def serving_release(app: App, stage: str, at: datetime | None = None) -> Mapping[str, Any] | None:
+    """What serves a stage now, or served it at a moment."""
+    return find_serving(app.store.documents(RELEASES).values(), stage, at)
+
+
+def previous_release(app: App, stage: str) -> Mapping[str, Any] | None:
+    """What a rollback of the stage would put back."""
+    return find_previous(app.store.documents(RELEASES).values(), app.store.documents(HOLDS).values(), stage)
 
 
 def record_release(app: App, release: Mapping[str, Any]) -> None:
-    """Append one release."""
+    """Append one release, with when and by whom."""
     at = iso(SystemClock().now())
-    app.store.put(RELEASES, f"{release['stage']}:{at}", {**release, "at": at})
+    app.store.put(RELEASES, f"{release['stage']}:{at}", {**release, "at": at, "by": who()})
 
 
 def hold(app: App, stage: str, release: Mapping[str, Any], reason: str) -> None:
-    """Keep a version out of a stage."""
-    app.store.put(
-        HOLDS,
-        stage,
-        {"digest": release["digest"], "version": release["version"], "reason": reason, "at": iso(SystemClock().now())},
-    )
+    """Keep a version out of a stage; those held before stay out too."""
+    about = {"digest": release["digest"], "version": release["version"], "reason": reason}
+    _append_hold(app, stage, {"kind": HOLD, **about})
 
 
 def held(app: App, stage: str, digest: str) -> Mapping[str, Any] | None:
     """The hold on a version, if there is one."""
-    found = app.store.get(HOLDS, stage)
-    return found if found is not None and found.get("digest") == digest else None
+    return find_holds(app.store.documents(HOLDS).values(), stage).get(digest)
 
 
 def lift(app: App, stage: str) -> bool:
     """Let every version in again; whether one was held."""
-    existed = app.store.get(HOLDS, stage) is not None
-    app.store.delete(HOLDS, stage)
+    existed = bool(find_holds(app.store.documents(HOLDS).values(), stage))
+    if existed:
+        _append_hold(app, stage, {"kind": LIFT})
     return existed
+
+
+def _append_hold(app: App, stage: str, record: Mapping[str, Any]) -> None:
+    at = iso(SystemClock().now())
+    app.store.put(HOLDS, f"{stage}:{at}", {**record, "stage": stage, "at": at, "by": who()})

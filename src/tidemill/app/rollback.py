@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from tidemill.app.project import Project
-from tidemill.app.releases import history, hold, record_release
+from tidemill.app.releases import history, hold, previous_release, record_release
 from tidemill.app.wiring import App
 from tidemill.base.errors import FailedError, NotFoundError
 from tidemill.base.files import locked
@@ -27,9 +27,12 @@ def rollback(app: App, project: Project, stage_name: str, stage: Stage, *, reaso
         if not releases:
             raise NotFoundError(f"Nothing was ever released to {stage_name}", hint="Release first: tidemill up")
         present = releases[0]
-        previous = next((r for r in releases[1:] if r["digest"] != present["digest"]), None)
+        previous = previous_release(app, stage_name)
         if previous is None:
-            raise NotFoundError(f"Nothing served {stage_name} before version {present['version']}")
+            raise NotFoundError(
+                f"Nothing served {stage_name} before version {present['version']} that is not held back",
+                hint=f"Lift the holds with: tidemill rollback --lift --stage {stage_name}",
+            )
         say(f"putting back {previous['model']}:{previous['version']}")
         if stage.target == "kubernetes":
             _on_cluster(app, project, stage, previous, present)

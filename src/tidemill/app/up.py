@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tidemill.app.approvals import require_approvals
+from tidemill.app.approvals import require_approvals, sign
 from tidemill.app.candidate import Candidate, make_candidate
 from tidemill.app.deploy import Deployed, deploy_local
 from tidemill.app.deploy_kubernetes import deploy_kubernetes
 from tidemill.app.gate import judge_candidate, parse_rules
 from tidemill.app.project import Project
-from tidemill.app.releases import held, record_release
+from tidemill.app.releases import held, record_release, serving_release
 from tidemill.app.wiring import App
 from tidemill.base.errors import FailedError, UsageError
 from tidemill.base.files import locked
@@ -99,6 +99,8 @@ def up(
     rules = {name: parse_rules([*project.document.gates, *stage.gates]) for name, stage in stages.items()}
     with locked(app.home / "up.lock"):
         candidate = make_candidate(app, project, observers, relax_pins=relax_pins)
+        if candidate.ran:
+            sign(app, candidate.version)
         verdicts: list[Verdict] = []
         deployed: list[Deployed] = []
         notes: list[str] = []
@@ -112,10 +114,11 @@ def up(
             found = judge_candidate(app, candidate, rules[name], name)
             verdicts += [v for v in found if v not in verdicts]
             _require(found, candidate, name)
-            require_approvals(app, stage, name, candidate.version)
+            people = require_approvals(app, stage, name, candidate.version)
             deployed.append(_deploy(app, project, candidate, name, stage, say))
-            if deployed[-1].changed:
-                _record(app, candidate, deployed[-1], found)
+            known = serving_release(app, name)  # one that was killed before it could write this down left another here
+            if deployed[-1].changed or known is None or known["digest"] != candidate.version.digest:
+                _record(app, candidate, deployed[-1], found, people)
         return UpResult(candidate, tuple(verdicts), tuple(deployed), tuple(notes))
 
 
@@ -141,7 +144,9 @@ def _deploy(app: App, project: Project, candidate: Candidate, name: str, stage: 
     )
 
 
-def _record(app: App, candidate: Candidate, deployed: Deployed, verdicts: Sequence[Verdict]) -> None:
+def _record(
+    app: App, candidate: Candidate, deployed: Deployed, verdicts: Sequence[Verdict], people: Sequence[str]
+) -> None:
     version = candidate.version
     app.registry.set_label(version.name, deployed.stage, version.version)
     record_release(
@@ -151,5 +156,6 @@ def _record(app: App, candidate: Candidate, deployed: Deployed, verdicts: Sequen
             "version": version.version, "digest": version.digest, "path": str(version.path), "job": candidate.job.name,
             "metrics": dict(candidate.metrics), "verdicts": [v.as_json() for v in verdicts], "evidence": deployed.evidence,
             "url": deployed.url.partition("?")[0], "image": deployed.image, "desired": app.target.desired(deployed.endpoint),
+            "approved_by": list(people),
         },
     )  # fmt: skip

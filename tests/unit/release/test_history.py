@@ -1,0 +1,46 @@
+"""History answers who served when; a version that was taken back does not return by itself."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from tidemill.release.history import find_holds, find_previous, find_serving, newest_first
+
+
+def release(version: str, hour: int, stage: str = "production") -> dict[str, Any]:
+    return {"stage": stage, "version": version, "digest": f"d{version}", "at": f"2026-11-20T{hour:02d}:00:00.000000Z"}
+
+
+def held(version: str, hour: int, kind: str = "hold") -> dict[str, Any]:
+    return {"kind": kind, "stage": "production", "digest": f"d{version}", "at": f"2026-11-20T{hour:02d}:30:00.000000Z"}
+
+
+RELEASES = [release("1", 8), release("2", 10), release("9", 11, "staging"), release("3", 12)]
+
+
+def test_what_served_a_stage_at_a_moment() -> None:
+    found = find_serving(RELEASES, "production", datetime(2026, 11, 20, 11, 59, tzinfo=UTC))
+    assert found is not None
+    assert found["version"] == "2"
+    assert find_serving(RELEASES, "production", datetime(2026, 11, 20, 7, tzinfo=UTC)) is None
+    assert [r["version"] for r in newest_first(RELEASES, "production")] == ["3", "2", "1"]
+
+
+def test_rolling_back_twice_goes_on_to_older_versions_and_never_to_one_that_is_held() -> None:
+    first = find_previous(RELEASES, [], "production")
+    assert first is not None
+    assert first["version"] == "2"
+    after = [*RELEASES, release("2", 13)]
+    second = find_previous(after, [held("3", 13)], "production")
+    assert second is not None
+    assert second["version"] == "1"
+    assert find_previous([*after, release("1", 14)], [held("3", 13), held("2", 14)], "production") is None
+
+
+def test_a_second_hold_does_not_lift_the_first_and_a_lift_lifts_both() -> None:
+    records = [held("3", 13), held("2", 14)]
+    assert set(find_holds(records, "production")) == {"d3", "d2"}
+    assert find_holds(records, "staging") == {}
+    assert find_holds([*records, held("", 15, "lift")], "production") == {}
+    assert set(find_holds([*records, held("", 15, "lift"), held("4", 16)], "production")) == {"d4"}
