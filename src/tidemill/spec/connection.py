@@ -119,9 +119,9 @@ class ServicePrincipal(Part):
     """An application's identity."""
 
     type: Annotated[Literal["service_principal"], AnyCase]
-    client_id: str
+    client_id: str | None = None
     client_secret: str
-    tenant_id: str
+    tenant_id: str | None = None
 
 
 class AccessKey(Part):
