@@ -27,11 +27,11 @@ class ListedAssets:
     def find_model(self, name: str, version: str | None, label: str | None) -> DataRef | None:
         return self.find_data(name, version, label)
 
-    def find_component(self, name: str, version: str | None, label: str | None) -> Loaded | None:  # noqa: ARG002
+    def find_component(self, name: str, version: str | None, label: str | None) -> Loaded | None:
         path = self._components.get(name)
         return load(path) if path else None
 
-    def find_environment(self, name: str, version: str | None, label: str | None) -> EnvironmentRef | None:  # noqa: ARG002
+    def find_environment(self, name: str, version: str | None, label: str | None) -> EnvironmentRef | None:
         return None
 
     def known(self, kind: str) -> list[str]:

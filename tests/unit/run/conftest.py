@@ -41,7 +41,7 @@ from tidemill.spec.expression import parse_template
 class HostEnvironments:
     """Every step runs in the interpreter of the test."""
 
-    def prepare(self, environment: EnvironmentRef, say: Say) -> PreparedEnvironment:  # noqa: ARG002
+    def prepare(self, environment: EnvironmentRef, say: Say) -> PreparedEnvironment:
         return PreparedEnvironment(Path(sys.executable))
 
     def key(self, environment: EnvironmentRef) -> str:
