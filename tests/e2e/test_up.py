@@ -122,3 +122,23 @@ def test_a_gate_on_a_metric_nobody_logged_does_not_pass(tidemill: Run, project: 
     assert "metrics.acuracy is missing" in failed.stderr
     assert "`accuracy`" in failed.stderr
     assert json.loads(tidemill("status", "-o", "json").stdout) == {"endpoints": []}
+
+
+def test_what_was_killed_half_way_is_finished_by_the_next_up(tidemill: Run, project: Path) -> None:
+    tidemill("up")
+    url = endpoint(tidemill)["url"]
+    (project / "pipeline.yml").write_text(PIPELINE.replace("strength: 1.0", "strength: 10.0"))
+    tidemill("up", code=-9, TIDEMILL_FAILPOINT="version-started")
+    assert ask(url)["version"] == "1"
+    tidemill("up", code=-9, TIDEMILL_FAILPOINT="traffic-switched")
+    assert ask(url)["version"] == "2"
+    tidemill("up")
+    assert [d["name"] for d in endpoint(tidemill)["deployments"]] == ["blue-2"]
+    assert [r["version"] for r in json.loads(tidemill("history", "-o", "json").stdout)] == ["2", "1"]
+    tidemill("rollback", code=-9, TIDEMILL_FAILPOINT="release-held")
+    assert ask(url)["version"] == "2"
+    assert "held back" in tidemill("up").stdout
+    assert ask(url)["version"] == "1"
+    assert [r["version"] for r in json.loads(tidemill("history", "-o", "json").stdout)] == ["1", "2", "1"]
+    tidemill("rollback", code=1)
+    assert ask(url)["version"] == "1"

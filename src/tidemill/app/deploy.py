@@ -21,6 +21,7 @@ from tidemill.app.shift import BakeFailedError, shift_traffic
 from tidemill.app.wiring import App
 from tidemill.base import proc
 from tidemill.base.errors import BackendError, FailedError
+from tidemill.base.failpoint import failpoint
 from tidemill.base.files import locked, write_atomic
 from tidemill.plan.graph import EnvironmentRef
 from tidemill.record.ports import ModelVersion
@@ -91,6 +92,7 @@ def deploy_local(app: App, project: Project, candidate: Candidate, stage_name: s
         serving = dict(before.get("deployments", {}))
         together = _desired(app, endpoint, stage, before, {**serving, name: wish}, before.get("traffic", {}))
         app.target.put(endpoint, together)
+        failpoint("version-started")
         try:
             app.target.wait_healthy(endpoint, name, timeout_s=stage.start_timeout_s)
             evidence = smoke(app.target.observe(endpoint)["url"], name, sample, tokens)
@@ -110,6 +112,7 @@ def deploy_local(app: App, project: Project, candidate: Candidate, stage_name: s
                 exc.message,
                 hint=f"The previous version serves again, this one is held back. Lift: tidemill rollback --lift --stage {stage_name}",
             ) from exc
+        failpoint("traffic-switched")
         app.target.wait_healthy(endpoint, name, timeout_s=stage.start_timeout_s)
         url = public_url(app.target.observe(endpoint)["url"], tokens)
         return Deployed(

@@ -47,11 +47,12 @@ def held(app: App, stage: str, digest: str) -> Mapping[str, Any] | None:
     return find_holds(app.store.documents(HOLDS).values(), stage).get(digest)
 
 
-def lift(app: App, stage: str) -> bool:
-    """Let every version in again; whether one was held."""
-    existed = bool(find_holds(app.store.documents(HOLDS).values(), stage))
+def lift(app: App, stage: str, digest: str = "") -> bool:
+    """Let one version, or every one, in again; whether one was held."""
+    in_force = find_holds(app.store.documents(HOLDS).values(), stage)
+    existed = digest in in_force if digest else bool(in_force)
     if existed:
-        _append_hold(app, stage, {"kind": LIFT})
+        _append_hold(app, stage, {"kind": LIFT, **({"digest": digest} if digest else {})})
     return existed
 
 

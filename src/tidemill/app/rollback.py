@@ -7,9 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from tidemill.app.project import Project
-from tidemill.app.releases import history, hold, previous_release, record_release
+from tidemill.app.releases import held, history, hold, lift, previous_release, record_release
 from tidemill.app.wiring import App
-from tidemill.base.errors import FailedError, NotFoundError
+from tidemill.base.errors import BackendError, FailedError, NotFoundError
+from tidemill.base.failpoint import failpoint
 from tidemill.base.files import locked
 from tidemill.release.objects import Workload
 from tidemill.spec.project import Stage
@@ -23,25 +24,37 @@ def rollback(app: App, project: Project, stage_name: str, stage: Stage, *, reaso
     `NotFoundError` when nothing served before; `FailedError` when the previous version does not start: then the present one stays.
     """
     with locked(app.home / "up.lock"):
-        releases = history(app, stage_name)
-        if not releases:
-            raise NotFoundError(f"Nothing was ever released to {stage_name}", hint="Release first: tidemill up")
-        present = releases[0]
-        previous = previous_release(app, stage_name)
-        if previous is None:
-            raise NotFoundError(
-                f"Nothing served {stage_name} before version {present['version']} that is not held back",
-                hint=f"Lift the holds with: tidemill rollback --lift --stage {stage_name}",
-            )
-        say(f"putting back {previous['model']}:{previous['version']}")
+        return put_back(app, project, stage_name, stage, reason=reason, say=say)
+
+
+def put_back(app: App, project: Project, stage_name: str, stage: Stage, *, reason: str, say: Say) -> Mapping[str, Any]:
+    """`rollback` for whoever has the lock. The hold comes first: killed anywhere after it, the next `up` finishes this."""
+    releases = history(app, stage_name)
+    if not releases:
+        raise NotFoundError(f"Nothing was ever released to {stage_name}", hint="Release first: tidemill up")
+    present = releases[0]
+    previous = previous_release(app, stage_name)
+    if previous is None:
+        raise NotFoundError(
+            f"Nothing served {stage_name} before version {present['version']} that is not held back",
+            hint=f"Lift the holds with: tidemill rollback --lift --stage {stage_name}",
+        )
+    say(f"putting back {previous['model']}:{previous['version']}")
+    if held(app, stage_name, present["digest"]) is None:
+        hold(app, stage_name, present, reason)
+    failpoint("release-held")
+    try:
         if stage.target == "kubernetes":
             _on_cluster(app, project, stage, previous, present)
         else:
             _on_this_machine(app, stage, previous)
-        hold(app, stage_name, present, reason)
-        app.registry.set_label(previous["model"], stage_name, previous["version"])
-        record_release(app, {**previous, "evidence": f"rollback from version {present['version']}: {reason}"})
-        return previous
+    except (FailedError, BackendError):
+        lift(app, stage_name, present["digest"])
+        raise
+    failpoint("release-put-back")
+    app.registry.set_label(previous["model"], stage_name, previous["version"])
+    record_release(app, {**previous, "evidence": f"rollback from version {present['version']}: {reason}"})
+    return previous
 
 
 def _on_this_machine(app: App, stage: Stage, previous: Mapping[str, Any]) -> None:

@@ -13,6 +13,7 @@ from tidemill.app.deploy_kubernetes import deploy_kubernetes
 from tidemill.app.gate import judge_candidate, parse_rules
 from tidemill.app.project import Project
 from tidemill.app.releases import held, record_release, serving_release
+from tidemill.app.rollback import put_back
 from tidemill.app.wiring import App
 from tidemill.base.errors import FailedError, UsageError
 from tidemill.base.files import locked
@@ -107,6 +108,7 @@ def up(
         for name, stage in stages.items():
             keep_out = held(app, name, candidate.version.digest)
             if keep_out is not None:
+                _finish_rollback(app, project, name, stage, keep_out, say)
                 notes.append(
                     f"{name}: version {candidate.version.version} is held back since {keep_out['at']}: {keep_out['reason']}. Lift it with: tidemill rollback --lift --stage {name}"
                 )
@@ -120,6 +122,15 @@ def up(
             if deployed[-1].changed or known is None or known["digest"] != candidate.version.digest:
                 _record(app, candidate, deployed[-1], found, people)
         return UpResult(candidate, tuple(verdicts), tuple(deployed), tuple(notes))
+
+
+def _finish_rollback(
+    app: App, project: Project, name: str, stage: Stage, keep_out: Mapping[str, Any], say: Say
+) -> None:
+    """A rollback that was killed after its hold is carried on with."""
+    serving = serving_release(app, name)
+    if serving is not None and serving["digest"] == keep_out["digest"]:
+        put_back(app, project, name, stage, reason=keep_out["reason"], say=say)
 
 
 def _require(verdicts: Sequence[Verdict], candidate: Candidate, stage: str) -> None:

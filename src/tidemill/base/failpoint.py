@@ -21,6 +21,7 @@ NAMES = (
     "model-registered",
     "job-ended",
 )
+RELEASE_NAMES = ("version-started", "traffic-switched", "release-held", "release-put-back")
 
 
 def failpoint(name: str) -> None:

@@ -29,11 +29,13 @@ def find_previous(releases: Iterable[Record], holds: Iterable[Record], stage: st
 
 
 def find_holds(records: Iterable[Record], stage: str) -> dict[str, Record]:
-    """The holds in force for a stage, by the model's digest. Lifting one lifts all of the stage's, so that no one hides behind another."""
+    """The holds in force for a stage, by the model's digest. A lift without a digest lifts all of them."""
     in_force: dict[str, Record] = {}
     for record in sorted((r for r in records if r.get("stage") == stage), key=lambda r: str(r["at"])):
-        if record["kind"] == LIFT:
+        if record["kind"] == LIFT and not record.get("digest"):
             in_force.clear()
+        elif record["kind"] == LIFT:
+            in_force.pop(str(record["digest"]), None)
         else:
             in_force[str(record["digest"])] = record
     return in_force
