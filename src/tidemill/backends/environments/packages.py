@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,48 +13,85 @@ from tidemill.base.errors import SpecError, UsageError
 
 CONDA_TO_PYPI = {
     "pytorch": "torch",
+    "pytorch-cpu": "torch",
+    "pytorch-gpu": "torch",
     "matplotlib-base": "matplotlib",
     "opencv": "opencv-python-headless",
     "py-opencv": "opencv-python-headless",
     "tensorflow-cpu": "tensorflow",
-    "pillow": "pillow",
+    "tensorflow-gpu": "tensorflow",
+    "tensorflow-mkl": "tensorflow",
+    "py-xgboost": "xgboost",
+    "py-xgboost-cpu": "xgboost",
+    "pytables": "tables",
+    "msgpack-python": "msgpack",
+    "python-graphviz": "graphviz",
+    "ruamel_yaml": "ruamel.yaml",
+    "seaborn-base": "seaborn",
+    "dask-core": "dask",
+    "faiss": "faiss-cpu",
+    "pyarrow-core": "pyarrow",
 }
+# what conda installs below Python: compilers, drivers, libraries that wheels bring along
 NOT_PACKAGES = {
     "python",
     "pip",
     "setuptools",
     "wheel",
     "conda",
+    "mamba",
     "cudatoolkit",
     "cudnn",
+    "cuda",
+    "nccl",
     "gcc",
     "gxx",
-    "libgcc",
     "openssl",
     "ca-certificates",
+    "certifi-system",
+    "cpuonly",
+    "pytorch-cuda",
+    "pytorch-mutex",
+    "mkl",
+    "nomkl",
+    "blas",
+    "openblas",
+    "git",
+    "make",
+    "cmake",
+    "nodejs",
+    "ffmpeg",
+    "gdal",
+    "graphviz",
+    "python_abi",
 }
-# Azure's wrappers around MLflow and its old SDK have no server to talk to here; MLflow itself does.
-REPLACED = {
-    "azureml-mlflow": "mlflow",
-    "azureml-core": "",
-    "azureml-defaults": "",
-    "azureml-dataset-runtime": "",
-    "azureml-inference-server-http": "azureml-inference-server-http",
-}
+_NATIVE = re.compile(
+    r"^(_|lib(?!rosa$|svm$|cst$|clang$|linear$)[a-z0-9]*$|lib.*-ng$|lib.*-dev$|(gcc|gxx|gfortran|binutils)[_-])"
+)
+# Azure's wrappers around MLflow and its old SDK have no server to talk to here; MLflow and a stand-in do
+REPLACED = {"azureml-mlflow": "mlflow"}
+KEPT_OF_AZUREML = {"azureml-inference-server-http", "azureml-fsspec", "azureml-opendatasets", "azureml-evaluate-mlflow"}
+INDEX_OPTIONS = {"--extra-index-url", "--index-url", "-i", "--find-links", "-f"}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _CONDA_PIN = re.compile(r"(?<![=<>!~])=(?!=)")
-_PIP = re.compile(r"pip3?\s+install\s+(.*)")
+_PIP = re.compile(r"pip3?\s+install\s+([^&;|\n]*)")
+_CONDA_ENV = re.compile(r"(?:conda|mamba)\s+env\s+(?:create|update)\b[^\n&]*?(?:-f|--file)[ =](\S+)")
+_TAKES_VALUE = {"-c", "--constraint", "--target", "-t", "--timeout", "--retries", "--trusted-host", "--prefix"}
 _FROM_PYTHON = re.compile(r"^FROM\s+\S*python:(\d+\.\d+)", re.IGNORECASE | re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class PackageList:
-    """`conda` packages are installed before `pip` ones, as Azure does; `dropped` were left out with a reason."""
+    """What to install. Where both lists pin a package `pip` has the last word, as on Azure, where it runs second.
+
+    `dropped` were left out because they only make sense on Azure; `options` name further package indexes.
+    """
 
     python: str
     conda: tuple[str, ...] = ()
     pip: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
 
 
 def read_packages(document: Any, folder: Path, label: str) -> PackageList:  # noqa: ANN401 - an Environment document or None
@@ -85,7 +122,9 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 
 
 def _from_conda(content: dict[str, Any], folder: Path) -> PackageList:
-    python, conda, pip, dropped = "", [], [], []
+    python = ""
+    conda: list[str] = []
+    pip: list[str] = []
     for item in content.get("dependencies") or []:
         if isinstance(item, dict):
             pip += [line for text in item.get("pip") or [] for line in _requirement_lines(str(text), folder)]
@@ -94,40 +133,76 @@ def _from_conda(content: dict[str, Any], folder: Path) -> PackageList:
         name, pin = _split(spec)
         if name == "python":
             python = ".".join(pin.lstrip("=<>~! ").split(".")[:2])
-        elif name not in NOT_PACKAGES:
+        elif name not in NOT_PACKAGES and not _NATIVE.match(name):
             conda.append(CONDA_TO_PYPI.get(name, name) + pin)
-    kept = [p for p in map(_replace, pip) if p]
-    dropped = [p for p in pip if not _replace(p)]
-    return PackageList(python, tuple(conda), tuple(kept), tuple(dropped))
+    return _sorted_out(python, conda, pip)
+
+
+def _sorted_out(python: str, conda: list[str], lines: list[str]) -> PackageList:
+    """Packages, what is dropped, and options, apart."""
+    options = [word for line in lines if line.split()[0].split("=")[0] in INDEX_OPTIONS for word in line.split()]
+    pip = [line for line in lines if not line.startswith("-")]
+    editable = [f"{line.split(maxsplit=1)[1]}" for line in lines if line.startswith(("-e ", "--editable "))]
+    both = [(p, _replace(p)) for p in (*conda, *pip)]
+    in_pip = {name_of(p) for p in pip}
+    kept_conda = [_replace(p) for p in conda if name_of(p) not in in_pip and _replace(p)]
+    kept_pip = [_replace(p) for p in pip if _replace(p) and name_of(p) not in {"pip", "setuptools", "wheel"}]
+    dropped = [p for p, kept in both if not kept]
+    return PackageList(
+        python,
+        tuple(dict.fromkeys(kept_conda)),
+        (*dict.fromkeys(kept_pip), *editable),
+        tuple(dict.fromkeys(dropped)),
+        tuple(options),
+    )
+
+
+def name_of(requirement: str) -> str:
+    """The normalised name of the package a requirement asks for; empty for URLs and paths."""
+    found = _NAME.match(requirement)
+    if not found or "://" in requirement.split("@", maxsplit=1)[0] or requirement.startswith((".", "/")):
+        return ""
+    return re.sub(r"[-_.]+", "-", found.group()).lower()
 
 
 def _split(spec: str) -> tuple[str, str]:
-    """`numpy=1.21.2=py38` → (`numpy`, `==1.21.2`)."""
+    """`numpy=1.21.2=py38` → (`numpy`, `==1.21.2`); `pytorch 1.9` → (`pytorch`, `==1.9.*`)."""
     found = _NAME.match(spec)
     name = found.group().lower() if found else spec
-    rest = spec[len(name) :].strip().replace(" ", "")
+    rest = re.sub(r"\[.*\]$", "", spec[len(name) :]).strip()
+    if rest[:1].isdigit():
+        rest = "=" + rest.split()[0]
+    rest = rest.replace(" ", "")
     if _CONDA_PIN.match(rest):
         version = rest[1:].split("=")[0]
         return name, f"=={version}" if "*" in version or version.count(".") > 1 else f"=={version}.*"
-    return name, rest
+    return name, "" if rest in {"*", "==*"} else rest
 
 
 def _replace(requirement: str) -> str:
-    found = _NAME.match(requirement)
-    name = found.group().lower().replace("_", "-") if found else ""
-    return REPLACED.get(name, requirement) if name in REPLACED else requirement
+    """What is installed in its place; empty for what has no use here."""
+    name = name_of(requirement)
+    if name in REPLACED:
+        return REPLACED[name]
+    return "" if name.startswith("azureml") and name not in KEPT_OF_AZUREML else requirement
 
 
 def _requirement_lines(text: str, folder: Path) -> list[str]:
     text = text.strip()
-    if text.startswith(("-r ", "--requirement ")):
-        path = folder / text.split(maxsplit=1)[1]
-        return read_requirements(path)
-    return [text] if text and not text.startswith("#") else []
+    if not text or text.startswith("#"):
+        return []
+    option, _, rest = text.replace("=", " ", 1).partition(" ") if text.startswith("--") else text.partition(" ")
+    if option in {"-r", "--requirement"}:
+        return read_requirements(folder / rest.strip())
+    if option in {"-e", "--editable"}:
+        return [f"-e {(folder / rest.strip()).resolve()}"]
+    if option in INDEX_OPTIONS:
+        return [f"{option} {rest.strip()}"]
+    return [] if text.startswith("-") else [text]
 
 
 def read_requirements(path: Path) -> list[str]:
-    """The requirements of a file, `-r` followed, options of package indexes left out."""
+    """The requirements of a file, `-r` followed; of its options those that name package indexes."""
     try:
         lines = path.read_text(encoding="utf-8").replace("\\\n", " ").splitlines()
     except FileNotFoundError as exc:
@@ -137,28 +212,45 @@ def read_requirements(path: Path) -> list[str]:
     found: list[str] = []
     for line in lines:
         text = re.split(r"\s#|\s--hash", line, maxsplit=1)[0].strip()
-        if text.startswith(("-r", "--requirement")) or (text and not text.startswith(("-", "#"))):
-            found += _requirement_lines(text, path.parent)
+        found += _requirement_lines(text, path.parent)
     return found
 
 
 def _from_docker(context: Path, dockerfile: str) -> PackageList:
     path = context / dockerfile
     try:
-        text = path.read_text(encoding="utf-8").replace("\\\n", " ")
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError as exc:
         raise SpecError(f"No {dockerfile} in {context}", hint="Check `build.path` and `dockerfile_path`.") from exc
-    python = _FROM_PYTHON.search(text)
-    pip: list[str] = []
-    for found in _PIP.finditer(text):
-        words = found.group(1).split("&&")[0].split(";")[0].split()
-        files = [words[i + 1] for i, w in enumerate(words[:-1]) if w in {"-r", "--requirement"}]
-        for name in files:
-            pip += read_requirements(context / Path(name).name if not (context / name).exists() else context / name)
-        pip += [
-            w.strip("'\"")
-            for i, w in enumerate(words)
-            if not w.startswith("-") and (i == 0 or words[i - 1] not in {"-r", "--requirement", "-i", "--index-url"})
-        ]
-    kept = [p for p in map(_replace, pip) if p and p not in {"pip", "setuptools", "wheel"}]
-    return PackageList(python.group(1) if python else "", (), tuple(kept), tuple(p for p in pip if not _replace(p)))
+    lines = [line for line in text.replace("\\\n", " ").splitlines() if not line.lstrip().startswith("#")]
+    commands = "\n".join(lines)
+    python = _FROM_PYTHON.search(commands)
+    base = PackageList(python.group(1) if python else "")
+    for found in _CONDA_ENV.finditer(commands):
+        file = _copied(context, found.group(1))
+        base = _from_conda(_read_yaml(file), file.parent)
+    pip = [line for found in _PIP.finditer(commands) for line in _pip_arguments(found.group(1), context)]
+    more = _sorted_out(base.python, list(base.conda), [*base.pip, *pip])
+    return replace(more, options=(*base.options, *more.options), dropped=(*base.dropped, *more.dropped))
+
+
+def _copied(context: Path, name: str) -> Path:
+    """Where a file the image was given lies in the context: COPY usually keeps its name."""
+    return context / name if (context / name).exists() else context / Path(name).name
+
+
+def _pip_arguments(text: str, context: Path) -> list[str]:
+    """Lines of a requirements file that mean the same as the arguments of `pip install`."""
+    words = iter(w.strip("'\"") for w in text.split())
+    lines: list[str] = []
+    for word in words:
+        option, _, value = word.partition("=")
+        if word in {"-r", "--requirement"}:
+            lines += read_requirements(_copied(context, next(words, "")))
+        elif option in INDEX_OPTIONS:
+            lines.append(f"{option} {value or next(words, '')}")
+        elif word in _TAKES_VALUE:
+            next(words, "")
+        elif not word.startswith(("-", "$")) and word not in {".", ">"}:
+            lines.append(word)
+    return lines

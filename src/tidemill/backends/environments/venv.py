@@ -7,8 +7,10 @@ import json
 import re
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 
 from tidemill.backends.environments.packages import PackageList
@@ -20,6 +22,7 @@ from tidemill.run.ports import Say
 
 READY = "tidemill-ready.json"
 BUILD_S = 1800.0
+PROBES = 4
 _PIN = re.compile(r"[=<>~!].*")
 
 
@@ -39,7 +42,8 @@ class Venv:
 def venv_key(packages: PackageList) -> str:
     """What decides about a venv's content."""
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    return digest_value([packages.python or version, packages.conda, packages.pip])[:24]
+    options = [packages.options] if packages.options else []
+    return digest_value([packages.python or version, packages.conda, packages.pip, *options])[:24]
 
 
 def build_venv(packages: PackageList, root: Path, *, relax: bool, label: str, say: Say) -> Venv:
@@ -75,7 +79,7 @@ def _create(packages: PackageList, folder: Path, *, relax: bool, label: str) -> 
     """Make the venv with the Python asked for, or with this one when pins may be relaxed."""
     wanted = packages.python
     here = f"{sys.version_info.major}.{sys.version_info.minor}"
-    python = sys.executable if wanted in {"", here} else wanted
+    python = sys.executable if wanted in {"", here} else find_python(wanted)
     done = proc.run(
         [*_uv(), "venv", "--quiet", "--python", python, "--no-python-downloads", str(folder)], timeout_s=BUILD_S
     )
@@ -92,6 +96,14 @@ def _create(packages: PackageList, folder: Path, *, relax: bool, label: str) -> 
     return [f"python={wanted} -> {here}"]
 
 
+def find_python(version: str) -> str:
+    """An interpreter of that version where version managers keep theirs, which uv does not look into; else the version."""
+    home = Path.home()
+    places = (home / ".pyenv" / "versions", home / ".asdf" / "installs" / "python")
+    found = [p for place in places for p in place.glob(f"{version}.*/bin/python")]
+    return str(max(found)) if found else version
+
+
 def _install(packages: PackageList, folder: Path, *, relax: bool, label: str, say: Say) -> list[str]:
     """Install conda packages, then pip ones; with `relax`, without the pins that cannot be had."""
     relaxed: list[str] = []
@@ -99,34 +111,67 @@ def _install(packages: PackageList, folder: Path, *, relax: bool, label: str, sa
     if not wanted:
         return relaxed
     say(f"environment {label}: installing {len(wanted)} packages")
-    error = _pip(folder, wanted)
+    error = _pip(folder, _with_our_mlflow(wanted), packages.options)
+    if error and "mlflow" in wanted:
+        error = _pip(folder, wanted, packages.options)
     if not error:
         return relaxed
-    impossible = [r for r in wanted if _PIN.search(r) and _pip(folder, [r], dry=True)]
+    impossible = find_impossible(folder, wanted, packages.options)
     if not relax:
-        listed = ", ".join(impossible) or error.strip()[-800:]
+        listed = ", ".join(impossible) or _essence(error)
         raise UsageError(
             f"Environment `{label}`: these cannot be had for this Python: {listed}",
             hint="--relax-pins loosens just those and records it; or map the environment to `host` in tidemill.yaml.",
         )
-    loosened = [_PIN.sub("", r) if r in impossible else r for r in wanted]
-    relaxed = [f"{r} -> {_PIN.sub('', r)}" for r in impossible]
-    error = _pip(folder, loosened)
-    if error:
-        loosened, relaxed = (
-            [_PIN.sub("", r) for r in wanted],
-            [f"{r} -> {_PIN.sub('', r)}" for r in wanted if _PIN.search(r)],
-        )
-        error = _pip(folder, loosened)
-    if error:
-        raise UsageError(
-            f"Environment `{label}` cannot be built even without pins: {error.strip()[-800:]}",
-            hint="Map it to `host` in tidemill.yaml.",
-        )
-    return relaxed
+    for loosened in _attempts(packages, impossible):
+        error = _pip(folder, [new for new in loosened.values() if new], packages.options)
+        if not error:
+            return [f"{old} -> {new or 'left out'}" for old, new in loosened.items() if old != new]
+    raise UsageError(
+        f"Environment `{label}` cannot be built even without pins: {_essence(error)}",
+        hint="Map it to `host` in tidemill.yaml.",
+    )
 
 
-def _pip(folder: Path, requirements: Sequence[str], *, dry: bool = False) -> str:
+def _with_our_mlflow(wanted: Sequence[str]) -> list[str]:
+    """The workspace's own MLflow where any will do: other versions cannot share its database."""
+    try:
+        ours = f"mlflow=={metadata.version('mlflow')}"
+    except metadata.PackageNotFoundError:
+        return list(wanted)
+    return [ours if r == "mlflow" else r for r in wanted]
+
+
+def _attempts(packages: PackageList, impossible: Sequence[str]) -> Iterator[dict[str, str]]:
+    """What to install for each requirement: first only what cannot be had is loosened, then what stands in the way."""
+    wanted = [*packages.conda, *packages.pip]
+    # a package that does not exist without its pin either is nothing pip can install: a library of conda's
+    first = {r: (_loosen(r) if r in impossible else r) for r in wanted}
+    yield {r: ("" if new == r and r in impossible else new) for r, new in first.items()}
+    gone = {r for r in impossible if _loosen(r) == r}
+    yield {r: "" if r in gone else _loosen(r) if r in packages.conda or r in impossible else r for r in wanted}
+    yield {r: "" if r in gone else _loosen(r) for r in wanted}
+
+
+def _loosen(requirement: str) -> str:
+    """The requirement without its versions; markers and URLs stay."""
+    pin, semicolon, marker = requirement.partition(";")
+    return requirement if "://" in pin or pin.startswith("/") else _PIN.sub("", pin).strip() + semicolon + marker
+
+
+def find_impossible(folder: Path, wanted: Sequence[str], options: Sequence[str]) -> list[str]:
+    """The requirements that cannot be had even alone."""
+    with ThreadPoolExecutor(PROBES) as pool:
+        errors = pool.map(lambda r: _pip(folder, [r], options, dry=True), wanted)
+        return [r for r, error in zip(wanted, errors, strict=True) if error]
+
+
+def _essence(error: str) -> str:
+    """The end of what uv said, on one line."""
+    return " ".join(error.split())[-800:]
+
+
+def _pip(folder: Path, requirements: Sequence[str], options: Sequence[str] = (), *, dry: bool = False) -> str:
     """What uv says when it cannot install these; empty when it can."""
     argv = [
         *_uv(),
@@ -137,6 +182,7 @@ def _pip(folder: Path, requirements: Sequence[str], *, dry: bool = False) -> str
         str(folder / "bin" / "python"),
         # Compiled here once, or by every step where the environment forbids caching.
         *(["--dry-run", "--no-deps"] if dry else ["--compile-bytecode"]),
+        *options,
         *requirements,
     ]
     done = proc.run(argv, timeout_s=BUILD_S)

@@ -1,0 +1,71 @@
+"""Virtual environments, built by a real uv."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from tidemill.backends.environments.packages import PackageList
+from tidemill.backends.environments.venv import Venv, build_venv, find_python
+from tidemill.base import proc
+from tidemill.base.errors import UsageError
+
+
+def build(root: Path, packages: PackageList, *, relax: bool = False) -> Venv:
+    return build_venv(packages, root, relax=relax, label="e", say=lambda _: None)
+
+
+def test_ten_steps_that_ask_at_once_build_one_environment(tmp_path: Path) -> None:
+    said: list[str] = []
+    packages = PackageList("", (), ("six==1.16.0",))
+    threads = [
+        threading.Thread(target=build_venv, args=(packages, tmp_path), kwargs={"relax": False, "label": "e", "say": said.append})
+        for _ in range(10)
+    ]  # fmt: skip
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert said.count("building environment e") == 1
+    venv = build(tmp_path, packages)
+    assert proc.run([str(venv.python), "-c", "import six; print(six.__version__)"]).stdout == "1.16.0\n"
+
+
+def test_a_half_built_environment_is_built_anew(tmp_path: Path) -> None:
+    packages = PackageList("", (), ())
+    venv = build(tmp_path, packages)
+    (venv.folder / "tidemill-ready.json").unlink()
+    venv.python.unlink()
+    assert build(tmp_path, packages).python.exists()
+
+
+def test_every_pin_that_cannot_be_had_is_listed_in_one_error(tmp_path: Path) -> None:
+    packages = PackageList("", ("six==0.0.77.*",), ("idna==999.1", "certifi>=2020"))
+    with pytest.raises(UsageError) as caught:
+        build(tmp_path, packages)
+    assert "six==0.0.77.*, idna==999.1" in caught.value.message
+    assert "certifi" not in caught.value.message
+    assert "--relax-pins" in caught.value.hint
+
+
+def test_relaxing_loosens_just_those_and_says_which(tmp_path: Path) -> None:
+    packages = PackageList("", (), ("six==0.0.77", "idna==3.7"))
+    venv = build(tmp_path, packages, relax=True)
+    assert venv.relaxed == ("six==0.0.77 -> six",)
+    assert build(tmp_path, packages, relax=True).relaxed == venv.relaxed
+    assert proc.run([str(venv.python), "-c", "import idna; print(idna.__version__)"]).stdout == "3.7\n"
+
+
+def test_a_python_that_is_not_here_is_an_error_or_recorded(tmp_path: Path) -> None:
+    packages = PackageList("3.2")
+    with pytest.raises(UsageError, match=r"Python 3\.2"):
+        build(tmp_path, packages)
+    assert build(tmp_path, packages, relax=True).relaxed[0].startswith("python=3.2 -> 3.")
+
+
+def test_a_python_of_a_version_manager_is_found() -> None:
+    assert find_python("9.9") == "9.9"
+    for place in Path.home().glob(".pyenv/versions/3.10.*/bin/python"):
+        assert find_python("3.10").startswith(str(place.parents[2]))
