@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
 import time
 from collections.abc import Sequence
@@ -12,13 +11,16 @@ from typing import Any
 
 import numpy as np
 
+from tidemill.base.errors import ConflictError
 from tidemill.base.hashing import digest_file, digest_tree, hash_folder
+from tidemill.serve.convert import TOLERANCE, find_conversion, proof_rows
 from tidemill.serve.decode import Array, Batch, decode
-from tidemill.serve.predictor import Answer, Predictor, load_predictor, onnx_session
-from tidemill.serve.signature import ModelSignature, read_signature, sample_request
+from tidemill.serve.predictor import Answer, Predictor, flavor_of, load_predictor
+from tidemill.serve.signature import ModelSignature, read_signature
 
 LOG = logging.getLogger("tidemill.serve")
-ONNX_TOLERANCE = 1e-4  # single precision against double; labels must be equal
+BATCH = 16
+BATCH_GAIN = 0.5  # requests are gathered when sixteen together cost less than half of sixteen alone
 ROUNDS = 3
 
 
@@ -40,7 +42,9 @@ class Engine:
     predictor: Predictor
     info: ModelInfo
     differences: list[str] = field(default_factory=list)
+    slow_reason: str = ""
     row_s: float = 0.0
+    batches: bool = False
     loaded_at: float = 0.0
 
     def predict(self, batch: Batch) -> Any:  # noqa: ANN401 - a JSON value
@@ -70,66 +74,59 @@ class Engine:
         return rows
 
 
-def load_engine(path: Path, *, name: str, version: str, deployment: str, allow_pickle: bool) -> Engine:
-    """Load, choose the fastest path that gives the same answers, and answer the golden rows once."""
+def load_engine(
+    path: Path, *, name: str, version: str, deployment: str, allow_pickle: bool, expected_digest: str = ""
+) -> Engine:
+    """Load, choose the fastest path that gives the same answers, and answer the golden rows once.
+
+    The bytes are compared with `expected_digest` before any of them is loaded: `ConflictError` when they are others.
+    """
     signature = read_signature(path)
-    predictor = load_predictor(signature, allow_pickle=allow_pickle)
     digest = digest_tree(hash_folder(path)) if path.is_dir() else digest_file(path)
+    if expected_digest and digest != expected_digest:
+        raise ConflictError(
+            f"The model's digest is {digest}, not {expected_digest}: other bytes than were registered",
+            hint="Register the model again, or restore its files.",
+        )
     info = ModelInfo(name or path.name, version, deployment, digest)
-    rows = _proof_rows(signature, path)
-    engine = Engine(signature, _faster(predictor, signature, rows), info, loaded_at=time.time())
+    predictor, reason = _choose(signature, digest, allow_pickle=allow_pickle)
+    engine = Engine(signature, predictor, info, slow_reason=reason, loaded_at=time.time())
     engine.differences = _compare_golden(engine)
-    began = time.perf_counter()
-    for _ in range(ROUNDS):
-        engine.predictor.predict(rows[:1])
-    engine.row_s = (time.perf_counter() - began) / ROUNDS
-    LOG.info(
-        "model %s:%s answers by %s, %.3f ms a row", info.name, info.version, engine.predictor.path, engine.row_s * 1000
-    )
+    _measure(engine, path)
     return engine
 
 
-def _proof_rows(signature: ModelSignature, path: Path) -> Array:
-    inputs = signature.golden.inputs or (sample_request(path),)
-    return np.concatenate([decode(signature, item).rows for item in inputs])
+def _choose(signature: ModelSignature, digest: str, *, allow_pickle: bool) -> tuple[Predictor, str]:
+    """ONNX Runtime in place of scikit-learn where that was proven equal, else the library; and why not."""
+    if not allow_pickle or flavor_of(signature) != "sklearn":
+        return load_predictor(signature, allow_pickle=allow_pickle), ""
+    fast, reason = find_conversion(signature, digest)
+    if fast is not None:
+        return fast, ""
+    LOG.info("the ONNX path is not used: %s", reason)
+    return load_predictor(signature, allow_pickle=True), reason
 
 
-def _faster(predictor: Predictor, signature: ModelSignature, rows: Array) -> Predictor:
-    """ONNX Runtime in place of scikit-learn, if both are there and it gives the same answers on the proof rows."""
-    if predictor.path != "scikit-learn" or rows.dtype == object:
-        return predictor
-    try:
-        converter = importlib.import_module("skl2onnx")
-        types = importlib.import_module("skl2onnx.common.data_types")
-        importlib.import_module("onnxruntime")
-    except ImportError:
-        return predictor
-    width = int(np.prod(rows.shape[1:]))
-    try:
-        model = converter.convert_sklearn(
-            predictor.native, initial_types=[("input", types.FloatTensorType([None, width]))], options={"zipmap": False}
-        )
-        fast = onnx_session(model.SerializeToString(), signature)
-        agreed = _same(predictor.predict(rows), fast(rows))
-    except Exception as exc:  # noqa: BLE001 - a converter may fail in any way; the library itself stays
-        LOG.info(
-            "the ONNX path is not used: %s: %s", type(exc).__name__, str(exc).splitlines()[0][:120] if str(exc) else ""
-        )
-        return predictor
-    if not agreed:
-        LOG.warning("the ONNX path is not used: it answers the proof rows otherwise")
-        return predictor
-    return Predictor(fast, predictor.classes, "onnxruntime (proven equal to scikit-learn)", predictor.native)
+def _measure(engine: Engine, path: Path) -> None:
+    """Seconds a row alone and in a batch: whether answers wait in a thread, and whether batching pays."""
+    rows = proof_rows(engine.signature, path)
+    batch = np.concatenate([rows[:1]] * BATCH)
+    engine.row_s, batch_s = _seconds(engine, rows[:1]), _seconds(engine, batch)
+    engine.batches = batch_s < BATCH * engine.row_s * BATCH_GAIN
+    LOG.info(
+        "model %s:%s answers by %s, %.3f ms a row, %.3f ms for %d rows",
+        engine.info.name, engine.info.version, engine.predictor.path, engine.row_s * 1000, batch_s * 1000, BATCH,
+    )  # fmt: skip
 
 
-def _same(slow: Answer, fast: Answer) -> bool:
-    if list(slow.labels) != list(fast.labels):
-        return False
-    if slow.probabilities is None:
-        return True
-    return fast.probabilities is not None and bool(
-        np.allclose(slow.probabilities, fast.probabilities, atol=ONNX_TOLERANCE)
-    )
+def _seconds(engine: Engine, rows: Array) -> float:
+    """The best of a few rounds: others at work on the machine must not decide."""
+    found = []
+    for _ in range(ROUNDS):
+        began = time.perf_counter()
+        engine.predictor.predict(rows)
+        found.append(time.perf_counter() - began)
+    return min(found)
 
 
 def _compare_golden(engine: Engine) -> list[str]:
@@ -144,7 +141,7 @@ def _compare_golden(engine: Engine) -> list[str]:
         elif golden.probabilities and "probabilities" in answer:
             served, kept = list(answer["probabilities"].values()), list(golden.probabilities[i])
             apart = max(abs(a - b) for a, b in zip(served, kept, strict=True)) if len(served) == len(kept) else 1.0
-            if apart > max(golden.tolerance, ONNX_TOLERANCE):
+            if apart > max(golden.tolerance, TOLERANCE):
                 found.append(f"golden row {i}: a probability differs by {apart:.4f} from training time")
     return found
 

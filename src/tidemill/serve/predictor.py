@@ -42,7 +42,7 @@ class Predictor:
 
 def load_predictor(signature: ModelSignature, *, allow_pickle: bool) -> Predictor:
     """Load by flavour; `UsageError` for a pickle nobody allowed, `SpecError` for a model of no known flavour."""
-    flavor = signature.flavor or _guess_flavor(signature.folder)
+    flavor = flavor_of(signature)
     loader = LOADERS.get(flavor)
     if loader is None:
         raise SpecError(
@@ -50,6 +50,11 @@ def load_predictor(signature: ModelSignature, *, allow_pickle: bool) -> Predicto
             hint=f"Known: {', '.join(LOADERS)}.",
         )
     return loader(signature, allow_pickle)
+
+
+def flavor_of(signature: ModelSignature) -> str:
+    """What the model's files say, or what they look like; empty when they look like nothing known."""
+    return signature.flavor or _guess_flavor(signature.folder)
 
 
 def _guess_flavor(folder: Path) -> str:

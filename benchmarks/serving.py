@@ -1,0 +1,350 @@
+"""The inference server beside what people use instead, in one run: `python benchmarks/serving.py [--seconds 3] [--models linear] [--servers tidemill,fastapi]`.
+
+Same models (scaler and logistic regression, SVC, random forest; 37 columns), one worker each, 1, 16 and 64 connections:
+requests a second, p50, p99, resident memory, seconds from start to the first answer, and how many times the best peer.
+Every server's answer is compared with the model's own before it is measured. Peers that are not in this environment are
+looked for in environments below ~/.cache/tidemill-bench (made with `--install`); one that cannot be had is reported.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import pickle
+import socket
+import subprocess  # noqa: TID251 - measures whole processes
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import uvloop
+import yaml
+from sklearn.datasets import make_classification
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+
+WIDTH = 37
+COLUMNS = [f"feature_{i}" for i in range(WIDTH)]
+CONNECTIONS = (1, 16, 64)
+PEERS = Path.home() / ".cache" / "tidemill-bench"
+FASTAPI = """
+import pickle, sys
+import pandas as pd
+from fastapi import FastAPI
+from pydantic import create_model
+model = pickle.load(open("model.pkl", "rb"))
+columns = [f"feature_{i}" for i in range(37)]
+Record = create_model("Record", **{c: (float, ...) for c in columns})
+app = FastAPI()
+@app.post("/predict")
+def predict(record: Record):
+    scores = model.predict_proba(pd.DataFrame([record.model_dump()])[columns].to_numpy())[0]
+    return {"prediction": ["no", "yes"][int(scores.argmax())], "probabilities": {"no": float(scores[0]), "yes": float(scores[1])}}
+"""
+BARE = """
+async def app(scope, receive, send):
+    while (await receive()).get("more_body"):
+        pass
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+    await send({"type": "http.response.body", "body": b"ok"})
+"""
+SCORE = """
+import json, os, pickle
+def init():
+    global model
+    model = pickle.load(open(os.environ["MODEL_FILE"], "rb"))
+def run(raw):
+    rows = json.loads(raw)["data"]
+    return [["no", "yes"][i] for i in model.predict(rows)]
+"""
+LITSERVE = """
+import pickle, sys
+import litserve as ls
+class Api(ls.LitAPI):
+    def setup(self, device): self.model = pickle.load(open("model.pkl", "rb"))
+    def decode_request(self, request): return request["data"]
+    def predict(self, rows): return self.model.predict(rows)
+    def encode_response(self, found): return [["no", "yes"][i] for i in found]
+if __name__ == "__main__":
+    ls.LitServer(Api(), accelerator="cpu").run(port=int(sys.argv[1]), host="127.0.0.1", generate_client_file=False, log_level="error")
+"""
+BENTO = """
+import pickle
+import bentoml
+@bentoml.service
+class Api:
+    def __init__(self): self.model = pickle.load(open("model.pkl", "rb"))
+    @bentoml.api
+    def predict(self, data: list[list[float]]) -> list[str]: return [["no", "yes"][i] for i in self.model.predict(data)]
+"""
+
+
+@dataclass(frozen=True)
+class Server:
+    """How one server is started and asked. `python` is the environment it lives in."""
+
+    name: str
+    argv: Callable[[Path, int], list[str]]
+    path: str
+    body: str
+    python: Path = Path(sys.executable)
+
+
+def servers() -> list[Server]:
+    """Ours, the bare server as the limit, and the peers."""
+    own = PEERS
+
+    def at(name: str) -> Path:
+        return own / name / "bin" / "python"
+
+    py = sys.executable
+    return [
+        Server("tidemill", lambda d, p: [py, "-m", "tidemill.serve", "--model", str(d), "--allow-pickle", "--port", str(p)], "/predict", "record"),
+        Server("bare uvicorn", lambda _, p: [py, "-m", "uvicorn", "bare:app", "--port", str(p), "--log-level", "warning"], "/", "record"),
+        Server("FastAPI by hand", lambda _, p: [py, "-m", "uvicorn", "app:app", "--port", str(p), "--log-level", "warning", "--no-access-log"], "/predict", "record"),
+        Server("mlflow models serve", lambda d, p: [py, "-m", "mlflow", "models", "serve", "-m", str(d), "-p", str(p), "--env-manager", "local"], "/invocations", "split"),
+        Server("azureml-inference-server", lambda _, p: [str(at("azureml").with_name("azmlinfsrv")), "--entry_script", "score.py", "--port", str(p)], "/score", "data", at("azureml")),
+        Server("LitServe", lambda _, p: [str(at("litserve")), "lit.py", str(p)], "/predict", "data", at("litserve")),
+        Server("BentoML", lambda _, p: [str(at("bentoml").with_name("bentoml")), "serve", "bento:Api", "--port", str(p)], "/predict", "data", at("bentoml")),
+    ]  # fmt: skip
+
+
+def train(name: str, folder: Path) -> tuple[list[float], str]:
+    """A model folder that every server can read; one row and its right answer."""
+    rows, labels = make_classification(2000, WIDTH, n_informative=12, random_state=1)
+    made = {
+        "linear": make_pipeline(StandardScaler(), LogisticRegression()),
+        "svc": make_pipeline(StandardScaler(), SVC(probability=True)),
+        "forest": RandomForestClassifier(100, random_state=1, n_jobs=1),
+    }[name].fit(rows, labels)
+    folder.mkdir(parents=True)
+    (folder / "model.pkl").write_bytes(pickle.dumps(made))
+    kept = [{"inputs": [{"name": c, "type": "double", "required": True} for c in COLUMNS]}]
+    flavors = {
+        "sklearn": {"pickled_model": "model.pkl", "serialization_format": "cloudpickle"},
+        "python_function": {"loader_module": "mlflow.sklearn", "model_path": "model.pkl", "predict_fn": "predict"},
+    }
+    signature = {"inputs": json.dumps(kept[0]["inputs"]), "outputs": json.dumps([{"type": "long", "required": True}])}
+    about = {"classes": ["no", "yes"], "task": "classification"}
+    (folder / "MLmodel").write_text(yaml.safe_dump({"flavors": flavors, "metadata": about, "signature": signature}))
+    asked = rows[:20]
+    golden = {
+        "inputs": [dict(zip(COLUMNS, map(float, r), strict=True)) for r in asked],
+        "predictions": [["no", "yes"][i] for i in made.predict_proba(asked).argmax(axis=1)],
+        "probabilities": made.predict_proba(asked).tolist(),
+    }
+    (folder / "golden.json").write_text(json.dumps(golden))
+    for file, text in {
+        "app.py": FASTAPI,
+        "bare.py": BARE,
+        "score.py": SCORE,
+        "lit.py": LITSERVE,
+        "bento.py": BENTO,
+    }.items():
+        (folder / file).write_text(text)
+    return rows[0].tolist(), golden["predictions"][0]
+
+
+def request_body(kind: str, row: list[float]) -> bytes:
+    """The same row in the form a server takes."""
+    if kind == "record":
+        return json.dumps(dict(zip(COLUMNS, row, strict=True))).encode()
+    if kind == "split":
+        return json.dumps({"dataframe_split": {"columns": COLUMNS, "data": [row]}}).encode()
+    return json.dumps({"data": [row]}).encode()
+
+
+@contextmanager
+def started(server: Server, folder: Path) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+    """The server's port and process; everything it started is ended."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    env = {**os.environ, "MODEL_FILE": str(folder / "model.pkl"), "MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT": "60", "WEB_CONCURRENCY": "1", "WORKER_COUNT": "1", "AZUREML_APP_ROOT": str(folder)}  # fmt: skip
+    log = (folder / f"{server.name}.log").open("wb")
+    process = subprocess.Popen(
+        server.argv(folder, port), cwd=folder, env=env, stdout=log, stderr=log, start_new_session=True
+    )
+    try:
+        yield port, process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, 15)
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, 9)
+                process.wait()
+        log.close()
+
+
+def first_answer(port: int, path: str, body: bytes, process: subprocess.Popen[bytes]) -> bytes:
+    """The first answer, asked for until it comes."""
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            asked = urllib.request.Request(f"http://127.0.0.1:{port}{path}", body, {"content-type": "application/json"})
+            with urllib.request.urlopen(asked, timeout=30) as answer:
+                return bytes(answer.read())
+        except OSError:
+            time.sleep(0.01)
+    raise RuntimeError("no answer within 90 s" if process.poll() is None else f"it ended with {process.returncode}")
+
+
+class Connection(asyncio.Protocol):
+    """Asks again as soon as it is answered."""
+
+    def __init__(self, raw: bytes, latencies: list[float], failures: list[bytes]) -> None:
+        self.raw, self.latencies, self.failures = raw, latencies, failures
+        self.buffer, self.began = b"", 0.0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        self.transport = transport
+        self.ask()
+
+    def ask(self) -> None:
+        self.began = time.perf_counter()
+        self.transport.write(self.raw)
+
+    def data_received(self, data: bytes) -> None:
+        self.buffer += data
+        head, found, rest = self.buffer.partition(b"\r\n\r\n")
+        if not found:
+            return
+        _, _, length = head.lower().partition(b"content-length:")
+        if length and len(rest) < int(length.split(b"\r\n", 1)[0]):
+            return
+        if not length and not rest.endswith(b"0\r\n\r\n"):
+            return
+        self.latencies.append(time.perf_counter() - self.began)
+        if b" 200 " not in head[:16]:
+            self.failures.append(head[:60])
+        self.buffer = b""
+        self.ask()
+
+
+async def load(port: int, raw: bytes, connections: int, seconds: float) -> tuple[float, float, float]:
+    """Requests a second, p50 and p99 in milliseconds."""
+    latencies: list[float] = []
+    failures: list[bytes] = []
+    loop = asyncio.get_running_loop()
+    made = [
+        await loop.create_connection(lambda: Connection(raw, latencies, failures), "127.0.0.1", port)
+        for _ in range(connections)
+    ]
+    await asyncio.sleep(0.5)
+    latencies.clear()
+    began = time.perf_counter()
+    await asyncio.sleep(seconds)
+    took, kept = time.perf_counter() - began, np.array(latencies)
+    for transport, _ in made:
+        transport.abort()
+    if failures:
+        raise RuntimeError(f"{len(failures)} answers were not 200: {failures[0]!r}")
+    if not kept.size:
+        return 0.0, float("inf"), float("inf")
+    return len(kept) / took, float(np.percentile(kept, 50)) * 1000, float(np.percentile(kept, 99)) * 1000
+
+
+def resident_mib(pid: int) -> float:
+    """Memory of a process and its descendants."""
+    total, group = 0, os.getpgid(pid)
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and os.getpgid(int(entry.name)) == group:
+                total += int((entry / "statm").read_text().split()[1])
+        except OSError:
+            continue
+    return total * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
+
+
+def measure(server: Server, folder: Path, row: list[float], right: str, seconds: float) -> dict[str, Any]:
+    """Every figure of one server on one model."""
+    if not server.python.exists():
+        raise RuntimeError("not installed (`--install`)")
+    body = request_body(server.body, row)
+    began = time.perf_counter()
+    with started(server, folder) as (port, process):
+        answer = first_answer(port, server.path, body, process)
+        first = time.perf_counter() - began
+        as_index = {"yes": b"1", "no": b"0"}[right]
+        if server.name != "bare uvicorn" and right.encode() not in answer and as_index not in answer:
+            raise RuntimeError(f"wrong answer: {answer[:80]!r}")
+        head = f"POST {server.path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+        found = {n: uvloop.run(load(port, head.encode() + body, n, seconds)) for n in CONNECTIONS}
+        return {"first": first, "mib": resident_mib(process.pid), **{str(n): v for n, v in found.items()}}
+
+
+def install() -> None:
+    """The peers, each in an environment of its own."""
+    import sklearn  # noqa: PLC0415 - only its version
+
+    pin = f"scikit-learn=={sklearn.__version__}"
+    for name, package in {
+        "azureml": "azureml-inference-server-http",
+        "litserve": "litserve",
+        "bentoml": "bentoml",
+    }.items():
+        python = PEERS / name / "bin" / "python"
+        if not python.exists():
+            subprocess.run(
+                [sys.executable, "-m", "uv", "venv", "-q", str(PEERS / name), "--python", sys.executable], check=True
+            )
+            subprocess.run(
+                [sys.executable, "-m", "uv", "pip", "install", "-q", "--python", str(python), package, pin], check=False
+            )
+
+
+def report(model: str, results: dict[str, dict[str, Any]]) -> None:
+    """A table and how many times the best peer."""
+    print(f"\n{model}: requests/s, p50 ms, p99 ms at {', '.join(map(str, CONNECTIONS))} connections")
+    print(f"{'':26}" + "".join(f"{f'c={n}':>25}" for n in CONNECTIONS) + f"{'MiB':>8}{'first s':>9}")
+    for name, r in results.items():
+        cells = "".join(f"{r[str(n)][0]:>10.0f}{r[str(n)][1]:>7.2f}{r[str(n)][2]:>8.2f}" for n in CONNECTIONS)
+        print(f"{name:26}{cells}{r['mib']:>8.0f}{r['first']:>9.2f}")
+    peers = [r for n, r in results.items() if n not in {"tidemill", "bare uvicorn"}]
+    if "tidemill" in results and peers:
+        best = {n: max(r[str(n)][0] for r in peers) for n in CONNECTIONS}
+        ratios = ", ".join(f"{results['tidemill'][str(n)][0] / best[n]:.1f}x at {n}" for n in CONNECTIONS)
+        print(f"tidemill against the best peer: {ratios}")
+
+
+def main() -> int:
+    """Every model on every server."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=3.0)
+    parser.add_argument("--models", default="linear,svc,forest")
+    parser.add_argument("--servers", default="", help="only names that begin so, by comma")
+    parser.add_argument("--install", action="store_true", help="install the peers first")
+    options = parser.parse_args()
+    if options.install:
+        install()
+    wanted = tuple(options.servers.split(","))
+    for model in options.models.split(","):
+        results: dict[str, dict[str, Any]] = {}
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = Path(scratch) / model
+            row, right = train(model, folder)
+            for server in (s for s in servers() if s.name.startswith(wanted)):
+                try:
+                    results[server.name] = measure(server, folder, row, right, options.seconds)
+                except (RuntimeError, OSError) as exc:
+                    print(f"{server.name} on {model}: {exc}", flush=True)
+        report(model, results)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

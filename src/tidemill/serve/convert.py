@@ -1,0 +1,178 @@
+"""scikit-learn models as ONNX, proven equal, in a process of its own: the server then never imports scikit-learn.
+
+`python -m tidemill.serve.convert MODEL OUT` loads the model, converts it, answers the proof rows by both and writes OUT and a
+verdict beside it. Verdicts are kept by the model's digest and the libraries' versions, so a restarted server starts at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.metadata
+import importlib.util
+import json
+import os
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tidemill.base import proc
+from tidemill.base.errors import BackendError, TidemillError
+from tidemill.base.files import write_atomic
+from tidemill.base.hashing import digest_value
+from tidemill.serve.decode import Array, decode
+from tidemill.serve.predictor import Answer, Predictor, load_predictor, onnx_session
+from tidemill.serve.signature import ModelSignature, read_signature, sample_request
+
+TOLERANCE = 1e-5  # of a probability; labels must be equal
+LIBRARIES = ("scikit-learn", "skl2onnx", "onnxruntime", "numpy")
+DRAWN = 64
+PATIENCE_S = 120.0
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether the conversion may answer, why not, and the classes it has."""
+
+    agreed: bool
+    reason: str
+    classes: tuple[str, ...] = ()
+    probabilities: bool = True
+
+
+def find_conversion(signature: ModelSignature, digest: str) -> tuple[Predictor | None, str]:
+    """A predictor that needs no scikit-learn, or the reason why there is none. The model must be trusted already."""
+    if any(c.type == "string" for c in signature.columns):
+        return None, "columns of text"
+    missing = [n for n in ("skl2onnx", "onnxruntime", "sklearn") if importlib.util.find_spec(n) is None]
+    if missing:
+        return None, f"{missing[0]} is not installed"
+    versions = [importlib.metadata.version(name) for name in LIBRARIES]
+    key = digest_value([FORMAT, digest, versions, [str(c) for c in signature.columns], str(signature.image)])
+    try:
+        return _kept_or_made(signature, _cache() / f"{key}.onnx")
+    except (OSError, ValueError, BackendError) as exc:
+        return None, f"{type(exc).__name__}: {exc}"
+
+
+def _cache() -> Path:
+    """The user's cache folder, for this user's eyes alone; a new folder where that cannot be written."""
+    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tidemill" / "onnx"
+    try:
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError:
+        return Path(tempfile.mkdtemp(prefix="tidemill-onnx-"))
+    return root if os.access(root, os.W_OK) and root.stat().st_uid == os.getuid() else Path(tempfile.mkdtemp())
+
+
+def _kept_or_made(signature: ModelSignature, out: Path) -> tuple[Predictor | None, str]:
+    note = out.with_suffix(".json")
+    if not note.exists():
+        argv = [sys.executable, "-m", "tidemill.serve.convert", str(signature.folder), str(out)]
+        done = proc.run(argv, timeout_s=PATIENCE_S)
+        if done.returncode != 0:
+            return None, (done.stderr.strip().splitlines() or ["the conversion ended"])[-1][:200]
+    found = json.loads(note.read_text(encoding="utf-8"))
+    verdict = Verdict(found["agreed"], found["reason"], tuple(found["classes"]), found["probabilities"])
+    if not verdict.agreed:
+        return None, verdict.reason
+    predict = onnx_session(out.read_bytes(), signature)
+    if not verdict.probabilities:
+        scored = predict
+
+        def predict(rows: Array) -> Answer:
+            return Answer(scored(rows).labels)
+
+    return Predictor(predict, verdict.classes, "onnxruntime (proven equal to scikit-learn)"), ""
+
+
+def proof_rows(signature: ModelSignature, folder: Path) -> Array:
+    """Golden rows, and rows drawn from what training saw, so that agreement on them means something."""
+    inputs = signature.golden.inputs or (sample_request(folder),)
+    kept = np.concatenate([decode(signature, item).rows for item in inputs])
+    if kept.dtype == object:
+        return kept
+    draw = np.random.default_rng(0)
+    shape = (DRAWN, *kept.shape[1:])
+    if signature.columns and all(c.low is not None and c.high is not None for c in signature.columns):
+        low, high = np.array([c.low for c in signature.columns]), np.array([c.high for c in signature.columns])
+        drawn = draw.uniform(low.astype(float), high.astype(float), shape)
+    elif len(kept) > 1:
+        drawn = draw.uniform(kept.min(axis=0), kept.max(axis=0), shape)
+    else:
+        drawn = draw.normal(size=shape)
+    whole = [i for i, c in enumerate(signature.columns) if c.type != "number"]
+    if whole:
+        drawn[:, whole] = drawn[:, whole].round()
+    return np.concatenate([kept, drawn])
+
+
+def same(slow: Answer, fast: Answer) -> str:
+    """Empty when both answer alike, else how they differ."""
+    if all(isinstance(v, float) for v in slow.labels):
+        apart = np.abs(np.asarray(slow.labels) - np.asarray(fast.labels, dtype=float))
+        limit = TOLERANCE * np.maximum(1.0, np.abs(np.asarray(slow.labels)))
+        return "" if (apart <= limit).all() else f"a value differs by {apart.max():.3g}"
+    if list(slow.labels) != list(fast.labels):
+        wrong = sum(a != b for a, b in zip(slow.labels, fast.labels, strict=True))
+        return f"{wrong} of {len(slow.labels)} labels differ"
+    if slow.probabilities is None:
+        return ""
+    if fast.probabilities is None or fast.probabilities.shape != slow.probabilities.shape:
+        return "it gives no probabilities"
+    apart = np.abs(slow.probabilities - fast.probabilities)
+    return "" if apart.max() <= TOLERANCE else f"a probability differs by {apart.max():.3g}"
+
+
+def convert(signature: ModelSignature, out: Path) -> Verdict:
+    """Convert and compare; `out` is written only when both agree."""
+    predictor = load_predictor(signature, allow_pickle=True)
+    rows = proof_rows(signature, signature.folder)
+    converter: Any = importlib.import_module("skl2onnx")
+    types: Any = importlib.import_module("skl2onnx.common.data_types")
+    width = int(np.prod(rows.shape[1:]))
+    options = {"zipmap": False} if hasattr(predictor.native, "classes_") else None
+    slow = predictor.predict(rows)
+    try:
+        made = converter.convert_sklearn(
+            predictor.native, initial_types=[("input", types.FloatTensorType([None, width]))], options=options
+        )
+        raw = made.SerializeToString()
+        fast = onnx_session(raw, signature)(rows)
+    except Exception as exc:  # noqa: BLE001 - a converter may fail in any way; scikit-learn itself stays
+        return Verdict(False, f"{type(exc).__name__}: {(str(exc).splitlines() or [''])[0][:120]}")
+    difference = same(slow, fast)
+    if difference:
+        return Verdict(False, f"it answers the proof rows otherwise: {difference}")
+    write_atomic(out, raw)
+    return Verdict(True, "", predictor.classes, slow.probabilities is not None)
+
+
+def main() -> int:
+    """Write OUT and its verdict."""
+    parser = argparse.ArgumentParser(prog="python -m tidemill.serve.convert", description=__doc__)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("out", type=Path)
+    options = parser.parse_args()
+    try:
+        verdict = convert(read_signature(options.model), options.out)
+    except TidemillError as exc:
+        sys.stderr.write(f"{exc.message}\n")
+        return exc.exit_code
+    note = {
+        "agreed": verdict.agreed,
+        "reason": verdict.reason,
+        "classes": list(verdict.classes),
+        "probabilities": verdict.probabilities,
+    }
+    write_atomic(options.out.with_suffix(".json"), json.dumps(note))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
