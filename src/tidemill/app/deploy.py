@@ -23,6 +23,7 @@ from tidemill.base import proc
 from tidemill.base.errors import BackendError, FailedError
 from tidemill.base.failpoint import failpoint
 from tidemill.base.files import locked, write_atomic
+from tidemill.base.hashing import digest_value
 from tidemill.plan.graph import EnvironmentRef
 from tidemill.record.ports import ModelVersion
 from tidemill.release.traffic import share_out
@@ -78,13 +79,14 @@ def deploy_local(app: App, project: Project, candidate: Candidate, stage_name: s
     """
     base, document, auth_mode = load_documents(project)
     endpoint = endpoint_name(base, stage_name, project.document.stages)
-    name = f"{document.name if document and document.name else 'blue'}-{candidate.version.version}"
     with locked(app.home / "endpoints" / f"{endpoint}.lock"):
         before = app.target.desired(endpoint)
         tokens = endpoint_tokens(app, endpoint, stage.auth or ("none" if auth_mode == "none" else "key"))
         python = _environment(app, document) or candidate.environment
         wish = make_wish(app, project.folder, candidate.version, python, document, tokens)
         wish["env"] |= dict(stage.environment_variables or {})
+        colour = document.name if document and document.name else "blue"
+        name = _deployment_name(before.get("deployments", {}), f"{colour}-{candidate.version.version}", wish)
         if before.get("deployments", {}).get(name) == wish and before.get("traffic") == {name: 100}:
             return _unchanged(app, endpoint, stage_name, name, candidate, before)
         sample = sample_of(project, candidate)
@@ -125,6 +127,12 @@ def deploy_local(app: App, project: Project, candidate: Candidate, stage_name: s
             changed=True,
             evidence=evidence,
         )
+
+
+def _deployment_name(there: Mapping[str, Any], name: str, wish: Mapping[str, Any]) -> str:
+    """The name it runs under already, else a free one: the same version with other settings is proven beside the old, too."""
+    running = next((n for n, d in there.items() if d == wish), None)
+    return running or (name if name not in there else f"{name}-{digest_value(wish)[:6]}")
 
 
 def _unchanged(

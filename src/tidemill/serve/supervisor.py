@@ -26,6 +26,7 @@ DRAIN_S = 30.0
 PROBE_S = 5.0
 PROBE_EVERY_S = 5.0
 PROBES_TOLERATED = 3
+BUSY_FACTOR = 10
 ROTATE_EVERY_S = 5.0
 LOG_BYTES = 10 << 20
 OK = 200
@@ -168,15 +169,15 @@ class Supervisor:
             server.missed, server.next_probe = 0, now + PROBE_EVERY_S
             self._became_ready(server)
             return
-        if not server.backend.was_ready:
+        if server.state != "Healthy":  # this process was not ready yet: loading takes as long as it takes
             server.next_probe = now + 0.05
             if status:
                 server.last_error = body[:500]
             return
         server.missed += 1
         server.next_probe = now + (1 if server.backend.ready else 0.1)
-        patient = PROBES_TOLERATED if status == 0 and server.backend.ready else 10 * PROBES_TOLERATED
-        if server.missed >= patient and now - server.began > PROBE_S:
+        busy = status != 0 or server.backend.inside > 0 or not server.backend.ready
+        if server.missed >= PROBES_TOLERATED * (BUSY_FACTOR if busy else 1):
             LOG.warning("%s does not answer; stopping it", server.wish.name)
             server.last_error = "it did not answer"
             await asyncio.to_thread(proc.stop_group, process.pid, grace_s=1)
@@ -226,7 +227,7 @@ def _row(server: Server) -> dict[str, Any]:
     serving = server.before or server
     row = {
         **server.wish.about,
-        "state": server.state,
+        "state": "Unhealthy" if server.state == "Healthy" and not server.backend.ready else server.state,
         "pid": server.process.pid if server.process else None,
         "started": server.started,
         "port": server.backend.port,

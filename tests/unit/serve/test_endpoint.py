@@ -69,7 +69,7 @@ def wish(port: int = 0, traffic: dict[str, int] | None = None, **versions: dict[
 
 
 def call(url: str, headers: dict[str, str] | None = None) -> tuple[int, str, str]:
-    connection = http.client.HTTPConnection(urlparse(url).netloc, timeout=10)
+    connection = http.client.HTTPConnection(urlparse(url).netloc, timeout=30)
     connection.request("POST", "/predict", b"{}", headers or {})
     answer = connection.getresponse()
     body = answer.read().decode()
@@ -261,3 +261,45 @@ def test_under_load_twenty_switches_and_ten_kills_lose_nothing(target: LocalTarg
     sys.stdout.write(f"{sum(answers.values())} answered through 20 switches and 10 kills: {dict(answers)}\n")
     assert answers[200, True] > 1000
     assert set(answers) == {(200, True)}
+
+
+def test_a_real_model_behind_a_key_recognises_digits_also_right_after_its_server_was_killed(
+    target: LocalTarget, digits_model: Path, tmp_path: Path
+) -> None:
+    keys = tmp_path / "tokens"
+    keys.write_text("secret\n")
+    argv = [sys.executable, "-m", "tidemill.serve", "--model", str(digits_model), "--port", "{port}", "--allow-pickle"]
+    served = {"argv": [*argv, "--token-file", str(keys)], "cwd": str(tmp_path)}
+    target.put("e", {**wish(traffic={"blue": 100}, blue=served), "tokens": str(keys)})
+    pid = target.wait_healthy("e", "blue", timeout_s=60)["pid"]
+    netloc = urlparse(target.observe("e")["url"]).netloc
+    golden = json.loads((digits_model / "golden.json").read_text())
+
+    def predict(number: int, key: str) -> tuple[int, dict[str, Any]]:
+        connection = http.client.HTTPConnection(netloc, timeout=60)
+        headers = {"content-type": "application/json", "authorization": f"Bearer {key}"}
+        connection.request("POST", "/predict", json.dumps(golden["inputs"][number]).encode(), headers)
+        answer = connection.getresponse()
+        body = json.load(answer)
+        connection.close()
+        return answer.status, body
+
+    assert predict(3, "wrong")[0] == 401
+    assert predict(3, "secret")[1]["prediction"] == golden["predictions"][3]
+    os.kill(pid, signal.SIGKILL)
+    status, body = predict(7, "secret")
+    assert (status, body["prediction"]) == (200, golden["predictions"][7])
+    assert target.numbers("e")["blue"]["answered"] >= 1
+
+
+@pytest.mark.slow
+def test_a_server_that_takes_long_to_come_back_is_waited_for(target: LocalTarget, script: Path) -> None:
+    slow = script.with_name("slow.py")
+    slow.write_text(
+        "import pathlib, time\nmark = pathlib.Path('mark')\nif mark.exists(): time.sleep(7)\nmark.touch()\n"
+        + script.read_text()
+    )
+    target.put("e", wish(traffic={"blue": 100}, blue=version(slow, "one")))
+    os.kill(target.wait_healthy("e", "blue", timeout_s=15)["pid"], signal.SIGKILL)
+    assert call(target.observe("e")["url"]) == (200, "blue", "one")
+    assert target.observe("e")["deployments"]["blue"]["restarts"] == 1
