@@ -142,3 +142,15 @@ def test_what_was_killed_half_way_is_finished_by_the_next_up(tidemill: Run, proj
     assert [r["version"] for r in json.loads(tidemill("history", "-o", "json").stdout)] == ["1", "2", "1"]
     tidemill("rollback", code=1)
     assert ask(url)["version"] == "1"
+
+
+def test_a_stage_waits_for_somebody_other_than_the_author(tidemill: Run, project: Path) -> None:
+    (project / "tidemill.yaml").write_text(PROJECT.replace("auth: none", "auth: none, approvals: 1"))
+    ann, bob = {"TIDEMILL_USER": "ann"}, {"TIDEMILL_USER": "bob"}
+    assert "0 of 1: nobody" in tidemill("up", code=1, **ann).stderr
+    tidemill("promote", "--stage", "staging", "--approve", **ann)
+    assert "not counted: ann (the author)" in tidemill("up", code=1, **ann).stderr
+    tidemill("promote", "--stage", "staging", "--approve", **bob)
+    tidemill("up", **ann)
+    (release,) = json.loads(tidemill("history", "-o", "json").stdout)
+    assert (release["by"], release["approved_by"]) == ("ann", ["bob"])

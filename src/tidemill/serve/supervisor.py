@@ -23,6 +23,7 @@ FIRST_WAIT_S = 0.1
 LONGEST_WAIT_S = 30.0
 STEADY_S = 60.0
 DRAIN_S = 30.0
+LEFTOVER_S = 2.0
 PROBE_S = 5.0
 PROBE_EVERY_S = 5.0
 PROBES_TOLERATED = 3
@@ -245,7 +246,7 @@ def stop_leftovers(observed: Mapping[str, Any]) -> int:
     rows += [r["replaces"] for r in rows if r.get("replaces")]
     alive = [r["pid"] for r in rows if r.get("pid") and r.get("started") == proc.started_at(r["pid"]) != ""]
     for pid in alive:
-        proc.stop_group(pid)
+        proc.stop_group(pid, grace_s=LEFTOVER_S)
     return len(alive)
 
 

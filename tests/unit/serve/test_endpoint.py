@@ -214,6 +214,12 @@ def test_servers_a_killed_daemon_left_are_stopped_by_the_next(target: LocalTarge
     target.put("e", wish(traffic={"blue": 100}, blue=version(script, "one")))
     target.wait_healthy("e", "blue", timeout_s=15)
     assert not proc.is_alive(left)
+    target.put("f", wish(traffic={"blue": 100}, blue=version(stubborn, "one")))
+    left = target.wait_healthy("f", "blue", timeout_s=15)["pid"]
+    os.kill(target.observe("f")["pid"], signal.SIGKILL)
+    eventually(lambda: target.observe("f")["state"] == "Stopped")
+    assert target.delete("f")
+    assert not proc.is_alive(left)
 
 
 def test_a_long_log_is_turned_over_and_read_across_the_turn(target: LocalTarget, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from tidemill.base import proc
 from tidemill.base.clock import Clock, SystemClock
 from tidemill.base.errors import BackendError, FailedError
 from tidemill.base.files import locked, write_atomic
+from tidemill.serve.supervisor import stop_leftovers
 
 DAEMON_S = 15.0
 STOP_S = 45.0
@@ -138,6 +139,7 @@ class LocalTarget:
         (folder / "desired.json").unlink(missing_ok=True)
         if observed.get("pid"):
             self._stop(observed["pid"])
+        stop_leftovers(_read(folder / "observed.json"))
         return existed
 
     def _stop(self, pid: int) -> None:
