@@ -12,6 +12,7 @@ from tidemill.base.files import write_atomic
 from tidemill.plan.graph import StepOutput
 from tidemill.run.command import place_inputs
 from tidemill.run.models import ModelRequest, ModelVersion
+from tidemill.run.recheck import recheck
 from tidemill.run.staging import lay_out, literal_paths
 from tidemill.run.state import Status
 from tidemill.run.work import StepEnd, StepWork
@@ -39,6 +40,7 @@ def run_register_model(work: StepWork) -> StepEnd:
     for name in step.outputs:
         write_atomic(folder.outputs / name / DETAILS_FILE, details)
     folder.log.write_text(f"Registered {version.name}:{version.version} from {version.path}\n", encoding="utf-8")
+    recheck(work, version.path, MODEL_INPUT)
     return StepEnd(Status.COMPLETED, 0, f"registered {version.name}:{version.version}")
 
 

@@ -40,4 +40,18 @@ ROWS = (
         "Copy the files to an output and change them there.",
         "shutil.copytree(args.data, args.out)",
     ),
+    Code(
+        "TM-N105", WARNING, "Metric of another model",
+        "The accuracy of the registered model on the job's test set is not the one the job logged.",
+        "The gate judges a number that says nothing about what will be served.",
+        "Evaluate after loading the file that is registered, on the test set the step is given.",
+        "model.save(args.model)\nmlflow.log_metric('accuracy', load_model(args.model).evaluate(test)[1])",
+    ),
+    Code(
+        "TM-N106", WARNING, "No better than the commonest class",
+        "The registered model is right no more often than always naming the commonest class would be.",
+        "A high accuracy on unbalanced data can mean that nothing was learned.",
+        "Look at the inputs and labels; log the baseline beside the accuracy, and gate on both.",
+        'gates: ["metrics.accuracy > metrics.baseline_accuracy"]',
+    ),
 )  # fmt: skip
