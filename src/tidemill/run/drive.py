@@ -11,7 +11,7 @@ from tidemill.base.failpoint import failpoint
 from tidemill.plan.graph import Step
 from tidemill.run.collect import collect, place_outputs, publish
 from tidemill.run.context import RunContext
-from tidemill.run.events import RunEvent, StepFinished, StepReused
+from tidemill.run.events import FindingRaised, RunEvent, StepFinished, StepReused
 from tidemill.run.kinds import CONTROL, RUNNERS
 from tidemill.run.ports import Remembered
 from tidemill.run.reuse import Identity, MissingOutputError, explain_run, find_past, find_sources, identify
@@ -68,6 +68,8 @@ def _reuse(context: RunContext, step: Step, identity: Identity, past: Remembered
         raise FailedError(f"The outputs kept of `{past.step}` in {past.job} are damaged", hint="Run again.") from exc
     publish(context, step, folder, past.outputs)
     context.note(step.name, past.outputs, past.metrics)
+    for found in past.findings:
+        context.emit(FindingRaised(context.job, context.now(), step=step.name, finding=found))
     return StepReused(
         context.job,
         context.now(),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, NewType, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, NewType, Protocol, runtime_checkable
 
 from tidemill.base.ids import JobName, StepName
 from tidemill.run.models import ModelRequest, ModelVersion
@@ -151,12 +151,13 @@ class ArtifactStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """Outputs of a step that completed under the same key."""
+    """Outputs of a step that completed under the same key, and what was noticed then."""
 
     job: str
     step: str
     outputs: Mapping[str, str]
     metrics: Mapping[str, float] = field(default_factory=dict)
+    findings: Sequence[Mapping[str, Any]] = ()
 
 
 class StepCache(Protocol):

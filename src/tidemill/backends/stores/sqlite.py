@@ -14,7 +14,16 @@ from typing import Any
 from tidemill.base.errors import BackendError, ConflictError
 from tidemill.base.hashing import FileStamp
 from tidemill.record.ports import AssetRow, JobRow, place_of
-from tidemill.run.events import JobCreated, JobFinished, JobResumed, RunEvent, StepFinished, StepReused, make_event
+from tidemill.run.events import (
+    FindingRaised,
+    JobCreated,
+    JobFinished,
+    JobResumed,
+    RunEvent,
+    StepFinished,
+    StepReused,
+    make_event,
+)
 from tidemill.run.ports import Remembered
 
 BUSY_S = 30.0
@@ -118,7 +127,13 @@ class SqliteStore:
         if not rows:
             return None
         job, step, outputs, metrics = rows[0]
-        return Remembered(job, step, json.loads(outputs), json.loads(metrics))
+        return Remembered(job, step, json.loads(outputs), json.loads(metrics), self._findings(job, step))
+
+    def _findings(self, job: str, step: str) -> list[dict[str, Any]]:
+        """What was noticed about a step; it holds for whoever reuses its outputs."""
+        rows = self._rows("SELECT body FROM events WHERE job = ? AND kind = ? ORDER BY seq", job, FindingRaised.kind)
+        bodies = (json.loads(body) for (body,) in rows)
+        return [body["finding"] for body in bodies if body.get("step") == step]
 
     def forget_step(self, key: str) -> None:
         """Drop an entry."""
