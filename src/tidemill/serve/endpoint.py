@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
@@ -24,6 +25,7 @@ from tidemill.serve.supervisor import STOP_SIGNALS, Supervisor, Wish, stop_lefto
 
 LOG = logging.getLogger("tidemill.endpoint")
 TICK_S = 0.05
+QUIET_S = 0.2  # between looks when all is well; SIGHUP says that there is something to read
 BACKLOG = 1024
 
 
@@ -41,7 +43,8 @@ class EndpointDaemon:
         self._url = ""
         self._state: dict[str, Any] = {}
         self._desired: dict[str, Any] = {}
-        self._stopping = asyncio.Event()
+        self._stopping = False
+        self._wake = asyncio.Event()
 
     async def run(self) -> int:
         """Serve until told to stop."""
@@ -49,8 +52,8 @@ class EndpointDaemon:
         self._read()
         loop = asyncio.get_running_loop()
         for number in STOP_SIGNALS:
-            loop.add_signal_handler(number, self._stopping.set)
-        loop.add_signal_handler(signal.SIGHUP, self._read)
+            loop.add_signal_handler(number, self._stop)
+        loop.add_signal_handler(signal.SIGHUP, self._wake.set)
         host, port = self._desired.get("host", "127.0.0.1"), self._desired.get("port", 0)
         try:
             front = await asyncio.start_server(
@@ -62,19 +65,25 @@ class EndpointDaemon:
             return 4
         bound = front.sockets[0].getsockname()[1]
         self._url = f"http://{f'[{host}]' if ':' in host else host}:{bound}"
-        while not self._stopping.is_set():
+        while not self._stopping:
+            self._wake.clear()
             self._read()
             self._supervisor.tick()
             self._observe()
-            try:
-                await asyncio.wait_for(self._stopping.wait(), TICK_S)
-            except TimeoutError:
-                continue
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), QUIET_S if self._is_quiet() else TICK_S)
         front.close()
         await self._supervisor.stop()
         await self._router.hang_up()
         self._say({"state": "Stopped"})
         return 0
+
+    def _stop(self) -> None:
+        self._stopping = True
+        self._wake.set()
+
+    def _is_quiet(self) -> bool:
+        return all(d["state"] == "Healthy" for d in self._state.get("deployments", {}).values())
 
     def _read(self) -> None:
         """Take in desired.json when it changed; what cannot be read changes nothing and is reported."""
@@ -86,7 +95,7 @@ class EndpointDaemon:
             desired = json.loads(path.read_text(encoding="utf-8"))
             wishes = [_wish(name, item) for name, item in desired["deployments"].items()]
         except FileNotFoundError:
-            self._stopping.set()
+            self._stop()
             return
         except (ValueError, KeyError, TypeError, AttributeError) as exc:
             self._stamp, self._error = stamp, f"desired.json cannot be read: {exc!r}"

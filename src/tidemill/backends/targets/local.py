@@ -69,6 +69,9 @@ class LocalTarget:
             if not pid or observed["state"] in {"Stopped", "Failed"}:
                 argv = [sys.executable, "-m", "tidemill.serve.endpoint", str(folder)]
                 pid = proc.start_daemon(argv, cwd=folder, env=dict(os.environ), log=folder / "router.log")
+            elif observed.get("seen") != stamp:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGHUP)
             self._wait_seen(endpoint, stamp, pid)
 
     def _wait_seen(self, endpoint: str, stamp: int, pid: int) -> None:
