@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tidemill.app.project import Project
-from tidemill.app.run import RunRequest, choose_name, find_secrets, plan_job, settle_interrupted
+from tidemill.app.run import RunRequest, choose_name, make_options, plan_job, settle_interrupted
 from tidemill.app.wiring import App
 from tidemill.base.errors import FailedError, UsageError
 from tidemill.base.findings import Finding
@@ -16,7 +16,6 @@ from tidemill.base.ids import JobName
 from tidemill.plan.graph import EnvironmentRef, Plan, StepKind, StepOutput
 from tidemill.record.ports import ModelRequest, ModelVersion
 from tidemill.record.runs import get_job
-from tidemill.run.context import RunOptions
 from tidemill.run.folders import job_folder
 from tidemill.run.forecast import forecast
 from tidemill.run.ports import RunObserver
@@ -71,7 +70,7 @@ def find_done(app: App, plan: Plan) -> JobResult | None:
 
 
 def _execute(app: App, plan: Plan, request: RunRequest, observers: Sequence[RunObserver]) -> JobResult:
-    options = RunOptions(request=request.as_record(), secrets=find_secrets())
+    options = make_options(app, request=request.as_record())
     job: JobName = choose_name(app, plan.name)
     result = execute(plan, job=job, ports=app.run_ports(observers, relax_pins=request.relax_pins), options=options)
     if not result.ok:

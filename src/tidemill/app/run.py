@@ -10,6 +10,7 @@ from typing import Any
 
 from tidemill.app.wiring import App
 from tidemill.base.clock import SystemClock, iso
+from tidemill.base.dotenv import read_dotenv
 from tidemill.base.errors import ConflictError, NotFoundError, SpecError, UsageError
 from tidemill.base.findings import has_errors
 from tidemill.base.ids import JobName, is_name, make_job_name
@@ -79,9 +80,7 @@ def run_job(app: App, request: RunRequest, observers: Sequence[RunObserver] = ()
     plan = plan_job(app, request)
     settle_interrupted(app)
     job = choose_name(app, plan.name)
-    options = RunOptions(
-        force=request.force, parallel=request.parallel, request=request.as_record(), secrets=find_secrets()
-    )
+    options = make_options(app, request=request.as_record(), force=request.force, parallel=request.parallel)
     return execute(plan, job=job, ports=app.run_ports(observers, relax_pins=request.relax_pins), options=options)
 
 
@@ -115,7 +114,7 @@ def resume_job(app: App, name: str, observers: Sequence[RunObserver] = ()) -> Jo
         )
     overrides = tuple(parse_override(o) for o in view.request.get("overrides", ()))
     plan = plan_job(app, RunRequest(Path(file), overrides))
-    options = RunOptions(resume=past_steps(view), request=view.request, secrets=find_secrets())
+    options = make_options(app, request=view.request, resume=past_steps(view))
     return execute(
         plan,
         job=JobName(name),
@@ -130,6 +129,14 @@ def settle_interrupted(app: App) -> int:
     for row in rows:
         clean_up(app.store, row, [app.executor], iso(SystemClock().now()))
     return len(rows)
+
+
+def make_options(app: App, **more: Any) -> RunOptions:  # noqa: ANN401
+    """Options with the project's `.env`, whose values are given to steps, masked in their logs, and never kept."""
+    env = read_dotenv(app.settings.root / ".env")
+    # logs are masked line by line, and a key may have many
+    hidden = tuple(line for v in env.values() for line in v.splitlines() if len(line) >= SHORTEST_SECRET)
+    return RunOptions(env=env, secrets=(*find_secrets(), *hidden), **more)
 
 
 def find_secrets() -> tuple[str, ...]:
