@@ -11,9 +11,11 @@ from pathlib import Path
 import uvicorn
 
 from tidemill.base.errors import TidemillError
+from tidemill.serve.capture import GIB, Capture, CaptureRules
 from tidemill.serve.engine import Engine, load_engine
 from tidemill.serve.scoring import ScoringScript, load_scoring_script
 from tidemill.serve.server import LOOPBACK_NAMES, InferenceServer, ServerSettings
+from tidemill.serve.workers import end_with_parent, run_workers
 
 LOG = logging.getLogger("tidemill.serve")
 DEFAULTS = ServerSettings()
@@ -36,6 +38,13 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--max-body", type=int, default=DEFAULTS.max_body, help="bytes")
     parser.add_argument("--max-queue", type=int, default=DEFAULTS.max_queue)
     parser.add_argument("--timeout", type=float, default=DEFAULTS.timeout_s, help="seconds")
+    parser.add_argument("--workers", type=int, default=1, help="processes that share the port")
+    parser.add_argument("--share-port", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--access-log", action="store_true", help="log every request, not only the ones refused")
+    parser.add_argument("--capture-dir", type=Path, help="record requests and answers below this folder")
+    parser.add_argument("--capture-rate", type=float, default=1.0, help="share of requests recorded, 0 to 1")
+    parser.add_argument("--capture-max-bytes", type=int, default=GIB, help="nothing is recorded beyond this")
+    parser.add_argument("--capture-mask", default="", help="columns whose values are not recorded, by comma")
     parser.add_argument("--tls-cert", type=Path)
     parser.add_argument("--tls-key", type=Path)
     return parser.parse_args(argv)
@@ -63,22 +72,31 @@ def build(options: argparse.Namespace) -> InferenceServer:
         for difference in engine.differences:
             LOG.warning("differs from training: %s", difference)
     guard = options.host in LOOPBACK_NAMES
-    settings = ServerSettings(options.max_body, options.max_queue, options.timeout, options.token_file, guard)
-    return InferenceServer(engine, script, settings)
+    settings = ServerSettings(
+        options.max_body, options.max_queue, options.timeout, options.token_file, guard, access_log=options.access_log
+    )
+    return InferenceServer(engine, script, settings, _capture(options))
+
+
+def _capture(options: argparse.Namespace) -> Capture | None:
+    if options.capture_dir is None:
+        return None
+    masked = frozenset(n.strip() for n in options.capture_mask.split(",") if n.strip())
+    rules = CaptureRules(options.capture_dir, options.capture_rate, options.capture_max_bytes, masked)
+    return Capture(rules, options.name, options.version)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Serve until told to stop; in-flight requests are answered first."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     options = parse(argv)
-    try:
-        application = build(options)
-    except TidemillError as exc:
-        sys.stderr.write(f"error: {exc.message}\n\nhint: {exc.hint}\n")
-        return exc.exit_code
+    if options.share_port:
+        end_with_parent()
     family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if options.workers > 1 or options.share_port:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         try:
             listener.bind((options.host, options.port))
         except OSError as exc:
@@ -86,19 +104,33 @@ def main(argv: list[str] | None = None) -> int:
                 f"error: port {options.port} on {options.host}: {exc.strerror}\n\nhint: Give another --port, or 0 for any free one.\n"
             )
             return 4
-        port = listener.getsockname()[1]
-        config = uvicorn.Config(
-            application,
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=30,
-            ssl_certfile=options.tls_cert,
-            ssl_keyfile=options.tls_key,
-        )
-        sys.stdout.write(f"ready {'https' if options.tls_cert else 'http'}://{options.host}:{port}\n")
-        sys.stdout.flush()
-        uvicorn.Server(config).run(sockets=[listener])
+        if options.workers > 1:
+            # This socket only holds the port: it never listens, so every connection goes to a worker.
+            return run_workers(
+                list(argv if argv is not None else sys.argv[1:]), listener.getsockname()[1], options.workers
+            )
+        return _serve_one(options, listener)
+
+
+def _serve_one(options: argparse.Namespace, listener: socket.socket) -> int:
+    """Load, say `ready`, answer until SIGTERM."""
+    try:
+        application = build(options)
+    except TidemillError as exc:
+        sys.stderr.write(f"error: {exc.message}\n\nhint: {exc.hint}\n")
+        return exc.exit_code
+    config = uvicorn.Config(
+        application,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=30,
+        ssl_certfile=options.tls_cert,
+        ssl_keyfile=options.tls_key,
+    )
+    sys.stdout.write(f"ready {'https' if options.tls_cert else 'http'}://{options.host}:{listener.getsockname()[1]}\n")
+    sys.stdout.flush()
+    uvicorn.Server(config).run(sockets=[listener])
     return 0
 
 

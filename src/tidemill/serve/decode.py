@@ -16,6 +16,7 @@ from PIL import Image, UnidentifiedImageError
 
 from tidemill.serve.problems import RequestProblem
 from tidemill.serve.signature import Column, ImageSpec, ModelSignature
+from tidemill.serve.table import read_numbers
 
 Array = npt.NDArray[Any]
 MAX_PIXELS = 40_000_000  # a decompression bomb unfolds to more
@@ -174,6 +175,9 @@ def _decode_table(signature: ModelSignature, body: Any) -> Batch:  # noqa: ANN40
         for name in LISTS:
             if isinstance(body.get(name), list) and name not in {c.name for c in columns}:
                 return _records(columns, body[name], ("body", name))
+        matrix = read_numbers(columns, (body,))
+        if matrix is not None:
+            return Batch(matrix, single=True)
         rows, warnings = _record(columns, body, ("body",))
         return Batch(_matrix(columns, [rows]), single=True, warnings=(warnings,))
     if isinstance(body, list):
@@ -188,6 +192,9 @@ def _records(columns: Sequence[Column], items: list[Any], loc: tuple[str | int, 
         items, single = [items], True
     else:
         single = False
+    matrix = read_numbers(columns, items)
+    if matrix is not None:
+        return Batch(matrix, single=single)
     decoded = [_record(columns, item, (*loc, i)) for i, item in enumerate(items)]
     return Batch(_matrix(columns, [d[0] for d in decoded]), single=single, warnings=tuple(d[1] for d in decoded))
 

@@ -49,7 +49,11 @@ class Engine:
 
     def predict(self, batch: Batch) -> Any:  # noqa: ANN401 - a JSON value
         """The JSON answer to a batch."""
-        answers = self.answers(self.predictor.predict(batch.rows), batch.warnings)
+        return self.present(self.predictor.predict(batch.rows), batch)
+
+    def present(self, answer: Answer, batch: Batch) -> Any:  # noqa: ANN401 - a JSON value
+        """One object for one record, else a list of them."""
+        answers = self.answers(answer, batch.warnings)
         return (
             answers[0] | {"version": self.info.version}
             if batch.single

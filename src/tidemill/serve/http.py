@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import io
 import json
+import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,7 @@ Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 JSON = (b"content-type", b"application/json")
 COOKIE = "tidemill-token"
+ID_LIMIT = 100
 
 
 @dataclass(slots=True)
@@ -159,3 +161,20 @@ class Tokens:
         in_query = parse_qs(request.query).get("token", [""])[0]
         cookies = dict(c.strip().partition("=")[::2] for c in request.header("cookie").split(";"))
         return in_query or cookies.get(COOKIE, "")
+
+
+def request_ids(headers: Mapping[bytes, bytes]) -> tuple[tuple[bytes, bytes], ...] | None:
+    """The id headers of the answer, ours first, as Azure's server makes them; `None` when one given is too long."""
+    own = headers.get(b"x-request-id") or secrets.token_hex(16).encode()
+    older, client = headers.get(b"x-ms-request-id", b""), headers.get(b"x-ms-client-request-id", b"")
+    client = client or older
+    if max(len(own), len(older), len(client)) > ID_LIMIT:
+        return None
+    ids = ((b"x-request-id", own), (b"x-ms-request-id", older or client or own))
+    return (*ids, (b"x-ms-client-request-id", client)) if client else ids
+
+
+def answer_headers(response: Response, ids: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Everything an answer carries."""
+    length = (b"content-length", str(len(response.body)).encode())
+    return [*response.headers, length, *ids, (b"x-content-type-options", b"nosniff")]

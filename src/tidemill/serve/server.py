@@ -5,30 +5,43 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
-import secrets
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from tidemill.base.clock import SystemClock, iso
+from tidemill.serve.batching import Batcher
+from tidemill.serve.capture import Capture
 from tidemill.serve.decode import Batch, decode, decode_image
 from tidemill.serve.engine import Engine
 from tidemill.serve.http import (
     COOKIE,
+    ID_LIMIT,
     Receive,
     Request,
     Response,
     Scope,
     Send,
     Tokens,
+    answer_headers,
     json_response,
     read_files,
     read_request,
+    request_ids,
     text_response,
+)
+from tidemill.serve.metrics import Metrics
+from tidemill.serve.open_inference import (
+    CLIENT_ERROR,
+    describe_model,
+    describe_server,
+    inference_answer,
+    read_inference,
 )
 from tidemill.serve.openapi import make_openapi
 from tidemill.serve.problems import RequestProblem
@@ -46,59 +59,56 @@ PAGES = {
     "/page.css": ("page.css", "text/css"),
     "/docs": ("docs.html", "text/html; charset=utf-8"),
 }
-REQUEST_IDS = {b"x-ms-client-request-id", b"x-request-id"}
+ACCESS = logging.getLogger("tidemill.access")
+RECORDED = {"/predict", "/score", "/invocations"}
+BUSY = 503
+BAD = 400
+HUNG = 3
 RETRY = (b"retry-after", b"1")
 Handler = Callable[[Request], Awaitable[Response]]
 
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
-    """Bounds of a server. `tokens` is a file with one token a line; `guard_host` refuses foreign Host headers."""
+    """Bounds of a server. `tokens` is a file with one token a line; `guard_host` refuses foreign Host headers; errors are always logged, `access_log` logs the rest too."""
 
     max_body: int = 16 * MIB
     max_queue: int = 256
     timeout_s: float = 60.0
     tokens: Path | None = None
     guard_host: bool = True
-
-
-class Metrics:
-    """What Prometheus reads."""
-
-    def __init__(self, version: str) -> None:
-        self.registry = CollectorRegistry()
-        self.requests = Counter(
-            "tidemill_requests", "Requests by path and status", ["path", "status"], registry=self.registry
-        )
-        latency = Histogram(
-            "tidemill_latency_seconds", "Seconds to answer a prediction", ["version"], registry=self.registry
-        )
-        self.latency = latency.labels(version)
-        self.rows = Counter("tidemill_rows", "Rows predicted", ["version"], registry=self.registry).labels(version)
-        self.waiting = Gauge("tidemill_waiting", "Requests being answered", registry=self.registry)
-        self.outside = Counter(
-            "tidemill_out_of_range", "Values outside what training saw", ["version"], registry=self.registry
-        ).labels(version)
-        self.predictions = Counter(
-            "tidemill_predictions", "Predictions by class", ["prediction"], registry=self.registry
-        )
+    access_log: bool = False
 
 
 class InferenceServer:
     """An ASGI application over an `Engine` or a scoring script."""
 
-    def __init__(self, engine: Engine | None, script: ScoringScript | None, settings: ServerSettings) -> None:
+    def __init__(
+        self,
+        engine: Engine | None,
+        script: ScoringScript | None,
+        settings: ServerSettings,
+        capture: Capture | None = None,
+    ) -> None:
         self._engine = engine
         self._script = script
+        self._clock = SystemClock()
         self._settings = settings
         self._tokens = Tokens(settings.tokens)
         self.metrics = Metrics(engine.info.version if engine else script.version if script else "")
         self._waiting = 0
-        self._threads = asyncio.Semaphore(1)
+        self._capture = capture
+        self._turn = asyncio.Semaphore(1)  # scripts are written for one request at a time
+        self._columns = {c.name: c for c in engine.signature.columns} if engine else {}
+        self._batcher = (
+            Batcher(engine.predictor.predict, self.metrics.batch.observe, gather=engine.batches) if engine else None
+        )
         self._routes: dict[tuple[str, str], Handler] = {
             ("POST", "/predict"): self._predict,
             ("POST", "/invocations"): self._predict,
             ("POST", "/score"): self._score,
+            ("POST", "/feedback"): self._feedback,
+            ("GET", "/v2"): self._describe,
             ("GET", "/version"): self._version,
             ("GET", "/openapi.json"): self._openapi,
             ("GET", "/swagger.json"): self._openapi,
@@ -112,40 +122,65 @@ class InferenceServer:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One ASGI connection."""
         if scope["type"] == "lifespan":
-            await _lifespan(receive, send)
+            await self._lifespan(receive, send)
             return
         if scope["type"] != "http":
             return
-        request_id = secrets.token_hex(16)
-        response = await self._answer(scope, receive)
-        path = scope["path"] if (scope["method"], scope["path"]) in self._routes or scope["path"] in PAGES else "other"
-        self.metrics.requests.labels(path, str(response.status)).inc()
-        given = next(
-            (v for k, v in scope["headers"] if k in REQUEST_IDS),
-            request_id.encode(),
-        )
-        headers = [
-            *response.headers,
-            (b"content-length", str(len(response.body)).encode()),
-            (b"x-ms-request-id", given),
-            (b"x-content-type-options", b"nosniff"),
-        ]
-        await send({"type": "http.response.start", "status": response.status, "headers": headers})
+        began = time.perf_counter()
+        headers = dict(scope["headers"])
+        ids = request_ids(headers)
+        if ids is None:
+            response = json_response({"detail": f"A request id has at most {ID_LIMIT} characters"}, 431)
+            ids = request_ids({}) or ()
+        else:
+            response = await self._answer(scope, receive, ids[0][1].decode("latin-1"))
+        seconds = time.perf_counter() - began
+        self._log(scope, response, seconds, ids[0][1])
+        await send({"type": "http.response.start", "status": response.status, "headers": answer_headers(response, ids)})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else response.body})
 
-    async def _answer(self, scope: Scope, receive: Receive) -> Response:
+    def _log(self, scope: Scope, response: Response, seconds: float, request_id: bytes) -> None:
+        """One line a request, and one count; paths nobody serves are one path, so that nobody can fill the memory."""
+        method, path = scope["method"], scope["path"]
+        known = path in PAGES or any(path == p for _, p in self._routes)
+        self.metrics.request(path if known else "other", response.status)
+        if self._settings.access_log or response.status >= BAD:
+            entry = {
+                "at": iso(self._clock.now()),
+                "method": method, "path": path, "status": response.status, "ms": round(seconds * 1000, 3),
+                "bytes": len(response.body), "request_id": request_id.decode("latin-1"),
+            }  # fmt: skip
+            ACCESS.info("%s", msgspec.json.encode(entry).decode())
+
+    async def _answer(self, scope: Scope, receive: Receive, request_id: str) -> Response:
         """A response in every case: what a client did wrong is a 4xx, what the model did is a 500 without details."""
         try:
             request = await read_request(scope, receive, self._settings.max_body)
             refused = self._refuse(request)
-            return refused or await self._route(request)
+            return refused or await self._recorded(request, request_id)
         except RequestProblem as exc:
-            return json_response(exc.as_json(), exc.status)
+            busy = exc.status == BUSY
+            return json_response(exc.as_json(), exc.status, [RETRY] if busy else [])
         except TimeoutError:
             return json_response({"detail": f"No answer within {self._settings.timeout_s:g} s"}, 503, [RETRY])
         except Exception:
             LOG.exception("the model failed on a request")
             return json_response({"detail": "The model failed on this request; the server's log says why"}, 500)
+
+    async def _recorded(self, request: Request, request_id: str) -> Response:
+        """The answer; in the sample, request and answer are put aside for the writer."""
+        began = time.perf_counter()
+        response = await self._route(request)
+        capture = self._capture
+        if (
+            capture
+            and request.method == "POST"
+            and request.path in RECORDED
+            and response.status < BAD
+            and capture.wants()
+        ):
+            capture.record(request_id, request.body, response.body, time.perf_counter() - began)
+        return response
 
     def _refuse(self, request: Request) -> Response | None:
         host = request.header("host").rpartition(":")[0] or request.header("host")
@@ -210,15 +245,15 @@ class InferenceServer:
     async def _ask(self, engine: Engine, batch: Batch) -> Any:  # noqa: ANN401
         """Predict, on the event loop when that is faster; beyond the queue's bound a 503 tells the client to come back."""
         if self._waiting >= self._settings.max_queue:
-            raise RequestProblem("The server is busy", status=503)
+            raise RequestProblem("The server is busy", status=BUSY)
         began = time.perf_counter()
         self._waiting += 1
         try:
-            if engine.row_s * len(batch.rows) < INLINE_S:
+            if self._batcher is None or engine.row_s * len(batch.rows) < INLINE_S:
                 answer = engine.predict(batch)
             else:
-                async with asyncio.timeout(self._settings.timeout_s), self._threads:
-                    answer = await asyncio.to_thread(engine.predict, batch)
+                async with asyncio.timeout(self._settings.timeout_s):
+                    answer = engine.present(await self._batcher.ask(batch.rows), batch)
         finally:
             self._waiting -= 1
         self._count(answer, time.perf_counter() - began, batch)
@@ -227,59 +262,82 @@ class InferenceServer:
     def _count(self, answer: Any, seconds: float, batch: Batch) -> None:  # noqa: ANN401
         self.metrics.latency.observe(seconds)
         self.metrics.rows.inc(len(batch.rows))
-        outside = sum(len(w) for w in batch.warnings)
-        if outside:
-            self.metrics.outside.inc(outside)
-        if batch.single and isinstance(answer.get("prediction"), str):
-            self.metrics.predictions.labels(answer["prediction"]).inc()
+        for warning in (w for row in batch.warnings for w in row):
+            column = self._columns.get(warning.split("`", 2)[1])
+            if column is not None:
+                self.metrics.outside(column)
+        for row in (answer,) if batch.single else answer["predictions"]:
+            if isinstance(row["prediction"], str):
+                self.metrics.prediction(row["prediction"])
 
     async def _score(self, request: Request) -> Response:
         """Azure's contract: what the scoring script returns; without one, a list of predictions."""
         if self._script is not None:
-            return await asyncio.to_thread(self._script.run, request)
+            if self._waiting >= self._settings.max_queue:
+                raise RequestProblem("The server is busy", status=BUSY)
+            self._waiting += 1
+            began = time.perf_counter()
+            try:
+                async with asyncio.timeout(self._settings.timeout_s), self._turn:
+                    return await asyncio.to_thread(self._script.run, request)
+            finally:
+                self._waiting -= 1
+                self.metrics.latency.observe(time.perf_counter() - began)
         engine = self._engine
         if engine is None:
-            return json_response({"detail": "No model"}, 503, [RETRY])
+            return json_response({"detail": "No model"}, BUSY, [RETRY])
         batch = self._batch(engine, request)
         answer = await self._ask(engine, Batch(batch.rows, single=False, warnings=batch.warnings))
         return json_response([row["prediction"] for row in answer["predictions"]])
 
-    async def _open_inference(self, request: Request) -> Response:
-        """Open Inference Protocol v2: metadata, readiness and infer of the one model."""
-        engine = self._engine
-        parts = request.path.strip("/").split("/")
-        if engine is None or parts[2] != engine.info.name:
-            return json_response({"error": f"model {parts[2]} is not here"}, 404)
-        action = parts[-1]
-        if request.method == "GET" and action == "ready":
-            return json_response({"name": engine.info.name, "ready": True})
-        if request.method == "GET":
-            return json_response(
-                {
-                    "name": engine.info.name,
-                    "versions": [engine.info.version],
-                    "platform": engine.predictor.path,
-                    "inputs": [{"name": "input", "datatype": "FP64", "shape": [-1, -1]}],
-                    "outputs": [{"name": "output", "datatype": "BYTES", "shape": [-1]}],
-                }
-            )
+    async def _feedback(self, request: Request) -> Response:
+        """What turned out to be true of an earlier request, kept beside what was recorded of it."""
+        if self._capture is None:
+            return json_response({"detail": "Nothing is recorded here: start the server with --capture-dir"}, 404)
         body = request.json()
+        items = body if isinstance(body, list) else [body]
+        for i, item in enumerate(items):
+            loc: tuple[str | int, ...] = ("body", i) if isinstance(body, list) else ("body",)
+            _check_feedback(item, loc)
+        kept = sum(self._capture.feedback(item["request_id"], item["truth"]) for item in items)
+        return json_response({"kept": kept}, 202 if kept == len(items) else BUSY)
+
+    async def _describe(self, request: Request) -> Response:
+        del request
+        return json_response(describe_server())
+
+    async def _open_inference(self, request: Request) -> Response:
+        """Metadata, readiness and infer of the one model; mistakes in the protocol's own form."""
+        engine = self._engine
+        name, _, action = request.path.removeprefix("/v2/models/").strip("/").partition("/")
+        if engine is None or name != engine.info.name:
+            return json_response({"error": f"model `{name}` is not here"}, 404)
+        action = action.removeprefix(f"versions/{engine.info.version}").strip("/")
+        if request.method == "GET" and action == "ready":
+            return await self._ready(request)
+        if request.method == "GET" and not action:
+            return json_response(describe_model(engine))
+        if request.method != "POST" or action != "infer":
+            return json_response({"error": f"nothing is at {request.method} {request.path}"}, 404)
         try:
-            tensor = body["inputs"][0]
-            rows = np.asarray(tensor["data"], dtype=np.float64).reshape(tensor["shape"])
-        except (KeyError, IndexError, TypeError, ValueError) as exc:
-            raise RequestProblem(f"Not an inference request: {exc}", loc=("body", "inputs")) from exc
-        answer = await self._ask(engine, Batch(rows, single=False))
-        names = [str(r["prediction"]) for r in answer["predictions"]]
-        output = {"name": "output", "datatype": "BYTES", "shape": [len(names)], "data": names}
-        return json_response(
-            {
-                "model_name": engine.info.name,
-                "model_version": engine.info.version,
-                "id": body.get("id", ""),
-                "outputs": [output],
-            }
-        )
+            body = request.json()
+            answer = await self._ask(engine, read_inference(engine.signature, body))
+        except RequestProblem as exc:
+            status = exc.status if exc.status == BUSY else CLIENT_ERROR
+            return json_response({"error": f"{'.'.join(map(str, exc.loc[1:]))}: {exc.message}"}, status)
+        return json_response(inference_answer(engine, answer["predictions"], str(body.get("id", ""))))
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        """Recording starts with the server and writes what is left when it stops."""
+        while True:
+            message = await receive()
+            if self._capture and message["type"] == "lifespan.startup":
+                self._capture.start()
+            if self._capture and message["type"] == "lifespan.shutdown":
+                await asyncio.to_thread(self._capture.close)
+            await send({"type": f"{message['type']}.complete"})
+            if message["type"] == "lifespan.shutdown":
+                return
 
     async def _version(self, request: Request) -> Response:
         del request
@@ -290,7 +348,8 @@ class InferenceServer:
         return json_response(
             {
                 "name": info.name, "version": info.version, "deployment": info.deployment, "digest": info.digest,
-                "path": self._engine.predictor.path, "differences": self._engine.differences,
+                "path": self._engine.predictor.path, "slow_reason": self._engine.slow_reason,
+                "differences": self._engine.differences,
                 "signature": self._engine.signature.as_json(),
             }
         )  # fmt: skip
@@ -302,12 +361,15 @@ class InferenceServer:
     async def _metrics(self, request: Request) -> Response:
         del request
         self.metrics.waiting.set(self._waiting)
-        return text_response(
-            generate_latest(self.metrics.registry).decode(), "text/plain; version=0.0.4; charset=utf-8"
-        )
+        self.metrics.dropped.set(self._capture.dropped if self._capture else 0)
+        return text_response(self.metrics.text(), "text/plain; version=0.0.4; charset=utf-8")
 
     async def _healthy(self, request: Request) -> Response:
+        """Alive unless one call of the model has hung for several time-outs: then only a new process helps."""
         del request
+        since = self._batcher.busy_since if self._batcher else None
+        if since is not None and time.monotonic() - since > HUNG * self._settings.timeout_s:
+            return json_response({"status": "the model hangs"}, BUSY)
         return json_response({"status": "alive"})
 
     async def _ready(self, request: Request) -> Response:
@@ -326,9 +388,9 @@ def _read_npy(raw: bytes) -> Any:  # noqa: ANN401
         raise RequestProblem(f"Not an .npy array: {exc}") from exc
 
 
-async def _lifespan(receive: Receive, send: Send) -> None:
-    while True:
-        message = await receive()
-        await send({"type": f"{message['type']}.complete"})
-        if message["type"] == "lifespan.shutdown":
-            return
+def _check_feedback(item: Any, loc: tuple[str | int, ...]) -> None:  # noqa: ANN401
+    for name in ("request_id", "truth"):
+        if not isinstance(item, dict) or name not in item:
+            raise RequestProblem("Field required", loc=(*loc, name), kind="missing")
+    if not isinstance(item["request_id"], str) or len(item["request_id"]) > ID_LIMIT:
+        raise RequestProblem("Expected the id of a request", loc=(*loc, "request_id"))

@@ -26,7 +26,7 @@ NUMBERS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # equal when the same object: what is prepared per table is found by it
 class Column:
     """One column of a table; `low` and `high` are what training saw."""
 

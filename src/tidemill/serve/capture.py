@@ -1,0 +1,146 @@
+"""Requests and answers recorded by sample, off the request path, bounded in memory and on disk.
+
+`<folder>/<version>/<yyyy>/<mm>/<dd>/<hour>-<process>.jsonl` holds one object a request: id, time, model, version, request, answer, latency;
+`<folder>/<version>/feedback/…` holds what turned out to be true, joined later by the request's id.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import random
+import threading
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tidemill.base.clock import Clock, SystemClock, iso
+
+LOG = logging.getLogger("tidemill.serve")
+WAITING = 1000  # records; beyond that they are counted and dropped, never waited for
+GIB = 1 << 30
+MASK = "***"
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureRules:
+    """What is kept. `rate` is Azure's `sampling_rate`, 0 to 1; `masked` names columns whose values are not kept."""
+
+    folder: Path
+    rate: float = 1.0
+    max_bytes: int = GIB
+    masked: frozenset[str] = frozenset()
+
+
+@dataclass(slots=True)
+class Capture:
+    """Takes records without waiting; one thread writes them. Close it to write what is left."""
+
+    rules: CaptureRules
+    model: str
+    version: str
+    clock: Clock = field(default_factory=SystemClock)
+    dropped: int = 0
+    written_bytes: int = 0
+    _queue: queue.Queue[tuple[str, dict[str, Any]] | None] = field(default_factory=lambda: queue.Queue(WAITING))
+    _thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begin to write; what earlier processes left counts towards the bound."""
+        self.rules.folder.mkdir(parents=True, exist_ok=True)
+        self.written_bytes = sum(p.stat().st_size for p in self.rules.folder.rglob("*.jsonl"))
+        self._thread = threading.Thread(target=self._write_all, name="capture", daemon=True)
+        self._thread.start()
+
+    def wants(self) -> bool:
+        """Whether this request is in the sample."""
+        return self.rules.rate >= 1 or random.random() < self.rules.rate  # noqa: S311 - a sample, not a secret
+
+    def record(self, request_id: str, body: bytes, answer: bytes, seconds: float) -> None:
+        """Keep one request that was answered; dropped, and counted, when the writer is behind."""
+        self._put(
+            "", {"request_id": request_id, "body": body, "answer": answer, "latency_ms": round(seconds * 1000, 3)}
+        )
+
+    def feedback(self, request_id: str, truth: Any) -> bool:  # noqa: ANN401 - any JSON value
+        """Keep what turned out to be true of an earlier request; false when it could not be kept."""
+        return self._put("feedback", {"request_id": request_id, "truth": truth})
+
+    def close(self) -> None:
+        """Write what waits, then stop."""
+        if self._thread is not None:
+            self._queue.put(None)
+            self._thread.join(5)
+            self._thread = None
+
+    def _put(self, kind: str, entry: dict[str, Any]) -> bool:
+        if self.written_bytes >= self.rules.max_bytes:
+            self.dropped += 1
+            return False
+        try:
+            self._queue.put_nowait(
+                (kind, {"at": iso(self.clock.now()), "model": self.model, "version": self.version, **entry})
+            )
+        except queue.Full:
+            self.dropped += 1
+            return False
+        return True
+
+    def _write_all(self) -> None:
+        while (taken := self._queue.get()) is not None:
+            kind, entry = taken
+            try:
+                self._write(kind, entry)
+            except OSError as exc:
+                self.dropped += 1
+                LOG.warning("a captured request could not be written: %s", exc)
+
+    def _write(self, kind: str, entry: dict[str, Any]) -> None:
+        for name, raw in (("request", entry.pop("body", None)), ("response", entry.pop("answer", None))):
+            if raw is not None:
+                entry[name] = masked(_json_or_size(raw), self.rules.masked)
+        line = msgspec.json.encode(entry) + b"\n"
+        path = self._partition(kind, entry["at"])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab") as file:
+            file.write(line)
+        self.written_bytes += len(line)
+
+    def _partition(self, kind: str, at: str) -> Path:
+        moment = datetime.fromisoformat(at)
+        folder = self.rules.folder / self.version / kind if kind else self.rules.folder / self.version
+        return folder / f"{moment:%Y/%m/%d}" / f"{moment:%H}-{os.getpid()}.jsonl"
+
+
+def _json_or_size(raw: bytes) -> Any:  # noqa: ANN401
+    """JSON as it is; of pictures and arrays only how large they were."""
+    try:
+        return msgspec.json.decode(raw)
+    except (msgspec.DecodeError, RecursionError):
+        return {"size_bytes": len(raw)}
+
+
+def masked(value: Any, names: frozenset[str]) -> Any:  # noqa: ANN401
+    """The same JSON value with what stands under `names` hidden; bare lists of values too, since they have no names."""
+    if not names:
+        return value
+    if isinstance(value, list):
+        return [masked(v, names) if isinstance(v, (dict, list)) else MASK for v in value]
+    if not isinstance(value, dict):
+        return value
+    columns, data = value.get("columns"), value.get("data")
+    hidden = {k: MASK if k in names else masked(v, names) for k, v in value.items()}
+    if isinstance(columns, list) and isinstance(data, list):
+        hidden["columns"] = columns
+        hidden["data"] = [_masked_row(columns, row, names) for row in data]
+    return hidden
+
+
+def _masked_row(columns: list[Any], row: Any, names: frozenset[str]) -> Any:  # noqa: ANN401
+    if not isinstance(row, list) or len(row) != len(columns):
+        return MASK
+    return [MASK if str(c) in names else v for c, v in zip(columns, row, strict=True)]

@@ -1,0 +1,70 @@
+"""Records of numbers → a matrix without a Python call a cell; whatever is unusual is left to `decode`, which names it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from operator import itemgetter
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tidemill.serve.signature import Column
+
+Array = npt.NDArray[Any]
+PLAIN = frozenset({int, float})
+
+
+@dataclass(frozen=True, slots=True)
+class NumberTable:
+    """What a table of numbers alone needs to be read in bulk."""
+
+    width: int
+    pick: Callable[[Mapping[str, Any]], Any]
+    whole: Array
+    low: Array
+    high: Array
+
+
+@lru_cache(maxsize=8)
+def number_table(columns: tuple[Column, ...]) -> NumberTable | None:
+    """The columns prepared for reading in bulk; `None` when one of them holds text."""
+    if any(c.type == "string" for c in columns):
+        return None
+    names = [c.name for c in columns]
+    only = names[0]
+    pick = itemgetter(*names) if len(names) > 1 else lambda item: (item[only],)
+    return NumberTable(
+        len(names),
+        pick,
+        np.array([c.type == "integer" for c in columns]),
+        np.array([-np.inf if c.low is None else c.low for c in columns]),
+        np.array([np.inf if c.high is None else c.high for c in columns]),
+    )
+
+
+def read_numbers(columns: Sequence[Column], items: Sequence[Any]) -> Array | None:
+    """The rows, or `None` when something in them needs a closer look: another type, a limit crossed, a name unknown."""
+    table = number_table(tuple(columns))
+    if table is None:
+        return None
+    rows = []
+    try:
+        for item in items:
+            if len(item) != table.width:
+                return None
+            row = table.pick(item) if type(item) is dict else item
+            if not PLAIN.issuperset(map(type, row)):
+                return None
+            rows.append(row)
+        matrix = np.array(rows, dtype=np.float64)
+    except (KeyError, TypeError, OverflowError):
+        return None
+    # One comparison finds NaN, infinities and limits crossed: NaN compares as false, infinity is above every finite limit.
+    if not ((matrix >= table.low) & (matrix <= table.high) & np.isfinite(matrix)).all():
+        return None
+    if table.whole.any() and (matrix[:, table.whole] % 1).any():
+        return None
+    return matrix
