@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from tidemill.app.wiring import App
 from tidemill.base.clock import SystemClock, iso
 from tidemill.base.dotenv import read_dotenv
 from tidemill.base.errors import ConflictError, NotFoundError, SpecError, UsageError
-from tidemill.base.findings import has_errors
+from tidemill.base.findings import Finding, has_errors
 from tidemill.base.ids import JobName, is_name, make_job_name
 from tidemill.plan.graph import Plan
 from tidemill.plan.make import PlanOptions, make_plan
@@ -75,9 +75,16 @@ def plan_job(app: App, request: RunRequest) -> Plan:
     return make_plan(loaded, assets=app.assets, options=PlanOptions(name=name))
 
 
-def run_job(app: App, request: RunRequest, observers: Sequence[RunObserver] = ()) -> JobResult:
-    """Run a job file to its end. A job of the same name that was interrupted is taken up again."""
+def run_job(
+    app: App,
+    request: RunRequest,
+    observers: Sequence[RunObserver] = (),
+    noticed: Callable[[Sequence[Finding]], None] | None = None,
+) -> JobResult:
+    """Run a job file to its end. What planning found worth knowing is told to `noticed` first."""
     plan = plan_job(app, request)
+    if noticed is not None:
+        noticed(plan.findings)
     settle_interrupted(app)
     job = choose_name(app, plan.name)
     options = make_options(app, request=request.as_record(), force=request.force, parallel=request.parallel)

@@ -11,6 +11,7 @@ from tidemill.app.jobs import cancel_job, download_job, list_jobs, show_job, str
 from tidemill.app.run import RunRequest, resume_job, run_job
 from tidemill.app.settings import read_settings
 from tidemill.app.wiring import open_app
+from tidemill.cli.errors import print_findings
 from tidemill.cli.options import name_option, noun_options, set_option
 from tidemill.cli.output import print_value
 from tidemill.cli.progress import Progress
@@ -56,7 +57,7 @@ def create(
     request = RunRequest(file, tuple(parse_override(o) for o in overrides), name, relax_pins=relax_pins)
     with open_app(read_settings(file)) as app:
         with Progress(stream_logs=stream) as progress:
-            result = run_job(app, request, [progress])
+            result = run_job(app, request, [progress], lambda found: print_findings(found, sys.stderr))
         if result.ok:
             print_value(show_job(app, result.name), fmt=fmt, query=query)
         else:

@@ -11,7 +11,7 @@ from tidemill.app.run import RunRequest, run_job
 from tidemill.app.settings import read_settings
 from tidemill.app.wiring import open_app
 from tidemill.base.findings import Finding
-from tidemill.cli.errors import paint
+from tidemill.cli.errors import paint, print_findings
 from tidemill.cli.options import everywhere, output_options, set_option
 from tidemill.cli.output import print_value
 from tidemill.cli.progress import Progress
@@ -47,7 +47,7 @@ def command(
     """Run a job here and wait: independent steps in parallel, unchanged ones reused. Exit code 0 only if it completed."""
     request = RunRequest(file, tuple(parse_override(o) for o in overrides), name, force, parallel, relax_pins)
     with open_app(read_settings(file)) as app, Progress(stream_logs=stream) as progress:
-        result = run_job(app, request, [progress])
+        result = run_job(app, request, [progress], lambda found: print_findings(found, sys.stderr))
     report(result, fmt, query)
     return 0 if result.ok else 1
 
