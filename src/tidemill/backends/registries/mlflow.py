@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib import metadata
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlparse
 
@@ -26,6 +26,12 @@ from tidemill.record.ports import ModelRequest, ModelVersion
 TAG = "tidemill."
 EXPERIMENT = "tidemill-models"
 LATEST = "latest"
+# what MLflow would print is not what the command was asked for
+QUIET = {
+    "GIT_PYTHON_REFRESH": "quiet",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
 
 
 @contextmanager
@@ -57,7 +63,8 @@ class MlflowRegistry:
 
     @cached_property
     def _client(self) -> Any:  # noqa: ANN401 - the SDK is imported late
-        os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+        for name, value in QUIET.items():
+            os.environ.setdefault(name, value)
         from mlflow.tracking import MlflowClient  # noqa: PLC0415 - takes seconds
 
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -117,6 +124,7 @@ class MlflowRegistry:
                 run_id=run.info.run_id,
                 tags=_tags(request, digest),
                 description=request.description or None,
+                await_creation_for=0,
             )
         return self.get(request.name, request.version or str(made.version))
 
@@ -124,8 +132,8 @@ class MlflowRegistry:
         """Copy (or link) the model where the registry keeps it; its URI."""
         if self._server:
             if path.is_dir():
-                self._client.log_artifacts(run.info.run_id, str(path), "model")
-                return f"{run.info.artifact_uri}/model"
+                self._client.log_artifacts(run.info.run_id, str(path), f"model/{path.name}")
+                return f"{run.info.artifact_uri}/model/{path.name}"
             self._client.log_artifact(run.info.run_id, str(path), "model")
             return f"{run.info.artifact_uri}/model/{path.name}"
         target = self._folder / "models" / digest / path.name
@@ -195,10 +203,12 @@ class MlflowRegistry:
         source = version.properties.get("source", "")
         if urlparse(source).scheme in {"", "file"}:
             return Path(unquote(urlparse(source).path))
-        target = self._home / "models" / version.name / version.version
+        # the last part of the path is the model's own name: servers and scoring scripts go by it
+        target = self._home / "models" / version.name / version.version / PurePosixPath(urlparse(source).path).name
         if not target.exists():
-            part = target.with_name(f".{version.version}.part")
-            part.mkdir(parents=True, exist_ok=True)
+            part = target.parent.with_name(f".{version.version}.part")
+            shutil.rmtree(part, ignore_errors=True)
+            part.mkdir(parents=True)
             from mlflow.artifacts import download_artifacts  # noqa: PLC0415 - takes seconds
 
             with speaking_to_mlflow(f"downloading `{version.name}:{version.version}`"):
@@ -208,7 +218,9 @@ class MlflowRegistry:
                     f"Model `{version.name}:{version.version}` came with other bytes than were registered",
                     hint="It may have been tampered with.",
                 )
+            target.parent.mkdir(parents=True, exist_ok=True)
             got.replace(target)
+            shutil.rmtree(part, ignore_errors=True)
         return target
 
     def _all(self) -> Sequence[ModelVersion]:
