@@ -83,7 +83,7 @@ def _capture(options: argparse.Namespace) -> Capture | None:
         return None
     masked = frozenset(n.strip() for n in options.capture_mask.split(",") if n.strip())
     rules = CaptureRules(options.capture_dir, options.capture_rate, options.capture_max_bytes, masked)
-    return Capture(rules, options.name, options.version)
+    return Capture(rules, options.name or options.model.name if options.model else options.name, options.version)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -78,8 +78,8 @@ def _tensor(tensor: Any, at: int) -> tuple[str, Any]:  # noqa: ANN401
     if not isinstance(tensor, Mapping):
         raise RequestProblem("Expected an object with name, shape, datatype and data", loc=loc, status=CLIENT_ERROR)
     shape = tensor.get("shape")
-    if not isinstance(shape, list) or not shape or not all(type(n) is int and n >= 0 for n in shape):
-        raise RequestProblem("Expected a list of whole numbers", loc=(*loc, "shape"), status=CLIENT_ERROR)
+    if not isinstance(shape, list) or not shape or not all(type(n) is int and n > 0 for n in shape):
+        raise RequestProblem("Expected a list of whole numbers above zero", loc=(*loc, "shape"), status=CLIENT_ERROR)
     try:
         data = np.asarray(tensor.get("data"))
         text = data.dtype.kind in "US" and tensor.get("datatype") == "BYTES"

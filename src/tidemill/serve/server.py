@@ -118,6 +118,8 @@ class InferenceServer:
             ("GET", "/v2/health/live"): self._healthy,
             ("GET", "/v2/health/ready"): self._ready,
         }
+        if script is not None:
+            self._routes["GET", "/score"] = self._score
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One ASGI connection."""

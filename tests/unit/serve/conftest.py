@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -65,3 +66,11 @@ def table_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     columns = [{"name": c, "type": "double"} for c in COLUMNS]
     metadata = {"classes": ["no", "yes"], "task": "classification", "columns": columns, "limits": limits}
     return save(tmp_path_factory.mktemp("table") / "model", model, metadata, golden)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Verdicts about conversions go to a cache of the tests' own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield

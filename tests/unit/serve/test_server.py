@@ -235,3 +235,37 @@ def test_the_wrong_method_and_the_wrong_path_are_told_apart(digits: Client) -> N
     status, headers, _ = digits.call("GET", "/predict")
     assert (status, headers["allow"]) == (405, "POST")
     assert digits.call("GET", "/nothing")[0] == 404
+
+
+NUMBERS = (
+    st.floats(allow_nan=True, allow_infinity=True) | st.integers() | st.sampled_from(["1", "x", None, True, [], {}])
+)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(cells=st.lists(NUMBERS, min_size=6, max_size=6), shuffled=st.permutations(range(6)))
+def test_records_read_in_bulk_and_one_by_one_are_the_same(table: Client, cells: list[Any], shuffled: list[int]) -> None:
+    names = [f"feature_{i}" for i in range(6)]
+    record = {names[i]: cells[i] for i in shuffled}
+    status, answer = table.post("/predict", record)
+    assert status in {200, 422}
+    many_status, many = table.post("/predict", [record, record])
+    assert many_status == status
+    if status == 200:
+        both = many["predictions"]
+        assert both[0] == both[1] == {k: v for k, v in answer.items() if k != "version"}
+
+
+def test_ids_of_requests_come_back_and_too_long_ones_are_refused(digits: Client) -> None:
+    _, headers, _ = digits.call("GET", "/version", headers={"x-request-id": "mine"})
+    assert (headers["x-request-id"], headers["x-ms-request-id"]) == ("mine", "mine")
+    assert digits.call("GET", "/version", headers={"x-request-id": "m" * 101})[0] == 431
+
+
+def test_metrics_count_rows_predictions_and_columns_out_of_range(table_model: Path) -> None:
+    client = server(table_model)
+    record = json.loads((table_model / "golden.json").read_text())["inputs"][0]
+    client.post("/predict", record | {"feature_2": 1e6})
+    text = client.call("GET", "/metrics")[2].decode()
+    assert 'tidemill_out_of_range_total{column="feature_2",version="3"} 1.0' in text
+    assert 'tidemill_rows_total{version="3"} 1.0' in text

@@ -1,0 +1,83 @@
+"""The faster path is taken only where it gives the same answers, and the server says which path it took."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from sklearn.linear_model import LinearRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+from tidemill.base.errors import ConflictError
+from tidemill.serve.convert import same
+from tidemill.serve.decode import decode
+from tidemill.serve.engine import Engine, load_engine
+from tidemill.serve.predictor import Answer
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+def load(path: Path, **more: str) -> Engine:
+    return load_engine(path, name="m", version="1", deployment="", allow_pickle=True, **more)
+
+
+def test_a_converted_model_answers_its_golden_rows_and_is_named_so(table_model: Path) -> None:
+    engine = load(table_model)
+    assert engine.predictor.path.startswith("onnxruntime")
+    assert engine.differences == []
+
+
+def test_a_server_on_the_fast_path_never_imports_scikit_learn(table_model: Path) -> None:
+    load(table_model)  # the verdict is kept now
+    code = (
+        "import sys; from pathlib import Path; from tidemill.serve.engine import load_engine;"
+        f"load_engine(Path({str(table_model)!r}), name='m', version='1', deployment='', allow_pickle=True);"
+        "assert 'sklearn' not in sys.modules and 'pandas' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_what_cannot_be_converted_is_served_by_the_library_and_says_why(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    x = np.arange(12.0).reshape(6, 2)
+    model = make_pipeline(FunctionTransformer(np.sqrt), LinearRegression()).fit(x, x.sum(axis=1))
+    (tmp_path / "model.pkl").write_bytes(pickle.dumps(model))
+    columns = [{"name": n, "type": "double", "min": 0, "max": 11} for n in "ab"]
+    about = {"task": "regression", "columns": columns}
+    flavors = {"sklearn": {"pickled_model": "model.pkl"}}
+    (tmp_path / "MLmodel").write_text(yaml.safe_dump({"flavors": flavors, "metadata": about}))
+    with caplog.at_level(logging.INFO, "tidemill.serve"):
+        engine = load(tmp_path)
+    assert engine.predictor.path == "scikit-learn"
+    assert engine.slow_reason
+    assert "the ONNX path is not used" in caplog.text
+    found = engine.predict(decode(engine.signature, {"a": 4, "b": 9}))
+    assert found["prediction"] == pytest.approx(float(model.predict([[4, 9]])[0]))
+
+
+def test_other_bytes_than_were_registered_are_refused_before_they_are_loaded(table_model: Path) -> None:
+    with pytest.raises(ConflictError, match="other bytes"):
+        load(table_model, expected_digest="0" * 64)
+
+
+@pytest.mark.parametrize(
+    ("slow", "fast", "difference"),
+    [
+        (Answer([0, 1]), Answer([0, 1]), ""),
+        (Answer([0, 1]), Answer([0, 0]), "1 of 2 labels"),
+        (Answer([0], np.array([[0.6, 0.4]])), Answer([0], np.array([[0.60002, 0.39998]])), "probability differs"),
+        (Answer([1000.0]), Answer([1000.001]), ""),
+        (Answer([1.0]), Answer([1.001]), "value differs"),
+    ],
+)
+def test_agreement_is_equal_labels_and_close_numbers(slow: Answer, fast: Answer, difference: str) -> None:
+    assert difference in same(slow, fast)
+    assert bool(same(slow, fast)) == bool(difference)
