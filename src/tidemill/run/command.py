@@ -99,7 +99,7 @@ def make_env(work: StepWork, prepared: PreparedEnvironment, paths: Mapping[str, 
     env = _with_environment(env, prepared.env)
     if context.ports.tracker:
         env = _with_environment(env, context.ports.tracker.begin(context.job, step, folder.root))
-    return env | dict(step.environment_variables)
+    return _with_environment(env, step.environment_variables)
 
 
 def _with_environment(env: dict[str, str], more: Mapping[str, str]) -> dict[str, str]:

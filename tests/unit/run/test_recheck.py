@@ -79,3 +79,11 @@ def test_a_model_no_better_than_the_commonest_class_is_named() -> None:
 def test_a_baseline_is_no_accuracy_of_the_model() -> None:
     assert accuracies({"accuracy": 0.9, "baseline_accuracy": 0.5, "loss": 1}) == {"accuracy": 0.9}
     assert judge_accuracy(register_step(), "train", {"accuracy": 1.0}, {"unknown": "no way to load it"}) == []
+
+
+def test_a_document_that_sets_pythonpath_keeps_what_steps_are_given(workspace: Workspace) -> None:
+    ports = replace(workspace.ports, tracker=open_tracker(workspace.home, ""))
+    code = 'python -c \'import sys; print([n for n in ("sitecustomize",) if "tidemill" in sys.modules[n].__file__], "/mine" in sys.path)\''
+    step = command("show", code, environment_variables={"PYTHONPATH": "/mine"})
+    result = execute(pipeline(step), job=make_job_name(), ports=ports)
+    assert result.steps["show"].log.read_text() == "['sitecustomize'] True\n"
