@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tidemill.base.findings import Finding
+from tidemill.spec.lint.components import lint_azure
 from tidemill.spec.lint.files import LintFile, lint_files
-from tidemill.spec.lint.images import lint_dockerfile, lint_manifests
-from tidemill.spec.lint.scripts import lint_python, lint_shell, lint_workflow
+from tidemill.spec.lint.images import lint_copies, lint_dockerfile, lint_manifests
+from tidemill.spec.lint.python import lint_python
+from tidemill.spec.lint.scripts import lint_secrets, lint_shell
+from tidemill.spec.lint.together import lint_together
+from tidemill.spec.lint.workflow import lint_workflow
 
 Fix = Callable[[str, Finding], str]
 
@@ -17,19 +21,28 @@ Fix = Callable[[str, Finding], str]
 def lint_repository(root: Path, paths: Sequence[Path]) -> list[tuple[Path, Finding]]:
     """Findings of the files below the folders of `paths`, and of linted files named themselves."""
     files = list(lint_files(root, paths))
-    found = [(f.path, finding) for f in files for finding in _lint_one(f)]
-    manifests = [f for f in files if f.kind == "manifest"]
-    return found + [(path, finding) for path, finding in lint_manifests(manifests)]
+    found = [(f.path, finding) for f in files for finding in (*RULES[f.kind](f), *lint_secrets(f))]
+    found += lint_manifests([f for f in files if f.kind == "manifest"])
+    found += lint_copies(files)
+    found += lint_together(files)
+    return sorted(found, key=lambda pair: (str(pair[0]), pair[1].at.line, pair[1].at.column, pair[1].code))
 
 
-def _lint_one(file: LintFile) -> list[Finding]:
-    if file.kind == "workflow":
-        return list(lint_workflow(file))
-    if file.kind == "dockerfile":
-        return list(lint_dockerfile(file))
-    if file.kind == "python":
-        return list(lint_python(file))
-    return list(lint_shell(file)) if file.kind == "shell" else []
+def _nothing(_file: LintFile) -> Iterator[Finding]:
+    return iter(())
+
+
+RULES: Mapping[str, Callable[[LintFile], Iterator[Finding]]] = {
+    "workflow": lint_workflow,
+    "dockerfile": lint_dockerfile,
+    "python": lint_python,
+    "shell": lint_shell,
+    "azure": lint_azure,
+    "manifest": _nothing,
+    "environment": _nothing,
+    "data": _nothing,
+    "weights": _nothing,
+}
 
 
 def _replace_on_line(text: str, finding: Finding, pattern: str, replacement: str) -> str:
@@ -42,7 +55,7 @@ def _replace_on_line(text: str, finding: Finding, pattern: str, replacement: str
 
 def _singular(text: str, finding: Finding) -> str:
     return _replace_on_line(
-        text, finding, r"\baz ml (component|environment|model|job|compute|endpoint)s\b", r"az ml \1"
+        text, finding, r"\baz ml (component|environment|model|job|compute|schedule|datastore)s\b", r"az ml \1"
     )
 
 
@@ -50,5 +63,14 @@ def _label(text: str, finding: Finding) -> str:
     return _replace_on_line(text, finding, r"(?:--version|-v)[ =]latest\b", "--label latest")
 
 
+def _stream(text: str, finding: Finding) -> str:
+    return _replace_on_line(text, finding, r"\baz ml job create\b(?!.*--stream)", "az ml job create --stream")
+
+
+def _whole_option(text: str, finding: Finding) -> str:
+    short, whole = re.findall(r"`(--[\w-]+)`", finding.message)[:2]
+    return _replace_on_line(text, finding, rf"{re.escape(short)}(?![\w-])", whole)
+
+
 # What can be mended without judgement.
-FIXES: Mapping[str, Fix] = {"TM-X14": _singular, "TM-X10": _label}
+FIXES: Mapping[str, Fix] = {"TM-X01": _stream, "TM-X10": _label, "TM-X14": _singular, "TM-X15": _whole_option}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tidemill.base.errors import Location
-from tidemill.base.findings import Finding
+from tidemill.base.findings import Finding, Severity
 from tidemill.spec.codes import CODES
 
 SKIPPED = {
@@ -26,22 +27,31 @@ SKIPPED = {
     "build",
 }
 MAX_BYTES = 1 << 20
+COMMENT = re.compile(r"(?:^|(?<=\s))#[^\n]*", re.MULTILINE)
+AZURE = re.compile(r"^(?:\$schema|type|command|jobs|idle_time_before_shutdown\w*|schedules):", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class LintFile:
-    """One file as text; `kind` is workflow, dockerfile, manifest, python or shell."""
+    """One file as text; `bare` is the same text, as long, without its `#` comments.
+
+    `kind` is workflow, dockerfile, manifest, azure, python, shell, environment, data or weights.
+    """
 
     path: Path
     kind: str
     text: str
+    bare: str = field(default="", repr=False)
 
-    def finding(self, code: str, message: str, offset: int, *, hint: str = "") -> Finding:
+    def finding(
+        self, code: str, message: str, offset: int, *, hint: str = "", severity: Severity | None = None
+    ) -> Finding:
         """A finding at a place of the text."""
         line = self.text.count("\n", 0, offset) + 1
         column = offset - (self.text.rfind("\n", 0, offset) + 1) + 1
         row = CODES[code]
-        return Finding(code, row.severity, message, hint or row.mend, Location(str(self.path), line, column))
+        at = Location(str(self.path), line, column)
+        return Finding(code, severity or row.severity, message, hint or row.mend, at)
 
 
 def lint_files(root: Path, paths: Sequence[Path]) -> Iterator[LintFile]:
@@ -66,9 +76,11 @@ def _walk(root: Path) -> Iterator[Path]:
 
 def _read(path: Path) -> LintFile | None:
     name = path.name.lower()
+    if name == "variables.index":
+        return LintFile(path, "weights", "")
     plain = (
         name.endswith((".yml", ".yaml", ".py", ".sh", ".bash", ".dockerfile"))
-        or name == "dockerfile"
+        or name in {"dockerfile", ".env"}
         or name.startswith("dockerfile.")
     )
     if not plain:
@@ -79,11 +91,15 @@ def _read(path: Path) -> LintFile | None:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         return None
-    kind = _kind(path, name, text)
-    return LintFile(path, kind, text) if kind else None
+    file = LintFile(path, _kind(path, name, text), text, text)
+    if file.kind in {"python", "data", "environment"}:
+        return file
+    return replace(file, bare=COMMENT.sub(lambda found: " " * len(found.group()), text))
 
 
 def _kind(path: Path, name: str, text: str) -> str:
+    if name == ".env":
+        return "environment"
     if "dockerfile" in name and not name.endswith((".yml", ".yaml", ".py", ".sh")):
         return "dockerfile"
     if name.endswith(".py"):
@@ -92,4 +108,6 @@ def _kind(path: Path, name: str, text: str) -> str:
         return "shell"
     if "runs-on:" in text or (".github" in path.parts and ("uses:" in text or "run:" in text)):
         return "workflow"
-    return "manifest" if "\napiVersion:" in f"\n{text}" and "\nkind:" in f"\n{text}" else ""
+    if "\napiVersion:" in f"\n{text}" and "\nkind:" in f"\n{text}":
+        return "manifest"
+    return "azure" if AZURE.search(text) else "data"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -19,25 +20,57 @@ FROM = re.compile(
 COPY = re.compile(r"^(?:COPY|ADD)\s+(?P<words>[^\n\\]+)$", re.IGNORECASE | re.MULTILINE)
 PLACEHOLDER = re.compile(r"\$\{\w+\}|\$\(\w+\)|\{\{[^}]*\}\}|<[A-Z_]+>")
 WORKLOADS = {"Deployment", "StatefulSet", "DaemonSet"}
+RELOADS = re.compile(r"^(?:CMD|ENTRYPOINT)\b[^\n]*(?P<option>--reload\b)", re.IGNORECASE | re.MULTILINE)
 MOVABLE = {"latest", "main", "master", "dev", "develop", "stable", "edge"}
 
 
 def lint_dockerfile(file: LintFile) -> Iterator[Finding]:
-    """Base images that move, and files that are copied from nowhere."""
+    """Base images that move, and development servers."""
     stages = {found["name"] for found in FROM.finditer(file.text) if found["name"]}
     for found in FROM.finditer(file.text):
         image = found["image"]
         if image not in stages and image != "scratch" and "$" not in image and _moves(image):
             yield file.finding("TM-X35", f"The base image `{image}` can change under you", found.start("image"))
-    for found in COPY.finditer(file.text):
-        words = [w for w in found["words"].split() if not w.startswith("--")]
-        if "--from=" in found["words"] or found["words"].lstrip().startswith(("[", "<<")):
-            continue
-        for source in words[:-1]:
-            if not _there(file.path.parent, source):
-                yield file.finding(
-                    "TM-X04", f"`{source}` is not in the build context", file.text.index(source, found.start("words"))
-                )
+    for found in RELOADS.finditer(file.bare):
+        yield file.finding("TM-X46", "A development server: `--reload` is on", found.start("option"))
+
+
+def lint_copies(files: Sequence[LintFile]) -> Iterator[tuple[Path, Finding]]:
+    """Files that are copied from nowhere: not in any folder here, and no script or .gitignore knows of them."""
+    images = [f for f in files if f.kind == "dockerfile"]
+    if not images:
+        return
+    folders = {parent for f in files for parent in list(f.path.absolute().parents)[:3]}
+    scripts = "\n".join(f.text for f in files if f.kind in {"workflow", "shell", "data", "python"})
+    for file in images:
+        for found in COPY.finditer(file.bare):
+            words = [w for w in found["words"].split() if not w.startswith("--")]
+            if "--from=" in found["words"] or found["words"].lstrip().startswith(("[", "<<")):
+                continue
+            for source in words[:-1]:
+                name = source.rstrip("/").rpartition("/")[2].lstrip("*")
+                if _there(file.path.parent, source, folders) or (name and name in scripts):
+                    continue
+                if not _is_ignored(file.path.parent, source):
+                    offset = file.text.index(source, found.start("words"))
+                    yield file.path, file.finding("TM-X04", f"`{source}` is not in the build context", offset)
+
+
+def _is_ignored(folder: Path, source: str) -> bool:
+    """Whether a .gitignore names it, so that it is made elsewhere."""
+    parts = {p for p in source.strip("/").split("/") if p not in {".", ".."}}
+    for parent in (folder.absolute(), *list(folder.absolute().parents)[:3]):
+        ignore = parent / ".gitignore"
+        if ignore.is_file():
+            for line in ignore.read_text(errors="replace").splitlines():
+                pattern = line.strip().strip("/")
+                if (
+                    pattern
+                    and not pattern.startswith("#")
+                    and any(fnmatch(p, pattern.rpartition("/")[2]) for p in parts)
+                ):
+                    return True
+    return False
 
 
 def _moves(image: str) -> bool:
@@ -47,11 +80,11 @@ def _moves(image: str) -> bool:
     return not tag or tag in MOVABLE
 
 
-def _there(folder: Path, source: str) -> bool:
-    """Beside the Dockerfile, or in a folder above it that may be the context; a URL or a variable is not judged."""
+def _there(folder: Path, source: str, others: Collection[Path]) -> bool:
+    """Beside the Dockerfile, or in another folder that may be the context; a URL or a variable is not judged."""
     if "$" in source or "://" in source:
         return True
-    roots = [folder, *list(folder.absolute().parents)[:3]]
+    roots = [folder.absolute(), *list(folder.absolute().parents)[:3], *sorted(others)]
     clean = source.lstrip("/").rstrip("/") or "."
     return any(
         next(iter(root.glob(clean)), None) is not None if "*" in clean else (root / clean).exists() for root in roots

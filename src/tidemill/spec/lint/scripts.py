@@ -1,147 +1,134 @@
-"""Workflows, shell scripts and Python: what hides failures, moves, or calls az in ways that cannot work."""
+"""Shell, alone and inside workflows: failures that are hidden, and calls of az that cannot work."""
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Iterator
 
-import yaml
-
-from tidemill.base.findings import Finding
+from tidemill.base.findings import Finding, Severity
 from tidemill.spec.lint.files import LintFile
 
-PINNED = re.compile(r"@[0-9a-f]{40}\b")
-USES = re.compile(r"^\s*-?\s*uses:\s*[\"']?(?P<what>[^\s\"'#]+)", re.MULTILINE)
+# The rest of a command: until the line ends, over continued lines.
+REST = r"(?:[^\n\\]|\\[\s\S])*"
 SWALLOWED = re.compile(r"\|\|\s*(?:true\b|:\s*(?:$|[;\"'])|echo\b)", re.MULTILINE)
-CONTINUE = re.compile(r"^\s*continue-on-error:\s*true\b", re.MULTILINE)
-SKIP = re.compile(r"^\s*-?\s*if:\s*(?P<condition>[^\n#]*)", re.MULTILINE)
-FIRST_OF_LIST = re.compile(r"az\s+ml\s+\w[\w-]*\s+list\b[^\n]*\[0\]\.version")
-PLURAL = re.compile(r"\baz\s+ml\s+(component|environment|model|job|compute|endpoint)s\b")
-LATEST = re.compile(r"\baz\s+ml\s+(?:model|component|environment|data)\b[^\n]*(?:--version|\s-v)[ =]latest\b")
-SECRET = re.compile(r"\$\{\{\s*secrets\.\w+\s*\}\}")
-SUBSCRIPTION = re.compile(r"subscriptions/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
-CREATE = re.compile(r"\baz\s+ml\s+job\s+create\b(?P<rest>(?:[^\n]|\\\n)*)")
-DOWNLOAD = re.compile(r"\baz\s+ml\s+job\s+download\b")
-SCRIPT_KEYS = {"run", "inlineScript", "script"}
-
-
-def lint_workflow(file: LintFile) -> Iterator[Finding]:
-    """A GitHub workflow or action."""
-    for found in USES.finditer(file.text):
-        what = found["what"]
-        if not what.startswith(("./", "docker://")) and not PINNED.search(what):
-            yield file.finding("TM-X35", f"`{what}` is not pinned to a commit", found.start("what"))
-    for found in CONTINUE.finditer(file.text):
-        yield file.finding(
-            "TM-X34", "`continue-on-error` ignores every failure", file.text.index("continue", found.start())
-        )
-    for found in SKIP.finditer(file.text):
-        condition = found["condition"]
-        if re.search(r"inputs\.skip\w*", condition) and "!" not in condition and "false" not in condition:
-            yield file.finding(
-                "TM-X28", f"It runs when it should be skipped: `{condition.strip()}`", found.start("condition")
-            )
-    for start, end in _scripts(file.text):
-        for found in SECRET.finditer(file.text, start, end):
-            yield file.finding("TM-X32", f"`{found.group()}` is pasted into a script", found.start())
-    yield from lint_shell(file)
-
-
-def _scripts(text: str) -> Iterator[tuple[int, int]]:
-    """Where the scripts of a workflow stand in its text; nothing when it is not YAML, which `check` says elsewhere."""
-    try:
-        root = yaml.compose(text, Loader=yaml.CSafeLoader)
-    except yaml.YAMLError:
-        return
-    stack = [root] if root is not None else []
-    while stack:
-        node = stack.pop()
-        if isinstance(node, yaml.MappingNode):
-            for key, value in node.value:
-                if key.value in SCRIPT_KEYS and isinstance(value, yaml.ScalarNode):
-                    yield value.start_mark.index, value.end_mark.index
-                stack.append(value)
-        elif isinstance(node, yaml.SequenceNode):
-            stack.extend(node.value)
+# What a later step builds on. Deleting, stopping and looking are often done twice on purpose.
+CRUCIAL = re.compile(
+    r"\b(?:az|kubectl|helm|docker|python3?|pip3?|pytest|poetry|make|npm|mlflow|dvc|tidemill|curl|wget|git\s+push)\b"
+)
+REPEATABLE = re.compile(
+    r"\b(?:delete|stop|rm|rmi|kill|show|get|list|describe|logs|down|remove|uninstall|prune|inspect|exists|config|--version)\b"
+)
+FIRST_OF_LIST = re.compile(rf"az\s+ml\s+(?:model|component|data|environment)\s+list\b{REST}?\[-?[01]\](?:\.version)?")
+SORTED = re.compile(r"sort_by|max_by|min_by|reverse\(")
+PLURAL = re.compile(r"\baz\s+ml\s+(component|environment|model|job|compute|schedule|datastore)s\b")
+LATEST = re.compile(
+    r"\baz\s+ml\s+(?:model|component|environment|data)\b(?:[^\n\\|;&]|\\[\s\S])*?(?P<place>(?:--version|\s-v)[ =][\"']?latest\b)"
+)
+CREATE = re.compile(rf"\baz\s+ml\s+job\s+create\b(?P<rest>{REST})")
+SKIPPING = re.compile(r"already exists[^\n]{0,40}skip", re.IGNORECASE)
+REGISTERING = re.compile(r"(?P<what>data|environment|component)[\"',\s]{1,5}create\b|create_or_update")
+ROLE = re.compile(rf"\baz\s+role\s+assignment\s+create\b{REST}?(?P<role>(?:Owner|Contributor)\b)")
+EXTENSION = re.compile(r"\baz\s+extension\s+add\b(?P<rest>[^\n]*)")
+SUBSCRIPTION = re.compile(
+    r"(?:subscriptions/|subscription[_-]?id\S{0,3}\s*[:=]\s*[\"']?)[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
+    re.IGNORECASE,
+)
+KNOWN_KEYS = re.compile(
+    r"-----BEGIN (?:RSA |EC |OPENSSH )?PRIVATE KEY-----|\bgh[pousr]_[A-Za-z0-9]{36}\b|\bAKIA[0-9A-Z]{16}\b"
+    r"|AccountKey=[A-Za-z0-9+/]{80,}|\bhf_[A-Za-z0-9]{34}\b|\bdapi[0-9a-f]{32}\b"
+)
+# Without one of these no pattern can match; looking for plain words is much faster.
+MARKS = (
+    *("ubscription", "UBSCRIPTION", "PRIVATE KEY-----", "AKIA", "AccountKey=", "hf_", "dapi", "public_ip", "publicIp"),
+    *("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "public_IP", "PUBLIC_IP"),
+)
+PUBLIC_ADDRESS = re.compile(
+    r"^\s*public_?ip\w*:\s*[\"']?(?P<ip>\d{1,3}(?:\.\d{1,3}){3})\b", re.MULTILINE | re.IGNORECASE
+)
+ENV_SECRET = re.compile(r"^\s*(?:export\s+)?(?P<name>\w*(?:SECRET|PASSWORD|TOKEN|API_KEY|ACCOUNT_KEY)\w*)=[\"']?(?=[^\s\"'<$#])", re.MULTILINE)  # fmt: skip
+FEW_CHARACTERS = 4  # 11111111-1111-… is an example, no id
+NO_ID = "00000000-0000-0000-0000-000000000000"
 
 
 def lint_shell(file: LintFile) -> Iterator[Finding]:
     """Calls of az and swallowed errors, in scripts and in the scripts of workflows."""
-    for found in SWALLOWED.finditer(file.text):
-        yield file.finding("TM-X34", f"`{found.group().strip()}` ignores every failure before it", found.start())
-    for found in FIRST_OF_LIST.finditer(file.text):
-        yield file.finding(
-            "TM-X08",
-            "The first of the list is taken for the newest version",
-            file.text.index("[0].version", found.start()),
-        )
-    for found in PLURAL.finditer(file.text):
+    for found in SWALLOWED.finditer(file.bare):
+        if _hides_a_failure(file.bare, found.start(), found.end()):
+            yield file.finding("TM-X34", f"`{found.group().strip()}` ignores every failure before it", found.start())
+    for found in FIRST_OF_LIST.finditer(file.bare):
+        if not SORTED.search(found.group()):
+            yield file.finding(
+                "TM-X08", "One end of the list is taken for the newest version", file.bare.rindex("[", 0, found.end())
+            )
+    for found in PLURAL.finditer(file.bare):
         yield file.finding(
             "TM-X14", f"`az ml {found[1]}s` is no command", found.start(), hint=f"Write `az ml {found[1]}`."
         )
-    for found in LATEST.finditer(file.text):
-        yield file.finding("TM-X10", "`latest` is a label, not a version", found.start())
-    for found in SUBSCRIPTION.finditer(file.text):
-        yield file.finding("TM-X44", "An Azure subscription id is committed", found.start())
-    create = CREATE.search(file.text)
-    if (
-        create
-        and "--stream" not in create["rest"]
-        and DOWNLOAD.search(file.text, create.end())
-        and "job stream" not in file.text
-    ):
-        yield file.finding("TM-X01", "The job's outputs are downloaded, but nobody waits for the job", create.start())
+    for found in LATEST.finditer(file.bare):
+        place = found.start("place") + (found["place"][0] != "-")
+        yield file.finding("TM-X10", "`latest` is a label, not a version", place)
+    for found in EXTENSION.finditer(file.bare):
+        if "--version" not in found["rest"]:
+            yield file.finding("TM-X35", "The extension's version is not named", found.start(), severity=Severity.INFO)
+    yield from lint_skips(file)
 
 
-def lint_python(file: LintFile) -> Iterator[Finding]:
-    """Python scripts; what does not parse is left to its own tools."""
-    try:
-        tree = ast.parse(file.text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+def _hides_a_failure(text: str, start: int, end: int) -> bool:
+    """Whether what stands before `|| true` is needed later, and nothing else says that it failed."""
+    head = start
+    while True:  # back over continued lines
+        head = text.rfind("\n", 0, head)
+        if head <= 0 or text[head - 1] != "\\":
+            break
+    before = re.split(r"&&|;|\bthen\b|\bdo\b", text[head + 1 : start])[-1]
+    after = text[end : text.find("\n", end) if "\n" in text[end:] else len(text)]
+    if "$(" in before and before.count("(") > before.count(")") and "echo" in text[start:end]:
+        return False  # a default value
+    loud = re.search(r"\b(?:exit|return|false)\b", after) or before.lstrip().startswith(("[", "!", "if ", "test "))
+    return bool(CRUCIAL.search(before)) and not REPEATABLE.search(before) and not loud
+
+
+def lint_skips(file: LintFile) -> Iterator[Finding]:
+    """A version that exists is taken as it is, whatever the files say now."""
+    for found in SKIPPING.finditer(file.bare):
+        if REGISTERING.search(file.bare):
+            yield file.finding("TM-X11", "An existing version is kept, although its content may differ", found.start())
+            return
+
+
+def lint_roles(file: LintFile) -> Iterator[Finding]:
+    """A workflow that hands out rights."""
+    for found in ROLE.finditer(file.bare):
+        yield file.finding("TM-X31", f"The workflow gives away the role {found['role']}", found.start("role"))
+
+
+def lint_secrets(file: LintFile) -> Iterator[Finding]:
+    """What must not be committed, in any file."""
+    if not any(mark in file.text for mark in MARKS) and file.kind != "environment":
         return
-    starts = [0]
-    for line in file.text.splitlines(keepends=True):
-        starts.append(starts[-1] + len(line))
-    for node in ast.walk(tree):
-        code_and_words = _judge(node)
-        if code_and_words is not None:
-            offset = starts[getattr(node, "lineno", 1) - 1] + getattr(node, "col_offset", 0)
-            yield file.finding(*code_and_words, offset)
+    for found in SUBSCRIPTION.finditer(file.text):
+        if not found.group().endswith(NO_ID) and len(set(found.group()[-36:])) > FEW_CHARACTERS:
+            yield file.finding("TM-X44", "An Azure subscription id is committed", found.start())
+    for found in KNOWN_KEYS.finditer(file.text):
+        yield file.finding("TM-X44", "A key is committed", found.start(), hint="Revoke it, then keep it in a secret.")
+    for found in PUBLIC_ADDRESS.finditer(file.text):
+        if not found["ip"].startswith(("10.", "127.", "192.168.", "172.16.", "0.")):
+            yield file.finding("TM-X44", f"The public address {found['ip']} is committed", found.start("ip"))
+    if file.kind == "environment" and not _is_ignored(file):
+        for found in ENV_SECRET.finditer(file.text):
+            yield file.finding(
+                "TM-X44",
+                f"`{found['name']}` has a value in a file that git does not ignore",
+                found.start("name"),
+                hint="Add `.env` to .gitignore and commit a `.env.example` without values.",
+            )
 
 
-def _judge(node: ast.AST) -> tuple[str, str] | None:
-    if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("azureml.core"):
-        return "TM-X45", "`azureml.core` is SDK v1, out of support"
-    if isinstance(node, ast.Import) and any(a.name.startswith("azureml.core") for a in node.names):
-        return "TM-X45", "`azureml.core` is SDK v1, out of support"
-    if isinstance(node, ast.ExceptHandler) and _swallows(node):
-        return "TM-X34", "Every exception is swallowed here"
-    return _judge_call(node) if isinstance(node, ast.Call) else None
-
-
-def _swallows(node: ast.ExceptHandler) -> bool:
-    everything = node.type is None or (
-        isinstance(node.type, ast.Name) and node.type.id in {"Exception", "BaseException"}
-    )
-    return everything and all(isinstance(b, (ast.Pass, ast.Continue)) for b in node.body)
-
-
-def _judge_call(node: ast.Call) -> tuple[str, str] | None:
-    name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-    words = {k.arg: k.value for k in node.keywords if k.arg}
-    if name == "extractall" and "filter" not in words:
-        return "TM-X39", "The archive decides where it is extracted to"
-    if name == "run" and any(_is_true(words.get(k)) for k in ("reload", "debug")):
-        return "TM-X46", "A development server: `reload` or `debug` is on"
-    origins = words.get("allow_origins")
-    everybody = isinstance(origins, ast.List) and any(
-        isinstance(e, ast.Constant) and e.value == "*" for e in origins.elts
-    )
-    if everybody and _is_true(words.get("allow_credentials")):
-        return "TM-X47", "Any web page may call this with the user's credentials"
-    return None
-
-
-def _is_true(node: ast.expr | None) -> bool:
-    return isinstance(node, ast.Constant) and node.value is True
+def _is_ignored(file: LintFile) -> bool:
+    for folder in file.path.absolute().parents[:6]:
+        ignore = folder / ".gitignore"
+        if ignore.is_file() and re.search(
+            r"^/?(?:\*\*/)?\*?\.env\*?\s*$", ignore.read_text(errors="replace"), re.MULTILINE
+        ):
+            return True
+    return False
