@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import pickle
@@ -172,7 +173,8 @@ def started(server: Server, folder: Path) -> Iterator[tuple[int, subprocess.Pope
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    env = {**os.environ, "MODEL_FILE": str(folder / "model.pkl"), "MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT": "60", "WEB_CONCURRENCY": "1", "WORKER_COUNT": "1", "AZUREML_APP_ROOT": str(folder)}  # fmt: skip
+    path = f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}"
+    env = {**os.environ, "PATH": path, "MODEL_FILE": str(folder / "model.pkl"), "MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT": "60", "WEB_CONCURRENCY": "1", "WORKER_COUNT": "1", "AZUREML_APP_ROOT": str(folder)}  # fmt: skip
     log = (folder / f"{server.name}.log").open("wb")
     process = subprocess.Popen(
         server.argv(folder, port), cwd=folder, env=env, stdout=log, stderr=log, start_new_session=True
@@ -206,13 +208,26 @@ def first_answer(port: int, path: str, body: bytes, process: subprocess.Popen[by
 class Connection(asyncio.Protocol):
     """Asks again as soon as it is answered."""
 
-    def __init__(self, raw: bytes, latencies: list[float], failures: list[bytes]) -> None:
-        self.raw, self.latencies, self.failures = raw, latencies, failures
+    done = False
+
+    def __init__(self, port: int, raw: bytes, latencies: list[float], failures: list[bytes]) -> None:
+        self.port, self.raw, self.latencies, self.failures = port, raw, latencies, failures
         self.buffer, self.began = b"", 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self.transport = transport
         self.ask()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """A server that answers once a connection is asked over a new one."""
+        del exc
+        if not self.done:
+            self.buffer = b""
+            self.again = asyncio.get_running_loop().create_task(self.reconnect())
+
+    async def reconnect(self) -> None:
+        with contextlib.suppress(OSError):
+            await asyncio.get_running_loop().create_connection(lambda: self, "127.0.0.1", self.port)
 
     def ask(self) -> None:
         self.began = time.perf_counter()
@@ -232,7 +247,8 @@ class Connection(asyncio.Protocol):
         if b" 200 " not in head[:16]:
             self.failures.append(head[:60])
         self.buffer = b""
-        self.ask()
+        if b"connection: close" not in head.lower():
+            self.ask()
 
 
 async def load(port: int, raw: bytes, connections: int, seconds: float) -> tuple[float, float, float]:
@@ -241,7 +257,7 @@ async def load(port: int, raw: bytes, connections: int, seconds: float) -> tuple
     failures: list[bytes] = []
     loop = asyncio.get_running_loop()
     made = [
-        await loop.create_connection(lambda: Connection(raw, latencies, failures), "127.0.0.1", port)
+        await loop.create_connection(lambda: Connection(port, raw, latencies, failures), "127.0.0.1", port)
         for _ in range(connections)
     ]
     await asyncio.sleep(0.5)
@@ -249,8 +265,9 @@ async def load(port: int, raw: bytes, connections: int, seconds: float) -> tuple
     began = time.perf_counter()
     await asyncio.sleep(seconds)
     took, kept = time.perf_counter() - began, np.array(latencies)
-    for transport, _ in made:
-        transport.abort()
+    for _, connection in made:
+        connection.done = True
+        connection.transport.abort()
     if failures:
         raise RuntimeError(f"{len(failures)} answers were not 200: {failures[0]!r}")
     if not kept.size:
@@ -341,7 +358,9 @@ def main() -> int:
                 try:
                     results[server.name] = measure(server, folder, row, right, options.seconds)
                 except (RuntimeError, OSError) as exc:
-                    print(f"{server.name} on {model}: {exc}", flush=True)
+                    log = folder / f"{server.name}.log"
+                    last = log.read_text(errors="replace").strip().splitlines()[-1:] if log.exists() else []
+                    print(f"{server.name} on {model}: {exc} {' '.join(last)[:200]}", flush=True)
         report(model, results)
     return 0
 
