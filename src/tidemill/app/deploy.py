@@ -249,6 +249,8 @@ def serving_python(app: App, environment: EnvironmentRef) -> tuple[Path, dict[st
     runtime = app.home / "runtime"
     link = runtime / "tidemill"
     source = Path(tidemill.__file__).parent
+    if link.is_symlink() and link.readlink() != source:
+        link.unlink()  # the clone was moved, or another Tidemill wrote it
     if not link.exists():
         runtime.mkdir(parents=True, exist_ok=True)
         link.symlink_to(source, target_is_directory=True)

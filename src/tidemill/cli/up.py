@@ -70,7 +70,7 @@ def _report(result: UpResult) -> None:
         )
     for note in result.notes:
         click.echo(f"note: {note}")
-    if not result.changed:
+    if not result.changed and not result.notes:
         click.echo(f"{version.name}:{version.version} serves already: nothing to change.")
 
 
