@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from tidemill.base.findings import Finding, Severity
-from tidemill.spec.lint.files import LintFile
+from tidemill.spec.lint.files import LintFile, parse_quietly
 
 SCRIPT = re.compile(r"\bpython3?\s+(?:-u\s+)?(?P<script>[\w./-]+\.py)(?P<rest>[^\n|&;]*)")
 OPTION = re.compile(r"(?<!\S)(?P<name>--[A-Za-z][\w-]*)")
@@ -108,7 +108,7 @@ def _options(script: Path) -> set[str] | None:
     """The options of its one parser, or `None` when they cannot be told for sure."""
     try:
         text = script.read_text(encoding="utf-8")
-        tree = ast.parse(text)
+        tree = parse_quietly(text)
     except (OSError, UnicodeDecodeError, SyntaxError, ValueError, RecursionError):
         return None
     if re.search(r"parse_known_args|add_subparsers|HfArgumentParser|parents=|allow_abbrev|sys\.argv|click|fire", text):

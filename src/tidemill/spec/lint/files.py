@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,6 +29,7 @@ SKIPPED = {
     "build",
 }
 MAX_BYTES = 1 << 20
+MAX_BRACKETS = 20_000  # deeper nesting ends in the parser's stack, not in an exception
 COMMENT = re.compile(r"(?:^|(?<=\s))#[^\n]*", re.MULTILINE)
 AZURE = re.compile(r"^(?:\$schema|type|command|jobs|idle_time_before_shutdown\w*|schedules):", re.MULTILINE)
 
@@ -91,6 +94,8 @@ def _read(path: Path) -> LintFile | None:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         return None
+    if not name.endswith(".py") and text.count("[") + text.count("{") > MAX_BRACKETS:
+        return None
     file = LintFile(path, _kind(path, name, text), text, text)
     if file.kind in {"python", "data", "environment"}:
         return file
@@ -111,3 +116,10 @@ def _kind(path: Path, name: str, text: str) -> str:
     if "\napiVersion:" in f"\n{text}" and "\nkind:" in f"\n{text}":
         return "manifest"
     return "azure" if AZURE.search(text) else "data"
+
+
+def parse_quietly(text: str) -> ast.Module:
+    """The syntax tree of somebody's script; what Python would warn them about is not ours to print."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return ast.parse(text)

@@ -138,7 +138,7 @@ def _lint_object(file: LintFile, item: dict[str, Any]) -> Iterator[Finding]:
         return
     for container in _containers(_get(item, "spec", "template")):
         image = str(container.get("image", ""))
-        offset = max(file.text.find(image), 0) if image else 0
+        offset = max(file.bare.find(image), 0) if image else 0
         if PLACEHOLDER.search(image):
             yield file.finding("TM-X21", f"The image `{image}` still holds a variable", offset)
         elif image and _moves(image):
@@ -146,7 +146,9 @@ def _lint_object(file: LintFile, item: dict[str, Any]) -> Iterator[Finding]:
         if "readinessProbe" not in container:
             name = str(container.get("name", ""))
             yield file.finding(
-                "TM-X42", f"The container `{name}` has no readinessProbe", max(file.text.find(f"name: {name}"), 0)
+                "TM-X42",
+                f"The container `{name}` has no readinessProbe",
+                max(file.bare.find(f"name: {name}", max(offset - 200, 0)), 0),
             )
 
 
@@ -164,5 +166,5 @@ def _lint_service(file: LintFile, service: dict[str, Any], pods: Sequence[dict[s
         target = port.get("targetPort", port.get("port")) if isinstance(port, dict) else None
         if target is not None and target not in opened:
             known = ", ".join(str(o) for o in sorted(map(str, opened - {None})))
-            offset = max(file.text.find(f"targetPort: {target}"), file.text.find(f"port: {target}"), 0)
+            offset = max(file.bare.find(f"targetPort: {target}"), file.bare.find(f"port: {target}"), 0)
             yield file.finding("TM-X36", f"The Service sends to port {target}; its pods open {known}", offset)

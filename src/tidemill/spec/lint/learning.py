@@ -14,7 +14,7 @@ SERVES = re.compile(r"^\s*(?:import|from)\s+(?:fastapi|flask|gradio|streamlit)\b
 LOADS = re.compile(
     r"load_model|joblib\.load|pickle\.load|InferenceSession|TFSMLayer|torch\.load|from_pretrained|\.predict\("
 )
-TEST = re.compile(r"(?:^|_)test(?:ing)?(?:_|$|\d)", re.IGNORECASE)
+TEST = re.compile(r"(?:^|_)(?:[Tt]est|TEST)(?:ing)?(?:_|$|\d|[A-Z])")
 DIGITS = re.compile(r"mnist|digit", re.IGNORECASE)
 STOPS = re.compile(r"EarlyStopping|save_best_only\s*=\s*True")
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 from tidemill.base.findings import Finding, Severity
-from tidemill.spec.lint.files import LintFile
+from tidemill.spec.lint.files import LintFile, parse_quietly
 from tidemill.spec.lint.learning import LOADS, SERVES, judge_learning
 from tidemill.spec.lint.scripts import lint_skips
 
@@ -42,7 +42,7 @@ def lint_python(file: LintFile) -> Iterator[Finding]:
         yield from lint_skips(file)
         return
     try:
-        tree = ast.parse(file.text)
+        tree = parse_quietly(file.text)
         nodes: list[ast.AST] = [node for node in ast.walk(tree) if isinstance(node, JUDGED)]
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return

@@ -9,7 +9,7 @@ from tidemill.base.findings import Finding, Severity
 from tidemill.spec.lint.files import LintFile
 
 # The rest of a command: until the line ends, over continued lines.
-REST = r"(?:[^\n\\]|\\[\s\S])*"
+REST = r"(?:[^\n\\]|\\[\s\S]){0,1000}"
 SWALLOWED = re.compile(r"\|\|\s*(?:true\b|:\s*(?:$|[;\"'])|echo\b)", re.MULTILINE)
 # What a later step builds on. Deleting, stopping and looking are often done twice on purpose.
 CRUCIAL = re.compile(
@@ -22,7 +22,7 @@ FIRST_OF_LIST = re.compile(rf"az\s+ml\s+(?:model|component|data|environment)\s+l
 SORTED = re.compile(r"sort_by|max_by|min_by|reverse\(")
 PLURAL = re.compile(r"\baz\s+ml\s+(component|environment|model|job|compute|schedule|datastore)s\b")
 LATEST = re.compile(
-    r"\baz\s+ml\s+(?:model|component|environment|data)\b(?:[^\n\\|;&]|\\[\s\S])*?(?P<place>(?:--version|\s-v)[ =][\"']?latest\b)"
+    r"\baz\s+ml\s+(?:model|component|environment|data)\b(?:[^\n\\|;&]|\\[\s\S]){0,500}?(?P<place>(?:--version|\s-v)[ =][\"']?latest\b)"
 )
 CREATE = re.compile(rf"\baz\s+ml\s+job\s+create\b(?P<rest>{REST})")
 SKIPPING = re.compile(r"already exists[^\n]{0,40}skip", re.IGNORECASE)

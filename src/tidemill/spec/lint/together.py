@@ -17,7 +17,9 @@ Found = Iterator[tuple[Path, Finding]]
 DOWNLOAD = re.compile(r"\bml[\"',\s]{1,6}job[\"',\s]{1,6}download\b")
 WAITS = re.compile(r"\bjob[\"',\s]{1,6}(?:stream|show)\b|--stream\b")
 CREATE_LIST = re.compile(r"[\"']ml[\"'],\s*[\"']job[\"'],\s*[\"']create[\"'](?P<rest>[^\]]*)\]")
-TARGET = re.compile(r"job\s+download\b(?:[^\n\\]|\\[\s\S])*?(?P<place>--download-path[ =][\"']?(?P<folder>[\w./-]+))")
+TARGET = re.compile(
+    r"job\s+download\b(?:[^\n\\]|\\[\s\S]){0,500}?(?P<place>--download-path[ =][\"']?(?P<folder>[\w./-]+))"
+)
 APPLY = re.compile(r"kubectl\s+(?:-\S+\s+)*apply\b[^\n]*?-f[ =](?P<folder>[\w./-]+)")
 CONTEXT = re.compile(r"^\s*context:\s*[\"']?(?P<folder>[\w./-]+)", re.MULTILINE)
 FETCHED = re.compile(

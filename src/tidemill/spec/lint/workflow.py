@@ -14,7 +14,7 @@ from tidemill.spec.lint.files import LintFile
 from tidemill.spec.lint.scripts import lint_roles, lint_shell
 
 PINNED = re.compile(r"@[0-9a-f]{40}\b")
-SKIP = re.compile(r"inputs\.skip\w*")
+SKIP = re.compile(r"\binputs\.skip\w*", re.IGNORECASE)
 SECRET = re.compile(r"\$\{\{\s*secrets\.\w+\s*\}\}")
 SCRIPT_KEYS = ("run", "inlineScript", "script", "azPSScript")
 OUTPUT = re.compile(r"\bsteps\.(?P<step>[\w-]+)\.(?P<part>outputs|outcome|conclusion)(?:\.(?P<name>[\w-]+))?")
@@ -62,6 +62,10 @@ def lint_workflow(file: LintFile) -> Iterator[Finding]:
         return
     jobs = list(_jobs(root, data))
     for job in jobs:
+        condition = job.data.get("if")
+        if isinstance(condition, str) and _is_inverted(condition, f"{job.name} {job.data.get('name', '')}"):
+            text = f"It runs when it should be skipped: `{condition}`"
+            yield file.finding("TM-X28", text, max(file.bare.find(condition.strip(), *job.span), job.span[0]))
         for step in job.steps:
             yield from _lint_step(file, step)
         yield from _lint_outputs(file, job, jobs)
@@ -117,8 +121,7 @@ def _lint_step(file: LintFile, step: _Step) -> Iterator[Finding]:
             "TM-X34", "`continue-on-error` ignores every failure", _place(step.nodes["continue-on-error:"])
         )
     condition = str(step.data.get("if", ""))
-    plain = SKIP.search(condition) and not re.search(r"!|false|''|no\b", condition)
-    if plain and "skip" not in name.lower() and not _only_speaks(step):
+    if _is_inverted(condition, name) and not _only_speaks(step):
         yield file.finding("TM-X28", f"It runs when it should be skipped: `{condition}`", _place(step.nodes["if"]))
     if CLEANUP.search(name) and step.script is not None and _only_speaks(step):
         yield file.finding("TM-X29", f"`{name}` only prints: nothing is stopped", _place(step.script))
@@ -132,6 +135,15 @@ def _lint_step(file: LintFile, step: _Step) -> Iterator[Finding]:
         yield file.finding(
             "TM-X33", "A JSON text is glued together from secrets", _place(step.nodes["with"]), severity=Severity.INFO
         )
+
+
+def _is_inverted(condition: str, name: str) -> bool:
+    """Whether something runs because an input says skip, and is not there to say so."""
+    return (
+        SKIP.search(condition) is not None
+        and not re.search(r"!|false|''|no\b", condition)
+        and "skip" not in name.lower()
+    )
 
 
 def _only_speaks(step: _Step) -> bool:
@@ -172,7 +184,7 @@ def _lint_outputs(file: LintFile, job: _Job, jobs: Sequence[_Job]) -> Iterator[F
 
 def _lint_variables(file: LintFile, data: Mapping[str, Any], job: _Job) -> Iterator[Finding]:
     """Variables in calls of az that nothing sets. Own machines and local actions may set what is not seen here."""
-    if "self-hosted" in str(job.data.get("runs-on")) or "GITHUB_ENV" in file.text or "uses: ./" in file.text:
+    if re.search(r"runs-on:[^\n]*self-hosted", file.bare) or "GITHUB_ENV" in file.text or "uses: ./" in file.text:
         return
     given = {str(k) for holder in (data, job.data) for k in (holder.get("env") or {})}
     for step in job.steps:
