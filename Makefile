@@ -2,6 +2,7 @@
 PYTHON ?= python3.11
 UV := .venv/bin/uv
 RUN := .venv/bin/
+PLAIN := not needs_cluster and not needs_browser and not needs_peer and not needs_postgres and not needs_ray and not needs_spark and not needs_automl
 
 .PHONY: demo test check lint format bench docs clean
 
@@ -15,7 +16,7 @@ demo: .venv/.synced  ## the main job on the digits example, ending in a served m
 	@$(RUN)tidemill -C examples/digits up
 
 test: .venv/.synced  ## everything that needs nothing but Python
-	@$(RUN)python -m pytest -q -n 2 -m "not needs_cluster and not needs_browser and not needs_peer"
+	@$(RUN)python -m pytest -q -n 2 -m "$(PLAIN)"
 
 check: lint docs-check .venv/.synced  ## what a change must pass besides its tests
 
