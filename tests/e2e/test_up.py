@@ -32,6 +32,7 @@ golden = {"inputs": [dict(zip([c["name"] for c in columns], map(float, row)))], 
 (out / "golden.json").write_text(json.dumps(golden))
 import mlflow
 mlflow.log_metric("accuracy", accuracy)
+mlflow.log_metric("fairness/accuracy_gap", 0.02)
 """
 PIPELINE = """
 type: pipeline
@@ -154,3 +155,27 @@ def test_a_stage_waits_for_somebody_other_than_the_author(tidemill: Run, project
     tidemill("up", **ann)
     (release,) = json.loads(tidemill("history", "-o", "json").stdout)
     assert (release["by"], release["approved_by"]) == ("ann", ["bob"])
+
+
+def test_a_gate_may_ask_how_fast_and_how_fair_a_version_is(tidemill: Run, project: Path) -> None:
+    gates = ["latency.p95_ms < 5000", "fairness.accuracy_gap < 0.05", "latency.p50_ms < 0.0001", "fairness.other < 1"]
+    (project / "tidemill.yaml").write_text(PROJECT.replace('["metrics.accuracy >= 0.9"]', json.dumps(gates)))
+    done = tidemill("gate", "-o", "json", code=1)
+    verdicts = json.loads(done.stdout)
+    assert [v["passed"] for v in verdicts] == [True, True, False, False]
+    assert 0 < verdicts[0]["values"]["latency.p95_ms"] < 5000
+    assert "fairness.other is missing" in verdicts[3]["evidence"]
+
+
+def test_history_answers_for_a_day_and_the_champion_is_compared_with_others_only(tidemill: Run, project: Path) -> None:
+    rule = "metrics.accuracy > champion.metrics.accuracy"
+    (project / "tidemill.yaml").write_text(PROJECT.replace("metrics.accuracy >= 0.9", rule))
+    try:
+        tidemill("up")
+        assert "the version is the champion itself" in tidemill("up").stdout
+        rows = json.loads(tidemill("history", "--at", "2999-01-01", "-o", "json").stdout)
+        assert [(r["stage"], r["version"]) for r in rows] == [("staging", "1")]
+        assert json.loads(tidemill("history", "--at", "2020-01-01", "-o", "json").stdout) == []
+        assert "`yesterday` is no time" in tidemill("history", "--at", "yesterday", code=2).stderr
+    finally:
+        tidemill("down")

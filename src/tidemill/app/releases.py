@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tidemill.app.approvals import who
 from tidemill.app.wiring import App
 from tidemill.base.clock import SystemClock, iso
+from tidemill.base.errors import UsageError
 from tidemill.release.history import HOLD, LIFT, find_holds, find_previous, find_serving, newest_first
 
 RELEASES = "releases"
@@ -18,6 +19,23 @@ HOLDS = "holds"
 def history(app: App, stage: str | None = None) -> list[Mapping[str, Any]]:
     """Releases, newest first."""
     return newest_first(app.store.documents(RELEASES).values(), stage)
+
+
+def served_at(app: App, stages: Sequence[str], at: datetime) -> list[Mapping[str, Any]]:
+    """What served each of the stages at a moment; a stage without a release by then is not in it."""
+    found = (serving_release(app, stage, at) for stage in stages)
+    return [release for release in found if release is not None]
+
+
+def read_time(text: str) -> datetime:
+    """An ISO date (its last second) or time, UTC unless it says otherwise; `UsageError` for anything else."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as exc:
+        raise UsageError(f"`{text}` is no time", hint="Write 2026-11-20 or 2026-11-20T14:00:00+01:00.") from exc
+    if "T" not in text and " " not in text:
+        found += timedelta(days=1, seconds=-1)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def serving_release(app: App, stage: str, at: datetime | None = None) -> Mapping[str, Any] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from tidemill.app.approvals import approve, who
-from tidemill.app.releases import history, lift
+from tidemill.app.releases import history, lift, read_time, served_at
 from tidemill.app.rollback import rollback
 from tidemill.app.serve import split_model
 from tidemill.app.settings import read_settings
@@ -16,7 +16,7 @@ from tidemill.cli.options import everywhere, output_options
 from tidemill.cli.output import draw_table, print_value
 from tidemill.cli.progress import Progress
 
-COLUMNS = ("at", "stage", "model", "version", "endpoint", "evidence")
+COLUMNS = ("at", "stage", "model", "version", "endpoint", "by", "approved_by", "job", "evidence")
 
 
 def _say(text: str) -> None:
@@ -78,19 +78,25 @@ def rollback_command(stage: str | None, reason: str, *, lifting: bool) -> None:
 
 @click.command("history")
 @click.option("--stage", metavar="NAME", help="Just this stage.")
+@click.option("--at", metavar="TIME", help="Just what served at that moment: 2026-11-20 or 2026-11-20T14:00:00+01:00.")
 @everywhere
 @output_options("human")
-def history_command(stage: str | None, fmt: str, query: str | None) -> None:
-    """What served a stage, since when, from which job and with what evidence; newest first."""
+def history_command(stage: str | None, at: str | None, fmt: str, query: str | None) -> None:
+    """What served a stage, since when, who put it there and approved it, from which job and with what evidence; newest first."""
     with open_app(read_settings()) as app:
-        rows = [{k: v for k, v in r.items() if k != "desired"} for r in history(app, stage)]
+        found = history(app, stage)
+        if at is not None:
+            found = served_at(app, sorted({r["stage"] for r in found}), read_time(at))
+        rows = [{k: v for k, v in r.items() if k != "desired"} for r in found]
     if fmt == "human" and not query:
-        click.echo(
-            draw_table([c.title() for c in COLUMNS], [[str(r.get(c, ""))[:70] for c in COLUMNS] for r in rows]),
-            nl=False,
-        )
+        heads = [c.replace("_", " ").title() for c in COLUMNS]
+        click.echo(draw_table(heads, [[_cell(r.get(c, "")) for c in COLUMNS] for r in rows]), nl=False)
     else:
         print_value(rows, fmt="json" if fmt == "human" else fmt, query=query)
+
+
+def _cell(value: object) -> str:
+    return (", ".join(value) if isinstance(value, list) else str(value))[:70]
 
 
 COMMANDS = {"promote": promote, "rollback": rollback_command, "history": history_command}

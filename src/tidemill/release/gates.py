@@ -62,17 +62,18 @@ def parse_rule(text: str) -> Rule:
 
 
 def judge(rules: Sequence[Rule], facts: Mapping[str, Any]) -> tuple[Verdict, ...]:
-    """One verdict per rule, in order. A missing fact does not pass; without a champion a comparison with it does."""
+    """One verdict per rule, in order. A missing fact does not pass; without a champion, or for the champion itself, a comparison with it does."""
     return tuple(_judge_one(rule, facts) for rule in rules)
 
 
 def _judge_one(rule: Rule, facts: Mapping[str, Any]) -> Verdict:
     values = {name: find_fact(facts, name) for name in rule.names}
-    if facts.get("champion") is None and any(n.startswith("champion.") for n in rule.names):
+    champion = facts.get("champion")
+    if (champion is None or champion.get("is_candidate")) and any(n.startswith("champion.") for n in rule.names):
         return Verdict(
             rule.text,
             passed=True,
-            evidence="there is no champion to compare with yet",
+            evidence="the version is the champion itself" if champion else "there is no champion to compare with yet",
             values={k: v for k, v in values.items() if v is not None},
         )
     missing = [name for name, value in values.items() if value is None]
