@@ -11,6 +11,7 @@ from tidemill.app.project import Project, empty_project
 from tidemill.base.errors import NotFoundError
 from tidemill.plan.graph import DataRef, EnvironmentRef
 from tidemill.record.ports import Registry
+from tidemill.spec.environment import Environment
 from tidemill.spec.kinds import COMPONENTS, Kind
 from tidemill.spec.load import Loaded
 from tidemill.spec.project import EnvironmentMapping
@@ -108,6 +109,8 @@ class WorkspaceAssets:
             return None
         found = document.document if document is not None else None
         folder = document.path.absolute().parent if document is not None else self._project.folder
+        if mapping is not None and (mapping.conda_file or mapping.requirements or mapping.image):
+            found, folder = _mapped_environment(mapping, found, folder, self._project.folder)
         return make_environment_ref(name, version, found, folder, mapping)
 
     def _environment_document(self, name: str, version: str | None, label: str | None) -> Loaded | None:
@@ -149,7 +152,32 @@ def make_environment_ref(
     has_packages = document is not None and (
         getattr(document, "conda_file", None) is not None or getattr(document, "build", None) is not None
     )
-    kind = mapping.python if mapping is not None else "venv" if has_packages else "host"
+    kind = (
+        _wished_kind(mapping, has_packages=has_packages) if mapping is not None else "venv" if has_packages else "host"
+    )
     pins = mapping.pins if mapping is not None else "strict"
     label = f"{name}:{version}" if version else name or "inline"
     return EnvironmentRef(name, version, document, folder, kind, label, pins)
+
+
+def _wished_kind(mapping: EnvironmentMapping, *, has_packages: bool) -> str:
+    """What the mapping says; one that names an image and no packages means the image."""
+    if "python" in mapping.model_fields_set:
+        return mapping.python
+    return "container" if mapping.image and not has_packages else "venv"
+
+
+def _mapped_environment(
+    mapping: EnvironmentMapping, document: object, folder: Path, project_folder: Path
+) -> tuple[Environment, Path]:
+    """The document that a mapping's own image and packages make, and the folder its paths are relative to.
+
+    What the mapping does not say stays as the environment's document has it.
+    """
+    image = mapping.image or getattr(document, "image", None)
+    if mapping.requirements:
+        listed = {"dependencies": [{"pip": [f"-r {project_folder / mapping.requirements}"]}]}
+        return Environment(image=image, conda_file=listed), project_folder
+    if mapping.conda_file:
+        return Environment(image=image, conda_file=mapping.conda_file), project_folder
+    return Environment(image=image, conda_file=getattr(document, "conda_file", None)), folder

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from tidemill.app.settings import Settings
+from tidemill.backends.containers import find_engine
 from tidemill.base import proc
 from tidemill.base.errors import BackendError
 
@@ -98,9 +99,9 @@ def _program(name: str, purpose: str, hint: str, otherwise: Callable[[], bool] =
 
 def _engine() -> Examined:
     """A container engine that answers, not just its client."""
-    for name in ("docker", "podman"):
-        if shutil.which(name) and _answers([name, "version", "--format", "{{.Server.Version}}"]):
-            return Examined("container engine", "ok", name)
+    found = find_engine()
+    if found:
+        return Examined("container engine", "ok", found)
     return Examined(
         "container engine",
         "missing",

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from tidemill.backends.environments.container import container_key, prepare_container
 from tidemill.backends.environments.packages import PackageList, read_packages
 from tidemill.backends.environments.venv import build_venv, venv_key
-from tidemill.base.errors import UsageError
-from tidemill.base.hashing import digest_value
 from tidemill.plan.graph import EnvironmentRef
 from tidemill.run.ports import PreparedEnvironment, Say
 
@@ -27,7 +25,7 @@ class Environments:
         if environment.kind == "venv":
             return venv_key(self._packages(environment))
         if environment.kind == "container":
-            return digest_value(["container", _image(environment)])
+            return container_key(environment)
         return f"host:{sys.version_info.major}.{sys.version_info.minor}:{environment.label}"
 
     def prepare(self, environment: EnvironmentRef, say: Say) -> PreparedEnvironment:
@@ -44,27 +42,12 @@ class Environments:
             env = {"VIRTUAL_ENV": str(venv.folder)}
             return PreparedEnvironment(venv.python, (venv.python.parent,), env, self.key(environment), venv.relaxed)
         if environment.kind == "container":
-            return self._container(environment)
+            return prepare_container(environment, self._folder, say)
         python = Path(sys.executable)
         return PreparedEnvironment(python, (python.parent,), {}, self.key(environment))
 
     def _packages(self, environment: EnvironmentRef) -> PackageList:
         return read_packages(environment.document, environment.folder, environment.label)
-
-    def _container(self, environment: EnvironmentRef) -> PreparedEnvironment:
-        if not any(shutil.which(name) for name in ("docker", "podman")):
-            raise UsageError(
-                f"Environment `{environment.label}` asks for a container, and there is no docker or podman here",
-                hint="Install one, or map the environment to `host` or `venv` in tidemill.yaml.",
-            )
-        raise UsageError(
-            f"Environment `{environment.label}` asks for a container; the local executor runs steps on the host",
-            hint="Map it to `venv` or `host`, or run it on Kubernetes (`compute: {NAME: {executor: kubernetes}}`).",
-        )
-
-
-def _image(environment: EnvironmentRef) -> str:
-    return str(getattr(environment.document, "image", "") or "")
 
 
 def open_environments(home: Path, settings: Mapping[str, object]) -> Environments:

@@ -187,3 +187,24 @@ def _pip(folder: Path, requirements: Sequence[str], options: Sequence[str] = (),
     ]
     done = proc.run(argv, timeout_s=BUILD_S)
     return "" if done.returncode == 0 else done.stderr or "uv failed"
+
+
+def install_beside(packages: PackageList, folder: Path, *, python: str, label: str) -> None:
+    """Install into a plain folder for another Linux Python (`3.11`); `UsageError` with uv's words when it cannot be done."""
+    argv = [*_uv(), "pip", "install", "--quiet", "--target", str(folder), "--python-version", python]
+    argv += ["--python-platform", "linux", "--only-binary", ":all:", "--compile-bytecode", *packages.options]
+    done = proc.run([*argv, *packages.conda, *packages.pip], timeout_s=BUILD_S)
+    if done.returncode != 0:
+        raise UsageError(
+            f"Environment `{label}` cannot be installed for the image's Python {python}: {_essence(done.stderr)}",
+            hint="Change the pins or the image; only packages with wheels can stand beside an image.",
+        )
+    for script in (folder / "bin").glob("*") if (folder / "bin").is_dir() else ():
+        _point_to_image(script)
+
+
+def _point_to_image(script: Path) -> None:
+    """A console script starts the Python on the image's PATH, not the one that installed it."""
+    content = script.read_bytes() if script.is_file() else b""
+    if content.startswith(b"#!") and b"python" in content.partition(b"\n")[0]:
+        script.write_bytes(b"#!/usr/bin/env python\n" + content.partition(b"\n")[2])

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import IO, Any
 
+from tidemill.backends import containers
 from tidemill.backends.executors.watchdog import Watchdog
 from tidemill.base import proc
 from tidemill.base.ids import JobName
@@ -108,7 +109,7 @@ class LocalExecutor:
         for orphan in proc.find_marked(MARK, f"{self._scope}|{job}"):
             _kill(orphan, signal.SIGKILL)
             found += 1
-        return found
+        return found + containers.remove_of_job(self._scope, job)
 
     def close(self) -> None:
         """End everything, then the thread."""
@@ -123,6 +124,8 @@ class LocalExecutor:
     def _start(self, running: _Running, index: int, extra: dict[str, str]) -> _Process:
         task = running.task
         argv = list(task.argv) or ["bash", "-c", task.command]
+        if task.environment.image:
+            argv = containers.run_argv(task, index, extra, self._scope)
         env = {**task.env, **extra, MARK: f"{self._scope}|{task.job}"}
         direct = not (task.secrets or running.watch.wrote or len(task.processes) > 1)
         popen = proc.start(argv, cwd=task.cwd, env=env, stdout=running.log if direct else proc.PIPE)
@@ -227,6 +230,9 @@ class LocalExecutor:
     def _gone(self, running: _Running, process: _Process) -> None:
         """Nothing is left of the process's group: take its last words."""
         process.lingers = False
+        task = running.task
+        if task.environment.image and (running.canceled or running.timed_out or running.exit_code):
+            containers.remove([containers.container_name(task, process.index, self._scope)])
         self._watchdog.unwatch(process.popen.pid)
         if process.popen.stdout:
             self._read(running, process)
@@ -237,9 +243,8 @@ class LocalExecutor:
     def _finish(self, running: _Running) -> None:
         del self._running[running.task.ticket]
         running.log.close()
-        end = TaskEnd(
-            running.exit_code, canceled=running.canceled, timed_out=running.timed_out, usage=dict(running.usage)
-        )
+        usage = {} if running.task.environment.image else dict(running.usage)  # what was measured is the client's
+        end = TaskEnd(running.exit_code, canceled=running.canceled, timed_out=running.timed_out, usage=usage)
         running.watch.ended(end)
 
     def _read(self, running: _Running, process: _Process) -> None:
