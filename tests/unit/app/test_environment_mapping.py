@@ -11,7 +11,6 @@ from tidemill.app.project import read_project
 from tidemill.app.settings import read_settings
 from tidemill.backends.environments.packages import read_packages
 from tidemill.plan.graph import EnvironmentRef
-from tidemill.record.assets import AssetStore
 
 
 class NoRows:
@@ -29,7 +28,7 @@ def find(folder: Path, mapping: str, document: str = "") -> EnvironmentRef:
     settings = read_settings(folder)
     project = read_project(settings, [])
     assert project is not None
-    assets = WorkspaceAssets(folder, project, NoRows(), AssetStore, lambda path: path)  # type: ignore[arg-type]
+    assets = WorkspaceAssets(folder, project, NoRows(), NoRows, lambda path: path)  # type: ignore[arg-type]
     found = assets.find_environment("train", "1", None)
     assert found is not None
     return found
