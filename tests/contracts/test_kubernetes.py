@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import uuid
 from collections.abc import Iterator
@@ -116,3 +117,69 @@ def test_a_version_that_crashes_is_refused_with_its_last_words(
     with pytest.raises(FailedError, match="the weights are missing"):
         target.wait_ready(bad, timeout_s=90)
     target.delete_endpoint(bad, with_namespace=True)
+
+
+WITNESSED = """
+import http.server, json, sys
+class Handler(http.server.BaseHTTPRequestHandler):
+    def answer(self, value):
+        body = json.dumps(value).encode()
+        self.send_response(200); self.send_header("content-length", str(len(body))); self.end_headers(); self.wfile.write(body)
+    def do_GET(self):
+        self.answer({"digest": sys.argv[1]})
+    def do_POST(self):
+        self.rfile.read(int(self.headers["content-length"])); self.answer({"prediction": "cat"})
+http.server.ThreadingHTTPServer(("0.0.0.0", 8080), Handler).serve_forever()
+"""
+
+
+@pytest.mark.parametrize(
+    ("held", "wanted", "why"),
+    [
+        ("d" * 64, "cat", ""),
+        ("e" * 64, "cat", "it holds the model eee"),
+        ("d" * 64, "dog", "golden row 0: it answers cat, at training time dog"),
+    ],
+)
+def test_an_image_is_started_and_compared_before_anybody_can_pull_it(
+    tmp_path: Path, registry: str, held: str, wanted: str, why: str
+) -> None:
+    from tidemill.app.proof import prove_image
+    from tidemill.backends.builders.oci import open_builder
+    from tidemill.backends.builders.oci.client import RegistryClient
+    from tidemill.backends.builders.oci.reference import parse_image
+    from tidemill.base.errors import NotFoundError
+    from tidemill.record.ports import ModelVersion
+
+    model, source = tmp_path / "model", tmp_path / "server.py"
+    model.mkdir()
+    (model / "golden.json").write_text(json.dumps({"inputs": [{"x": 1}], "predictions": [wanted]}))
+    source.write_text(WITNESSED)
+    layer = ImageLayer("server", (ImageFile(source, "/srv/server.py", digest_file(source)),))
+    name = uuid.uuid4().hex[:8]
+    package = Package(os.environ["BASE_IMAGE"], (layer,), ("python3", "/srv/server.py"), (held,), {}, {"unique": name})
+    version = ModelVersion(
+        name="pets", version="1", type="custom_model", path=model, digest="d" * 64, created_at="2026-11-21T00:00:00Z"
+    )
+    said: list[str] = []
+    image = f"{registry}/tidemill-test/proof-{name}"
+
+    def build_it() -> BuiltImage:
+        builder = open_builder(tmp_path / "home")
+        return builder.build(package, image, tags=["x"], prove=lambda a, i: prove_image(a, i, version, said.append))
+
+    client = RegistryClient(registry)
+    try:
+        if why:
+            with pytest.raises(FailedError, match=why):
+                build_it()
+            with pytest.raises(NotFoundError):
+                client.get_manifest(parse_image(f"{image}:x"))
+            return
+        build_it()
+        assert "answers 1 golden rows as at training time" in said[-1]
+        said.clear()
+        build_it()
+        assert not said, "an image that the registry holds was proven again"
+    finally:
+        client.close()

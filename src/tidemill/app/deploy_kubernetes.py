@@ -16,6 +16,7 @@ import tidemill
 from tidemill.app.candidate import Candidate
 from tidemill.app.deploy import Deployed, endpoint_name, load_documents, sample_of, serve_requirements
 from tidemill.app.project import Project
+from tidemill.app.proof import make_proof
 from tidemill.app.wiring import App
 from tidemill.base import proc
 from tidemill.base.errors import BackendError, FailedError, UsageError
@@ -53,7 +54,7 @@ def deploy_kubernetes(
     ):
         return Deployed(endpoint, stage_name, url, name, version.name, version.version, changed=False)
     say("building the image")
-    image = build_image(app, candidate, stage)
+    image = build_image(app, candidate, stage, say)
     say(f"pushed {image.reference} ({image.sent_bytes / 1e6:.1f} MB sent)")
     workload = replace(workload, image=image.reference)
     serving = target.serving(workload.namespace, endpoint)
@@ -120,8 +121,8 @@ def _resources(stage: Stage) -> dict[str, Any]:
     return {k: v for k, v in given.items() if v}
 
 
-def build_image(app: App, candidate: Candidate, stage: Stage) -> BuiltImage:
-    """Package and push; equal inputs give an equal digest, and a new model moves only its own layer."""
+def build_image(app: App, candidate: Candidate, stage: Stage, say: Say) -> BuiltImage:
+    """Package, prove and push; equal inputs give an equal digest, and a new model moves only its own layer."""
     version = candidate.version
     work = app.home / "images"
     request = PackageRequest(
@@ -147,7 +148,9 @@ def build_image(app: App, candidate: Candidate, stage: Stage) -> BuiltImage:
     package = make_package(request, runtime=Path(tidemill.__file__).parent, work=work, uv=uv)
     package = _with_sbom(package, work, request)
     tags = [f"v{version.version}", version.digest[:12]]
-    built: BuiltImage = app.builder.build(package, f"{stage.registry}/{version.name}", tags=tags)
+    built: BuiltImage = app.builder.build(
+        package, f"{stage.registry}/{version.name}", tags=tags, prove=make_proof(version, stage, say)
+    )
     return built
 
 

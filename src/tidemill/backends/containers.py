@@ -117,6 +117,42 @@ def _image_id(engine: str, image: str) -> str:
     return done.stdout.strip() if done.returncode == 0 else ""
 
 
+def load(archive: Path) -> str:
+    """The id of the image in an archive; `BackendError` with the engine's words."""
+    done = proc.run([require_engine("Proving an image"), "load", "--quiet", "--input", str(archive)], timeout_s=PULL_S)
+    found = re.search(r"sha256:[0-9a-f]{64}", done.stdout)
+    if done.returncode != 0 or found is None:
+        raise BackendError(f"The engine cannot load the image: {(done.stderr or done.stdout).strip()[-TAIL:]}")
+    return found.group()
+
+
+def start_sealed(image: str, name: str) -> None:
+    """Start an image as a cluster would: read-only, no privileges, and with no network at all."""
+    argv = [require_engine("Proving an image"), "run", "--detach", "--name", name, "--network", "none", "--read-only"]
+    argv += ["--tmpfs", "/tmp", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", image]  # noqa: S108 - inside it
+    done = proc.run(argv, timeout_s=PULL_S)
+    if done.returncode != 0:
+        raise BackendError(f"The image does not start: {done.stderr.strip()[-TAIL:]}")
+
+
+def ask_inside(name: str, argv: Sequence[str], stdin: str, *, timeout_s: float) -> proc.CompletedProcess[str]:
+    """Run a program in a container, with `stdin`."""
+    return proc.run(
+        [require_engine("Proving an image"), "exec", "--interactive", name, *argv], stdin=stdin, timeout_s=timeout_s
+    )
+
+
+def last_words(name: str) -> str:
+    """The end of what a container wrote."""
+    done = proc.run([require_engine("Proving an image"), "logs", name], timeout_s=ANSWER_S)
+    return (done.stdout + done.stderr).strip()[-TAIL:]
+
+
+def remove_image(image: str) -> None:
+    """Take an image away from the engine again; one that others use stays."""
+    proc.run([require_engine("Proving an image"), "image", "rm", image], timeout_s=PULL_S)
+
+
 def container_name(task: Task, index: int, scope: str) -> str:
     """The same for the same process of the same task."""
     return f"tidemill-{digest_value([scope, task.ticket, index])[:20]}"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 from tidemill.release.package import BuiltImage, Package
 
 Record = Mapping[str, Any]
+Prove = Callable[[Path, str], None]  # an image's archive and its id → nothing, or `FailedError`
 
 
 class ReleaseStore(Protocol):
@@ -25,8 +27,8 @@ class ReleaseStore(Protocol):
 class ImageBuilder(Protocol):
     """Makes images. The same package gives the same digest."""
 
-    def build(self, package: Package, image: str, *, tags: Sequence[str]) -> BuiltImage:
-        """Build and push; layers the registry has are not sent again."""
+    def build(self, package: Package, image: str, *, tags: Sequence[str], prove: Prove | None = None) -> BuiltImage:
+        """Build, have it proven, push; layers the registry has are not sent again, images it has are not proven again."""
         ...
 
 

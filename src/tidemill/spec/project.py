@@ -55,6 +55,7 @@ class Stage(Part):
     context: str | None = None
     registry: str | None = None
     base_image: str | None = None
+    image_proof: Literal["auto", "required", "off"] = "auto"
     pull_secret: str | None = None
     replicas: Annotated[int, Field(ge=1)] = 1
     max_replicas: int | None = None

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tidemill.backends.builders.oci.archive import write_archive
 from tidemill.backends.builders.oci.client import OCI_MANIFEST, RegistryClient
 from tidemill.backends.builders.oci.layers import Layer, LayerFile, make_layer
 from tidemill.backends.builders.oci.reference import ImageName, parse_image
+from tidemill.base.hashing import digest_bytes
 from tidemill.release.package import BuiltImage, ImageLayer, Package
+from tidemill.release.ports import Prove
 
 EPOCH = "1970-01-01T00:00:00Z"  # the same inputs must give the same digest, whatever the day
 OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
@@ -25,8 +29,11 @@ class OciBuilder:
 
     cache: Path
 
-    def build(self, package: Package, image: str, *, tags: Sequence[str]) -> BuiltImage:
-        """Push `package` as `image` under every tag; the same package gives the same digest and sends nothing."""
+    def build(self, package: Package, image: str, *, tags: Sequence[str], prove: Prove | None = None) -> BuiltImage:
+        """Push `package` as `image` under every tag; the same package gives the same digest and sends nothing.
+
+        An image that the registry does not hold yet goes to `prove` first, as an archive; what that raises stops the push.
+        """
         target = parse_image(image)
         base = parse_image(package.base_image)
         layers = [make_layer(_files(layer), self.cache) for layer in package.layers]
@@ -39,13 +46,22 @@ class OciBuilder:
             )
             base_digest, base_manifest = source.get_manifest(base)
             base_config = json.loads(source.get_blob(base.repository, base_manifest["config"]["digest"]))
+            config = _config(package, base_config, base_digest, layers)
+            manifest = _manifest(f"sha256:{digest_bytes(config)}", len(config), base_manifest["layers"], layers)
+            if prove is not None and not there.has_manifest(target.repository, manifest):
+                below = [
+                    source.fetch_blob(base.repository, blob["digest"], self.cache) for blob in base_manifest["layers"]
+                ]
+                with tempfile.TemporaryDirectory(dir=self.cache, prefix=".archive-") as folder:
+                    archive = write_archive(
+                        Path(folder) / "image.tar", config, [*below, *(layer.path for layer in layers)]
+                    )
+                    prove(archive, f"sha256:{digest_bytes(config)}")
             for blob in base_manifest["layers"]:
                 there.copy_blob(source, base.repository, target.repository, blob["digest"], self.cache)
             for layer in layers:
                 there.push_layer(target.repository, layer)
-            config = _config(package, base_config, base_digest, layers)
-            config_digest = there.push_bytes(target.repository, config)
-            manifest = _manifest(config_digest, len(config), base_manifest["layers"], layers)
+            there.push_bytes(target.repository, config)
             digest = ""
             for tag in tags:
                 digest = there.put_manifest(target.repository, tag, manifest)

@@ -16,6 +16,7 @@ from tidemill.backends.builders.oci.credentials import find_credentials
 from tidemill.backends.builders.oci.layers import Layer
 from tidemill.backends.builders.oci.reference import ImageName
 from tidemill.base.errors import BackendError, NotFoundError
+from tidemill.base.files import write_atomic
 from tidemill.base.hashing import digest_bytes
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -36,6 +37,11 @@ def speaking_to_registry(what: str) -> Iterator[None]:
         raise BackendError(
             f"The registry did not answer while {what}: {exc}", hint="Check its address and that it runs."
         ) from exc
+
+
+def encode_manifest(manifest: Mapping[str, Any]) -> bytes:
+    """The bytes a manifest's digest is of."""
+    return json.dumps(manifest, separators=(",", ":"), sort_keys=True).encode()
 
 
 class RegistryClient:
@@ -106,15 +112,28 @@ class RegistryClient:
             answer = self._call("POST", f"/v2/{repository}/blobs/uploads/?mount={digest}&from={origin}", repository)
             if answer.status_code == HTTPStatus.CREATED:
                 return
+        self._upload(repository, digest, source.fetch_blob(origin, digest, cache).read_bytes())
+
+    def fetch_blob(self, repository: str, digest: str, cache: Path) -> Path:
+        """A blob as a file of `cache`, brought once."""
         path = cache / digest.replace(":", "-")
         if not path.exists():
-            cache.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(source.get_blob(origin, digest))
-        self._upload(repository, digest, path.read_bytes())
+            write_atomic(path, self.get_blob(repository, digest))
+        return path
+
+    def has_manifest(self, repository: str, manifest: Mapping[str, Any]) -> bool:
+        """Whether the repository holds an image with exactly that manifest."""
+        answer = self._call(
+            "HEAD",
+            f"/v2/{repository}/manifests/sha256:{digest_bytes(encode_manifest(manifest))}",
+            repository,
+            headers={"Accept": ACCEPT},
+        )
+        return answer.status_code == HTTPStatus.OK
 
     def put_manifest(self, repository: str, reference: str, manifest: Mapping[str, Any]) -> str:
         """Store a manifest under a tag or digest; its digest."""
-        raw = json.dumps(manifest, separators=(",", ":"), sort_keys=True).encode()
+        raw = encode_manifest(manifest)
         path = f"/v2/{repository}/manifests/{reference}"
         answer = self._call("PUT", path, repository, content=raw, headers={"Content-Type": OCI_MANIFEST})
         self._expect(answer, f"writing the manifest of `{repository}:{reference}`", HTTPStatus.CREATED)
