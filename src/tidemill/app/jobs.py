@@ -15,7 +15,7 @@ from tidemill.base.clock import SystemClock
 from tidemill.base.errors import FailedError, NotFoundError, UsageError
 from tidemill.base.ids import JobName
 from tidemill.record.ports import JobRow
-from tidemill.record.runs import get_job
+from tidemill.record.runs import get_job, settled
 from tidemill.run.folders import job_folder
 from tidemill.run.result import make_result
 
@@ -26,7 +26,7 @@ CANCEL_S = 20.0
 def list_jobs(app: App, *, limit: int | None, archived: bool, parent: str | None) -> list[dict[str, Any]]:
     """Newest first; with `parent`, the steps of that job."""
     if parent is not None:
-        view = get_job(app.store, parent)
+        view = settled(get_job(app.store, parent), app.is_driven)
         return [
             {
                 "name": f"{parent}.{n}",
@@ -50,7 +50,7 @@ def _row(app: App, row: JobRow) -> dict[str, Any]:
 
 def show_job(app: App, name: str) -> dict[str, Any]:
     """One job, its steps and outputs."""
-    view = get_job(app.store, name)
+    view = settled(get_job(app.store, name), app.is_driven)
     result = make_result(view, job_folder(app.home, name)).as_json()
     return {
         "id": f"azureml:{name}", "type": view.type, "experiment_name": view.experiment_name, "inputs": dict(view.inputs), "tags": dict(view.tags),
@@ -76,6 +76,7 @@ def stream_job(app: App, name: str) -> Iterator[str]:
         if view.status.is_final or not driven:
             break
         SystemClock().sleep(POLL_S)
+    view = settled(view, app.is_driven)
     if view.status != "Completed":
         raise FailedError(
             f"Job {name} is {view.status}: {view.message}", hint=f"Take it up again: tidemill job resume {name}"

@@ -58,6 +58,14 @@ def interrupted_jobs(store: RunStore, is_driven: Callable[[JobName], bool]) -> l
     return [j for j in store.jobs(archived=True) if j.status == "Running" and not is_driven(JobName(j.name))]
 
 
+def settled(view: JobView, is_driven: Callable[[JobName], bool]) -> JobView:
+    """The job as it will be recorded once somebody settles it: one that no process drives any more has failed."""
+    if view.status is Status.RUNNING and not is_driven(JobName(view.name)):
+        view.apply(JobFinished(JobName(view.name), "", status=Status.FAILED, message=INTERRUPTED))
+        view.ended_at = None
+    return view
+
+
 def clean_up(store: RunStore, row: JobRow, executors: Sequence[Executor], now: str) -> int:
     """Settle an interrupted job: end what its steps left running, record that it failed; processes found."""
     view = get_job(store, row.name)

@@ -88,10 +88,16 @@ class JobView:
                     if step.status is not Status.COMPLETED:
                         step.status, step.message, step.exit_code = Status.NOT_STARTED, "", None
             case JobFinished():
-                self.status, self.ended_at = event.status, event.at
-                self.outputs, self.message = event.outputs, event.message
+                self._finish(event)
             case _:
                 pass
+
+    def _finish(self, event: JobFinished) -> None:
+        self.status, self.ended_at = event.status, event.at
+        self.outputs, self.message = event.outputs, event.message
+        for step in self.steps.values():
+            if step.status in {Status.RUNNING, Status.PREPARING}:  # killed before it could say how it ended
+                step.status, step.message = Status.FAILED, event.message
 
     def _step(self, name: str) -> StepView:
         if name not in self.steps:

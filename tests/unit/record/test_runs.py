@@ -15,8 +15,8 @@ from tidemill.base.errors import NotFoundError
 from tidemill.base.ids import JobName, StepName
 from tidemill.record.ports import JobRow
 from tidemill.record.retention import used_refs
-from tidemill.record.runs import RunRecorder, clean_up, find_owner, get_job, interrupted_jobs, past_steps
-from tidemill.run.events import JobResumed, StepStarted
+from tidemill.record.runs import RunRecorder, clean_up, find_owner, get_job, interrupted_jobs, past_steps, settled
+from tidemill.run.events import JobCreated, JobResumed, StepStarted
 from tidemill.testing.stores import AT, created, finished
 
 
@@ -75,3 +75,19 @@ def test_what_the_cache_or_a_resumable_job_needs_is_kept(store: SqliteStore) -> 
     store.append([created("j"), finished("j")])
     store.forget_step("k1")
     assert used_refs(store) == {"folder:1"}
+
+
+def test_a_job_nobody_drives_any_more_is_shown_as_failed_before_anybody_settles_it(store: SqliteStore) -> None:
+    job = JobName("orphan")
+    about = ({"name": "a", "kind": "command"}, {"name": "b", "kind": "command"})
+    store.append(
+        [
+            JobCreated(job, "2026-11-21T00:00:00Z", steps=about),
+            StepStarted(job, "2026-11-21T00:00:01Z", step=StepName("a")),
+        ]
+    )
+    assert settled(get_job(store, job), lambda _: True).status == "Running"
+    view = settled(get_job(store, job), lambda _: False)
+    assert (view.status, view.message) == ("Failed", "the process that ran it is gone")
+    assert [str(s.status) for s in view.steps.values()] == ["Failed", "NotStarted"]
+    assert get_job(store, job).status == "Running", "looking changed the record"
