@@ -166,3 +166,12 @@ def test_the_shim_is_an_az_that_scripts_find(tidemill: Run, tmp_path: Path) -> N
     assert json.loads(done.stdout)["state"] == "Running"
     again = tidemill("compute", "start", "-n", "c")
     assert "already" in again.stderr
+
+
+def test_costs_are_recorded_and_a_spent_budget_stops_the_next_run(tidemill: Run, project: Path) -> None:
+    (project / "tidemill.yaml").write_text("name: tiny\nprices: {default: 360000}\nbudget: {limit: 0.001}\n")
+    first = json.loads(tidemill("run", "pipeline.yml", "-o", "json", code=None).stdout)
+    assert first["steps"]["repeat"]["usage"]["cost"] > 0
+    again = tidemill("run", "pipeline.yml", "--set", "inputs.times=3", code=1)
+    assert "The budget is spent" in again.stderr
+    assert "Spent " in tidemill("status").stdout

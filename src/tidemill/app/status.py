@@ -13,9 +13,10 @@ from tidemill.base.errors import BackendError
 
 
 def status(app: App) -> dict[str, Any]:
-    """Every endpoint with its deployments; the shape of `status -o json`."""
+    """Every endpoint with its deployments, and the budget if there is one; the shape of `status -o json`."""
     rows = [_local(app, name) for name in app.target.endpoints()]
-    return {"endpoints": rows + _clusters(app)}
+    budget = app.meter.as_json() if app.meter is not None else None
+    return {"endpoints": rows + _clusters(app), **({"budget": budget} if budget else {})}
 
 
 def _local(app: App, name: str) -> dict[str, Any]:

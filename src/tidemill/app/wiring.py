@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tidemill.app.assets import WorkspaceAssets
+from tidemill.app.budget import CostMeter
 from tidemill.app.project import Project, read_project
 from tidemill.app.settings import Settings
 from tidemill.backends.table import load
@@ -95,6 +96,7 @@ class App:
     def run_ports(self, observers: Sequence[RunObserver] = (), *, relax_pins: bool = False) -> RunPorts:
         """Everything a run is handed; `observers` hear it after it was recorded."""
         store = self.store
+        meter = self.meter
         return RunPorts(
             home=self.home,
             executors={"local": self.executor},
@@ -104,12 +106,20 @@ class App:
             data=load("data", "local")(self.home, self._datastores()),
             locks=self.locks,
             stamps=functools.partial(StampMemory, store),
-            observers=(RunRecorder(store), *observers),
+            observers=(RunRecorder(store), *((meter,) if meter else ()), *observers),
             log_observers=tuple(o for o in observers if isinstance(o, LogObserver)),
             models=_LateRegistrar(self),
             datasets=self.rows,
             tracker=load("trackers", "mlflow")(self.home, self.settings.tracking_uri),
+            meter=meter,
         )
+
+    @cached_property
+    def meter(self) -> CostMeter | None:
+        """What computes cost; None for a project without prices, whose steps then pay nothing for being measured."""
+        if self.project is None or not self.project.document.prices:
+            return None
+        return CostMeter(self.store, self.project.document.prices, self.project.document.budget)
 
     def environments(self, *, relax_pins: bool = False) -> Any:  # noqa: ANN401
         """Interpreters of steps and servers."""

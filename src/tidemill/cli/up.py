@@ -92,6 +92,9 @@ def status_command(fmt: str, query: str | None) -> None:
         _table(found["endpoints"])
     else:
         click.echo("Nothing is deployed. Start with: tidemill up")
+    budget = found.get("budget")
+    if fmt == "human" and not query and budget:
+        click.echo(f"Spent {budget['spent']:.2f} of {budget['limit']:.2f} {budget['currency']} per {budget['per']}.")
 
 
 @click.command("down")

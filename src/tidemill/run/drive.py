@@ -92,6 +92,10 @@ def _run(
     runner = RUNNERS.get(step.kind)
     if runner is None:
         raise FailedError(f"Steps of type `{step.kind}` cannot be run on this machine yet", at=step.at)
+    if context.ports.meter is not None:
+        nearly = context.ports.meter.check(step)
+        if nearly is not None:
+            context.raise_finding(nearly)
     reason = explain_run(context, step, identity)
     work = StepWork(context, step, folder, sources, identity, reason, holds_slot=step.kind not in CONTROL)
     end = runner(work)
@@ -103,21 +107,30 @@ def _run(
     for finding in end.findings:
         context.raise_finding(finding, step.name)
     context.note(step.name, outputs, metrics)
+    duration_s = round(context.clock.monotonic() - started_s, 6)
     return StepFinished(
         context.job,
         context.now(),
         step=step.name,
         status=end.status,
         exit_code=end.exit_code,
-        duration_s=round(context.clock.monotonic() - started_s, 6),
+        duration_s=duration_s,
         outputs=outputs,
         message=end.message,
         key=identity.key,
         parts=identity.parts,
         reusable=end.status is Status.COMPLETED and step.deterministic,
         metrics=metrics,
-        usage=end.usage,
+        usage=_usage(context, step, end, duration_s),
     )
+
+
+def _usage(context: RunContext, step: Step, end: StepEnd, duration_s: float) -> Mapping[str, float]:
+    """What the executor measured, GPU-seconds (those reserved), and the cost where its compute has a price."""
+    gpus = step.resources.gpus * step.resources.instance_count
+    used = {**end.usage, **({"gpu_s": round(gpus * duration_s, 6)} if gpus else {})}
+    cost = context.ports.meter.cost(step, duration_s) if context.ports.meter else None
+    return used if cost is None else {**used, "cost": cost}
 
 
 def _metrics(context: RunContext, step: Step, end: StepEnd) -> Mapping[str, float]:

@@ -12,6 +12,7 @@ from tidemill.base.ids import JobName, StepName
 from tidemill.run.models import ModelRequest, ModelVersion
 
 if TYPE_CHECKING:
+    from tidemill.base.findings import Finding
     from tidemill.base.hashing import StampCache, TreeEntry
     from tidemill.plan.graph import DataRef, EnvironmentRef, Resources, Step
     from tidemill.run.events import RunEvent
@@ -239,6 +240,18 @@ class DataRegistrar(Protocol):
         ...
 
 
+class Meter(Protocol):
+    """Knows what computes cost."""
+
+    def check(self, step: Step) -> Finding | None:
+        """Whether a step may still start: `FailedError` once the budget is spent; a finding, once, when it nearly is."""
+        ...
+
+    def cost(self, step: Step, duration_s: float) -> float | None:
+        """What a step that took so long cost; None where its compute has no price."""
+        ...
+
+
 class WorkspaceLocks(Protocol):
     """Mutual exclusion across processes of one workspace; a lock goes with its process."""
 
@@ -271,4 +284,5 @@ class RunPorts:
     models: ModelRegistrar | None = None
     datasets: DataRegistrar | None = None
     tracker: Tracker | None = None
+    meter: Meter | None = None
     place_compute: Callable[[str | None], str] = lambda _: "local"

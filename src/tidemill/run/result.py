@@ -14,7 +14,10 @@ from tidemill.run.state import Status
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
-    """How one step ended; `reason` says why it ran or why it did not, `message` what went wrong."""
+    """How one step ended; `reason` says why it ran or why it did not, `message` what went wrong.
+
+    `usage` has `cpu_s`, `gpu_s`, `peak_mib` and `cost`, as far as they are known.
+    """
 
     name: str
     status: Status
@@ -27,6 +30,7 @@ class StepResult:
     message: str = ""
     metrics: dict[str, float] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
+    usage: dict[str, float] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """One entry of `steps`."""
@@ -40,6 +44,7 @@ class StepResult:
             "reason": self.reason,
             "message": self.message,
             "metrics": self.metrics,
+            "usage": self.usage,
         }
 
 
@@ -106,4 +111,5 @@ def _step_result(step: StepView, folder: JobFolder) -> StepResult:
         step.message,
         dict(step.metrics),
         tuple(step.findings),
+        dict(step.usage),
     )

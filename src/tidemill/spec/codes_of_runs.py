@@ -54,4 +54,11 @@ ROWS = (
         "Look at the inputs and labels; log the baseline beside the accuracy, and gate on both.",
         'gates: ["metrics.accuracy > metrics.baseline_accuracy"]',
     ),
+    Code(
+        "TM-N107", WARNING, "Budget nearly spent",
+        "What the project's jobs cost in this period comes near its budget.",
+        "At the limit no step that costs anything starts any more.",
+        "Raise `budget.limit` in tidemill.yaml, choose a cheaper compute, or wait for the next period.",
+        "budget: {limit: 50, per: month, warn_at: 0.8, currency: EUR}",
+    ),
 )  # fmt: skip

@@ -92,6 +92,15 @@ class Retrain(Part):
     budget: float | None = None
 
 
+class Budget(Part):
+    """How much jobs may cost in a period; at `warn_at` of the limit it is said, at the limit no step starts any more."""
+
+    limit: Annotated[float, Field(gt=0)]
+    per: Literal["day", "week", "month", "total"] = "month"
+    warn_at: Annotated[float, Field(gt=0, le=1)] = 0.8
+    currency: str = "EUR"
+
+
 class Project(Part):
     """The project file. Every field is optional but the name."""
 
@@ -109,5 +118,5 @@ class Project(Part):
     stages: dict[str, Stage] = Field(default_factory=dict)
     monitor: str | None = None
     retrain: Retrain | None = None
-    budget: dict[str, Any] | None = None
-    prices: dict[str, float] | None = None
+    budget: Budget | None = None
+    prices: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
