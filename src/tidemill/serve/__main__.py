@@ -13,6 +13,7 @@ import uvicorn
 from tidemill.base.errors import TidemillError
 from tidemill.serve.capture import GIB, Capture, CaptureRules
 from tidemill.serve.engine import Engine, load_engine
+from tidemill.serve.protocol import GatheringProtocol
 from tidemill.serve.scoring import ScoringScript, load_scoring_script
 from tidemill.serve.server import LOOPBACK_NAMES, InferenceServer, ServerSettings
 from tidemill.serve.workers import end_with_parent, run_workers
@@ -121,6 +122,8 @@ def _serve_one(options: argparse.Namespace, listener: socket.socket) -> int:
         return exc.exit_code
     config = uvicorn.Config(
         application,
+        http=GatheringProtocol,
+        proxy_headers=False,
         log_level="warning",
         access_log=False,
         server_header=False,

@@ -171,13 +171,20 @@ def onnx_session(raw: bytes, signature: ModelSignature) -> Predict:
     options.log_severity_level = 3
     session = runtime.InferenceSession(raw, options, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
+    wanted = [
+        next((o.name for o in reversed(session.get_outputs()) if _has_two_axes(o)), session.get_outputs()[0].name)
+    ]
 
     def predict(rows: Array) -> Answer:
-        outputs = session.run(None, {name: rows.astype(np.float32)})
-        scores = next((o for o in reversed(outputs) if getattr(o, "ndim", 0) == 2), np.asarray(outputs[0]))  # noqa: PLR2004
+        (scores,) = session.run(wanted, {name: rows.astype(np.float32)})
         return _from_scores(np.asarray(scores), signature)
 
     return predict
+
+
+def _has_two_axes(output: Any) -> bool:  # noqa: ANN401 - ONNX Runtime's own type
+    """Whether an output is a table of numbers: labels have one axis, maps of scores none."""
+    return output.type.startswith("tensor(") and "string" not in output.type and len(output.shape or ()) == 2  # noqa: PLR2004
 
 
 def _load_pyfunc(signature: ModelSignature, allow_pickle: bool) -> Predictor:  # noqa: FBT001
