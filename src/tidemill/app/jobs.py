@@ -17,6 +17,7 @@ from tidemill.base.ids import JobName
 from tidemill.record.ports import JobRow
 from tidemill.record.runs import get_job, settled
 from tidemill.run.folders import job_folder
+from tidemill.run.job import JobView
 from tidemill.run.result import make_result
 
 POLL_S = 0.2
@@ -54,8 +55,14 @@ def show_job(app: App, name: str) -> dict[str, Any]:
     result = make_result(view, job_folder(app.home, name)).as_json()
     return {
         "id": f"azureml:{name}", "type": view.type, "experiment_name": view.experiment_name, "inputs": dict(view.inputs), "tags": dict(view.tags),
-        "properties": dict(view.properties), "creation_context": {"created_at": view.created_at}, "source": view.source, **result,
+        "properties": _properties(view), "creation_context": {"created_at": view.created_at}, "source": view.source, **result,
     }  # fmt: skip
+
+
+def _properties(view: JobView) -> dict[str, str]:
+    """The job's own; of a stand-alone sweep also which trial was the best. Its only step comes before its trials."""
+    alone = next(iter(view.steps.values()), None) if view.type != "pipeline" else None
+    return {**view.properties, **(alone.properties if alone else {})}
 
 
 def stream_job(app: App, name: str) -> Iterator[str]:

@@ -20,7 +20,7 @@ from tidemill.record.cache import StampMemory, StoreCache
 from tidemill.record.ports import Registry, RunStore
 from tidemill.record.runs import RunRecorder
 from tidemill.run.models import ModelRequest, ModelVersion
-from tidemill.run.ports import Executor, LogObserver, RunObserver, RunPorts
+from tidemill.run.ports import Executor, LogObserver, RunObserver, RunPorts, SearchRequest, TrialSearch
 from tidemill.spec.load import load as load_document
 from tidemill.spec.overrides import Override
 
@@ -112,6 +112,7 @@ class App:
             datasets=self.rows,
             tracker=load("trackers", "mlflow")(self.home, self.settings.tracking_uri),
             meter=meter,
+            searches=_open_search,
         )
 
     @cached_property
@@ -137,6 +138,12 @@ class App:
             for n, p in self.project.document.datastores.items()
             if "://" not in p
         }
+
+
+def _open_search(request: SearchRequest) -> TrialSearch:
+    """A search that learns; its SDK is loaded when the first sweep wants one."""
+    search: TrialSearch = load("searchers", "optuna")(request)
+    return search
 
 
 class _LateRegistrar:

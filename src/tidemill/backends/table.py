@@ -19,6 +19,7 @@ BACKENDS: Mapping[str, Mapping[str, str]] = {
     "environments": {"uv": "tidemill.backends.environments.provider:open_environments"},
     "registries": {"mlflow": "tidemill.backends.registries.mlflow:open_registry"},
     "trackers": {"mlflow": "tidemill.backends.trackers.mlflow:open_tracker"},
+    "searchers": {"optuna": "tidemill.backends.searchers.optuna:open_search"},
     "builders": {"oci": "tidemill.backends.builders.oci:open_builder"},
     "targets": {
         "local": "tidemill.backends.targets.local:open_target",
@@ -47,7 +48,7 @@ def load(kind: str, name: str) -> Any:
     raise UsageError(f"There is no back end `{name}` among {kind}", hint=did_you_mean(name, known(kind)))
 
 
-EXTRAS = {"lightkube": "kubernetes", "httpx2": "kubernetes", "psycopg": "postgres", "ray": "ray"}
+EXTRAS = {"lightkube": "kubernetes", "httpx2": "kubernetes", "psycopg": "postgres", "ray": "ray", "optuna": "sweep"}
 
 
 def _get(module: str, function: str) -> Any:

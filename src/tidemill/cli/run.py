@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -58,8 +59,11 @@ def report(result: JobResult, fmt: str, query: str | None) -> None:
         print_value(result.as_json(), fmt="json" if fmt == "human" else fmt, query=query)
     else:
         sys.stdout.write(_summary(result))
+    told: set[str] = set()
     for step in result.steps.values():
-        if step.status is Status.FAILED:
+        # of trials that failed, one speaks for all; those of a sweep that completed need not
+        if step.status is Status.FAILED and step.parent not in told and not (step.parent and result.ok):
+            told.add(step.parent or step.name)
             sys.stderr.write(_failure(step))
 
 
@@ -68,7 +72,8 @@ def _summary(result: JobResult) -> str:
     ran = sum(not s.reused and s.status is Status.COMPLETED for s in result.steps.values())
     lines = [f"{result.name}: {result.status} ({ran} ran, {reused} reused)"]
     lines += [f"  output {name}: {path}" for name, path in result.outputs.items()]
-    metrics = {k: v for s in result.steps.values() for k, v in s.metrics.items()}
+    lines += [_best_trial(s) for s in result.steps.values() if "best_child_run_id" in s.properties]
+    metrics = {k: v for s in result.steps.values() if not s.parent for k, v in s.metrics.items()}
     lines += [f"  metric {name}: {value:.4g}" for name, value in metrics.items()]
     lines += [f"  {_finding(f)}" for f in result.findings]
     if result.message and not result.ok:
@@ -76,6 +81,13 @@ def _summary(result: JobResult) -> str:
     if not result.ok:
         lines.append(f"  Take it up again when the cause is mended: tidemill job resume {result.name}")
     return "\n".join(lines) + "\n"
+
+
+def _best_trial(step: StepResult) -> str:
+    found = step.properties
+    values = ", ".join(f"{name}={value}" for name, value in json.loads(found["best_parameters"]).items())
+    score = float(found["score"])
+    return f"  best of {step.name}: {found['best_child_run_id']}, {found['primary_metric']} {score:.4g} with {values}"
 
 
 def _finding(finding: Finding) -> str:

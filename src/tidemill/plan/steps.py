@@ -153,11 +153,12 @@ class StepMaker:
             outputs=self._outputs(entry, self._outputs_of(definition, inner)),
             environment_variables=self._variables(step, inner),
             compute=self._compute(step, scope),
-            resources=self._resources(step, document, scope, place),
+            resources=self._resources(step, inner if kind is StepKind.SWEEP else document, scope, place),
+            distribution=self._distribution(None, inner, scope, place) if kind is StepKind.SWEEP else None,
             deterministic=_deterministic(step, document),
             at=entry.at,
             component=definition.name,
-            body=_body(kind, step, document),
+            body=_fill(_body(kind, step, document), scope.inputs),
         )
 
     def _outputs_of(self, definition: Definition, inner: Any) -> Definition:  # noqa: ANN401
@@ -354,6 +355,19 @@ def _body(kind: StepKind, step: Any, document: Any) -> dict[str, Any]:  # noqa: 
         if value is not None:
             body[name] = _dump(value)
     return body
+
+
+def _fill(value: Any, inputs: Mapping[str, InputBinding]) -> Any:  # noqa: ANN401
+    """Plain values with the pipeline's own inputs filled in; what only the step knows stays."""
+    if isinstance(value, str):
+        if "parent.inputs" not in value:
+            return value
+        return parse_template(value).render(
+            lambda r: _literal_input(r.path, inputs) if r.path[:2] == ("parent", "inputs") else r.text
+        )
+    if isinstance(value, Mapping):
+        return {k: _fill(v, inputs) for k, v in value.items()}
+    return [_fill(v, inputs) for v in value] if isinstance(value, list) else value
 
 
 def _dump(value: Any) -> Any:  # noqa: ANN401

@@ -11,7 +11,7 @@ from tidemill.base.suggest import did_you_mean
 from tidemill.record.ports import JobRow, RunStore
 from tidemill.run.context import PastStep
 from tidemill.run.events import JobFinished, RunEvent
-from tidemill.run.job import JobView, fold
+from tidemill.run.job import ENDED_EARLY, JobView, fold
 from tidemill.run.ports import Executor
 from tidemill.run.state import Status
 
@@ -41,9 +41,9 @@ def get_job(store: RunStore, name: str) -> JobView:
 def past_steps(view: JobView) -> dict[str, PastStep]:
     """What a resumed job need not run again: `RunOptions.resume`."""
     return {
-        name: PastStep(step.key, step.outputs, step.metrics)
+        name: PastStep(step.key, step.outputs, step.metrics, step.about, step.status is Status.COMPLETED)
         for name, step in view.steps.items()
-        if step.status is Status.COMPLETED
+        if step.status is Status.COMPLETED or ENDED_EARLY in step.properties
     }
 
 

@@ -15,10 +15,10 @@ from tidemill.plan.graph import Step
 from tidemill.run.context import RunContext, step_variables
 from tidemill.run.distribution import count_ports, make_processes
 from tidemill.run.folders import StepFolder
-from tidemill.run.ports import PreparedEnvironment, Task, TaskEnd, Ticket
+from tidemill.run.ports import PreparedEnvironment, Task, TaskEnd
 from tidemill.run.staging import Source, lay_out, literal_paths, place_input, render_command
 from tidemill.run.state import Status
-from tidemill.run.work import StepEnd, StepWork
+from tidemill.run.work import StepEnd, StepWork, ticket_of
 
 
 def run_command(work: StepWork) -> StepEnd:
@@ -69,7 +69,7 @@ def make_task(
         text = f"mpirun --allow-run-as-root --oversubscribe -np {len(processes)} bash -c {shlex.quote(text)}"
         processes = ({},)
     return Task(
-        ticket=Ticket(f"{context.job}/{step.name}"),
+        ticket=ticket_of(context, step),
         job=context.job,
         step=step.name,
         folder=folder.root,

@@ -26,11 +26,13 @@ COPY_BELOW_BYTES = 256 << 20
 
 @dataclass(frozen=True, slots=True)
 class PastStep:
-    """A step that completed before this job was resumed."""
+    """A step that ended before this job was resumed; one that is not `completed` was ended early on purpose."""
 
     key: str
     outputs: Mapping[str, str]
     metrics: Mapping[str, float] = field(default_factory=dict)
+    about: Mapping[str, Any] = field(default_factory=dict)
+    completed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +86,10 @@ class RunContext:
         return iso(self.clock.now())
 
     def run_id(self, step: StepName | str) -> str:
-        """The name of a step's own job: the job's for a job of one command."""
-        return self.job if self.plan.type != "pipeline" else f"{self.job}.{step}"
+        """The name of a step's own job: the job's for a job of one command, and `<job>_0` for a trial of that."""
+        if self.plan.type == "pipeline":
+            return f"{self.job}.{step}"
+        return self.job + step.removeprefix(self.plan.steps[0].name)
 
     def note(self, step: StepName, outputs: Mapping[str, str], metrics: Mapping[str, float]) -> None:
         """Remember what a step gave, for the steps after it."""

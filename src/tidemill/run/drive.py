@@ -5,19 +5,29 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import partial
 
 from tidemill.base.errors import FailedError, TidemillError
 from tidemill.base.failpoint import failpoint
 from tidemill.plan.graph import Step
 from tidemill.run.collect import collect, place_outputs, publish
 from tidemill.run.context import RunContext
-from tidemill.run.events import FindingRaised, RunEvent, StepFinished, StepReused
+from tidemill.run.events import FindingRaised, RunEvent, StepFinished, StepNoted, StepReused
 from tidemill.run.kinds import CONTROL, RUNNERS
 from tidemill.run.ports import Remembered
 from tidemill.run.reuse import Identity, MissingOutputError, explain_run, find_past, find_sources, identify
 from tidemill.run.staging import Source
 from tidemill.run.state import Status
-from tidemill.run.work import StepEnd, StepWork
+from tidemill.run.work import StepEnd, StepWork, Stop
+
+
+@dataclass(frozen=True, slots=True)
+class _How:
+    """What a step that another one runs is given besides."""
+
+    stop: Stop
+    holds_slot: bool
 
 
 def drive(context: RunContext, step: Step, held: ExitStack) -> RunEvent | None:
@@ -26,6 +36,23 @@ def drive(context: RunContext, step: Step, held: ExitStack) -> RunEvent | None:
     Of equal steps, here or in another process, one runs while the others wait to reuse it: the lock for that joins
     `held`, for the caller to let go once the fact is recorded.
     """
+    return _drive(context, step, held, _How(Stop(), holds_slot=step.kind not in CONTROL))
+
+
+def drive_part(context: RunContext, step: Step, stop: Stop) -> RunEvent:
+    """Bring a step that another one runs (a trial of a sweep) to its end; states that and gives it back.
+
+    It takes a slot of its own for as long as its processes run.
+    """
+    with ExitStack() as held:
+        event = _drive(context, step, held, _How(stop, holds_slot=False)) or _recalled(context, step)
+        if stop.reason and isinstance(event, StepFinished) and event.status is Status.CANCELED:
+            event = replace(event, message=stop.reason)
+        context.emit(event)
+    return event
+
+
+def _drive(context: RunContext, step: Step, held: ExitStack, how: _How) -> RunEvent | None:
     started_s = context.clock.monotonic()
     try:
         sources = find_sources(context, step)
@@ -40,14 +67,14 @@ def drive(context: RunContext, step: Step, held: ExitStack) -> RunEvent | None:
         past = find_past(context, identity)
         if past is not None:
             return _reuse(context, step, identity, past)
-        return _run(context, step, identity, sources, started_s)
+        return _run(context, step, identity, sources, started_s, how)
     except (TidemillError, OSError) as exc:
         return _failed(context, step, _say(exc), context.clock.monotonic() - started_s, identity)
 
 
 def _is_done(context: RunContext, step: Step, identity: Identity) -> bool:
     past = (context.options.resume or {}).get(step.name)
-    if past is None or past.key != identity.key:
+    if past is None or past.key != identity.key or not past.completed:
         return False
     if not all(context.ports.artifacts.is_whole(ref) for ref in past.outputs.values()):
         return False
@@ -56,6 +83,21 @@ def _is_done(context: RunContext, step: Step, identity: Identity) -> bool:
     place_outputs(context, context.folder.step(step.name), missing)
     context.note(step.name, past.outputs, past.metrics)
     return True
+
+
+def _recalled(context: RunContext, step: Step) -> RunEvent:
+    """The fact that a part of a step was completed before the job was resumed."""
+    past = (context.options.resume or {})[step.name]
+    return StepReused(
+        context.job,
+        context.now(),
+        step=step.name,
+        key=past.key,
+        reason="completed before the job was resumed",
+        source_job=context.job,
+        outputs=past.outputs,
+        metrics=past.metrics,
+    )
 
 
 def _reuse(context: RunContext, step: Step, identity: Identity, past: Remembered) -> RunEvent:
@@ -68,6 +110,8 @@ def _reuse(context: RunContext, step: Step, identity: Identity, past: Remembered
         raise FailedError(f"The outputs kept of `{past.step}` in {past.job} are damaged", hint="Run again.") from exc
     publish(context, step, folder, past.outputs)
     context.note(step.name, past.outputs, past.metrics)
+    if past.properties:
+        context.emit(StepNoted(context.job, context.now(), step=step.name, properties=past.properties))
     for found in past.findings:
         context.emit(FindingRaised(context.job, context.now(), step=step.name, finding=found))
     return StepReused(
@@ -84,7 +128,12 @@ def _reuse(context: RunContext, step: Step, identity: Identity, past: Remembered
 
 
 def _run(
-    context: RunContext, step: Step, identity: Identity, sources: Mapping[str, Source], started_s: float
+    context: RunContext,
+    step: Step,
+    identity: Identity,
+    sources: Mapping[str, Source],
+    started_s: float,
+    how: _How,
 ) -> RunEvent:
     folder = context.folder.step(step.name)
     if folder.root.exists():
@@ -97,7 +146,8 @@ def _run(
         if nearly is not None:
             context.raise_finding(nearly)
     reason = explain_run(context, step, identity)
-    work = StepWork(context, step, folder, sources, identity, reason, holds_slot=step.kind not in CONTROL)
+    parts = partial(drive_part, context)
+    work = StepWork(context, step, folder, sources, identity, reason, parts, how.holds_slot, how.stop)
     end = runner(work)
     failpoint("command-ended")
     metrics = _metrics(context, step, end)
@@ -134,6 +184,8 @@ def _usage(context: RunContext, step: Step, end: StepEnd, duration_s: float) -> 
 
 
 def _metrics(context: RunContext, step: Step, end: StepEnd) -> Mapping[str, float]:
+    if end.metrics is not None:
+        return end.metrics
     if context.ports.tracker is None:
         return {}
     root = context.folder.step(step.name).root

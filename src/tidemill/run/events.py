@@ -120,6 +120,26 @@ class StepFinished(RunEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class StepAdded(RunEvent):
+    """A step the plan does not have: a trial of a sweep. `about` says whose it is and what makes it different."""
+
+    kind: ClassVar[str] = "step_added"
+
+    step: StepName = StepName("")
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StepNoted(RunEvent):
+    """Something worth keeping about a step, such as which of its trials was the best."""
+
+    kind: ClassVar[str] = "step_noted"
+
+    step: StepName = StepName("")
+    properties: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class FindingRaised(RunEvent):
     """The run noticed something; `finding` is `Finding.as_record()`."""
 
@@ -132,7 +152,8 @@ class FindingRaised(RunEvent):
 EVENTS: Mapping[str, type[RunEvent]] = {
     cls.kind: cls
     for cls in (
-        JobCreated, JobResumed, JobFinished, StepPreparing, StepStarted, StepReused, StepFinished, FindingRaised
+        JobCreated, JobResumed, JobFinished, StepPreparing, StepStarted, StepReused, StepFinished, StepAdded, StepNoted,
+        FindingRaised,
     )
 }  # fmt: skip
 

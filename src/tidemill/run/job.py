@@ -14,12 +14,18 @@ from tidemill.run.events import (
     JobFinished,
     JobResumed,
     RunEvent,
+    StepAdded,
     StepFinished,
+    StepNoted,
     StepPreparing,
     StepReused,
     StepStarted,
 )
 from tidemill.run.state import Status
+
+StepEvent = StepStarted | StepPreparing | StepReused | StepFinished | StepAdded | StepNoted
+
+ENDED_EARLY = "ended_early"
 
 
 @dataclass(slots=True)
@@ -44,6 +50,7 @@ class StepView:
     source_job: str = ""
     findings: list[Finding] = field(default_factory=list)
     about: Mapping[str, Any] = field(default_factory=dict)
+    properties: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -73,7 +80,7 @@ class JobView:
     def apply(self, event: RunEvent) -> None:
         """Take in one more fact."""
         match event:
-            case StepStarted() | StepPreparing() | StepReused() | StepFinished():
+            case StepStarted() | StepPreparing() | StepReused() | StepFinished() | StepAdded() | StepNoted():
                 _apply_step(self._step(event.step), event)
             case FindingRaised():
                 finding = read_finding(event.finding)
@@ -137,8 +144,12 @@ def read_finding(record: Mapping[str, Any]) -> Finding:
     )
 
 
-def _apply_step(step: StepView, event: StepStarted | StepPreparing | StepReused | StepFinished) -> None:
+def _apply_step(step: StepView, event: StepEvent) -> None:
     match event:
+        case StepAdded():
+            step.kind, step.about = event.about.get("kind", "command"), event.about
+        case StepNoted():
+            step.properties = {**step.properties, **event.properties}
         case StepPreparing():
             step.status, step.message = Status.PREPARING, event.note
         case StepStarted():

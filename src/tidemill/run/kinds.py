@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from tidemill.plan.graph import StepKind
 from tidemill.run.command import run_command
 from tidemill.run.register import run_register_model
+from tidemill.run.sweep import run_sweep
 from tidemill.run.work import StepRunner
 
 RUNNERS: Mapping[StepKind, StepRunner] = {
     StepKind.COMMAND: run_command,
     StepKind.REGISTER_MODEL: run_register_model,
+    StepKind.SWEEP: run_sweep,
 }
 
 # Kinds that only wait for tasks of their own: they hold no slot while they do.

@@ -159,6 +159,7 @@ class Remembered:
     outputs: Mapping[str, str]
     metrics: Mapping[str, float] = field(default_factory=dict)
     findings: Sequence[Mapping[str, Any]] = ()
+    properties: Mapping[str, str] = field(default_factory=dict)
 
 
 class StepCache(Protocol):
@@ -231,6 +232,32 @@ class Tracker(Protocol):
         """The last value of each metric the step logged."""
         ...
 
+    def values(self, folder: Path, metric: str) -> Sequence[float]:
+        """Each value of a metric that the step in `folder` has logged so far, also while it runs."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SearchRequest:
+    """A search by `bayesian` or `sobol`. `dimensions` have so many choices each, or 0 for a number in (0, 1)."""
+
+    dimensions: Mapping[str, int]
+    method: str
+    seed: int
+    maximize: bool
+
+
+class TrialSearch(Protocol):
+    """Chooses trials by what earlier ones measured."""
+
+    def ask(self, number: int) -> Mapping[str, float]:
+        """The point of trial `number`: an index for choices, a number in (0, 1) for the rest."""
+        ...
+
+    def tell(self, number: int, point: Mapping[str, float], score: float | None) -> None:
+        """How a trial ended, asked for here or before a crash; no score means that it failed."""
+        ...
+
 
 class DataRegistrar(Protocol):
     """Registers outputs that the document names as data assets."""
@@ -285,4 +312,5 @@ class RunPorts:
     datasets: DataRegistrar | None = None
     tracker: Tracker | None = None
     meter: Meter | None = None
+    searches: Callable[[SearchRequest], TrialSearch] | None = None
     place_compute: Callable[[str | None], str] = lambda _: "local"

@@ -31,9 +31,13 @@ class StepResult:
     metrics: dict[str, float] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
     usage: dict[str, float] = field(default_factory=dict)
+    parent: str = ""
+    parameters: dict[str, Any] = field(default_factory=dict)
+    properties: dict[str, str] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """One entry of `steps`."""
+        more = {"parent": self.parent, "parameters": self.parameters, "properties": self.properties}
         return {
             "status": str(self.status),
             "reused": self.reused,
@@ -45,7 +49,7 @@ class StepResult:
             "message": self.message,
             "metrics": self.metrics,
             "usage": self.usage,
-        }
+        } | {name: value for name, value in more.items() if value}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,4 +116,7 @@ def _step_result(step: StepView, folder: JobFolder) -> StepResult:
         dict(step.metrics),
         tuple(step.findings),
         dict(step.usage),
+        step.about.get("parent", ""),
+        dict(step.about.get("parameters", {})),
+        dict(step.properties),
     )

@@ -227,9 +227,9 @@ class _Run:
 
     def _finish(self) -> None:
         self._state(list(self._rest()))
-        status = Status.CANCELED if self.interrupted else job_status([s.status for s in self.view.steps.values()])
+        status = Status.CANCELED if self.interrupted else job_status([self.view.steps[n].status for n in self.steps])
         outputs = self._link_outputs() if status is Status.COMPLETED else {}
-        failed = [s.name for s in self.view.steps.values() if s.status is Status.FAILED]
+        failed = [n for n in self.steps if self.view.steps[n].status is Status.FAILED]
         message = f"failed: {', '.join(failed)}" if failed else ""
         self._state([JobFinished(self.job, self.context.now(), status=status, outputs=outputs, message=message)])
         failpoint("job-ended")

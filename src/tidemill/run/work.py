@@ -11,9 +11,9 @@ from tidemill.base.failpoint import failpoint
 from tidemill.base.findings import Finding
 from tidemill.plan.graph import Step
 from tidemill.run.context import RunContext
-from tidemill.run.events import StepPreparing, StepStarted
+from tidemill.run.events import RunEvent, StepPreparing, StepStarted
 from tidemill.run.folders import StepFolder
-from tidemill.run.ports import Task, TaskEnd, TaskWatch
+from tidemill.run.ports import Task, TaskEnd, TaskWatch, Ticket
 from tidemill.run.reuse import Identity
 from tidemill.run.staging import Source
 from tidemill.run.state import Status
@@ -21,13 +21,30 @@ from tidemill.run.state import Status
 
 @dataclass(frozen=True, slots=True)
 class StepEnd:
-    """How a step ended; outputs are collected from its folder afterwards if it completed."""
+    """How a step ended; outputs are collected from its folder afterwards if it completed.
+
+    `metrics` are given by a step that does not log any itself.
+    """
 
     status: Status
     exit_code: int | None = None
     message: str = ""
     usage: Mapping[str, float] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
+    metrics: Mapping[str, float] | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Stop:
+    """A wish to end one step and nothing else, with the reason."""
+
+    asked: threading.Event = field(default_factory=threading.Event)
+    reason: str = ""
+
+    def ask(self, reason: str) -> None:
+        """Nothing of the step starts any more; what runs has to be canceled beside."""
+        self.reason = self.reason or reason
+        self.asked.set()
 
 
 @dataclass(slots=True, eq=False)
@@ -40,7 +57,9 @@ class StepWork:
     sources: Mapping[str, Source]
     identity: Identity
     reason: str
+    drive_part: Callable[[Step, Stop], RunEvent]
     holds_slot: bool = True
+    stop: Stop = field(default_factory=Stop)
 
     def say(self, note: str) -> None:
         """Tell what the step is waiting for."""
@@ -64,9 +83,9 @@ class StepWork:
     def run_task(self, task: Task, started: Callable[[str], None] | None = None) -> TaskEnd:
         """Run a task to its end on the executor of its compute, taking a slot unless the step holds one already."""
         if self.holds_slot:
-            return run_task(self.context, task, started or self.started)
+            return run_task(self.context, task, started or self.started, self.stop)
         with self.context.slots:
-            end = run_task(self.context, task, started or self.started)
+            end = run_task(self.context, task, started or self.started, self.stop)
         self.context.wake()
         return end
 
@@ -74,7 +93,20 @@ class StepWork:
 StepRunner = Callable[[StepWork], StepEnd]
 
 
-def run_task(context: RunContext, task: Task, started: Callable[[str], None]) -> TaskEnd:
+def ticket_of(context: RunContext, step: Step) -> Ticket:
+    """What names the step's task to executors."""
+    return Ticket(f"{context.job}/{step.name}")
+
+
+def stop_step(context: RunContext, step: Step, stop: Stop, reason: str) -> None:
+    """End one step: politely if it runs, before it starts if it waits."""
+    stop.ask(reason)
+    executor = context.ports.executors.get(context.ports.place_compute(step.compute))
+    if executor is not None:
+        executor.cancel(ticket_of(context, step))
+
+
+def run_task(context: RunContext, task: Task, started: Callable[[str], None], stop: Stop) -> TaskEnd:
     """Run a task to its end and wait; a canceled run cancels it."""
     name = context.ports.place_compute(task.compute)
     executor = context.ports.executors.get(name)
@@ -87,7 +119,7 @@ def run_task(context: RunContext, task: Task, started: Callable[[str], None]) ->
         ends.append(end)
         over.set()
 
-    if context.canceled.is_set():
+    if context.canceled.is_set() or stop.asked.is_set():
         return TaskEnd(None, canceled=True)
     observers = context.ports.log_observers
 
@@ -97,7 +129,7 @@ def run_task(context: RunContext, task: Task, started: Callable[[str], None]) ->
 
     with context.cancelling(lambda: executor.cancel(task.ticket)):
         executor.submit(task, TaskWatch(started, ended, wrote if observers else None))
-        if context.canceled.is_set():
+        if context.canceled.is_set() or stop.asked.is_set():
             executor.cancel(task.ticket)
         over.wait()
     return ends[0]

@@ -21,6 +21,7 @@ from tidemill.run.events import (
     JobResumed,
     RunEvent,
     StepFinished,
+    StepNoted,
     StepReused,
     make_event,
 )
@@ -127,13 +128,19 @@ class SqliteStore:
         if not rows:
             return None
         job, step, outputs, metrics = rows[0]
-        return Remembered(job, step, json.loads(outputs), json.loads(metrics), self._findings(job, step))
+        return Remembered(job, step, json.loads(outputs), json.loads(metrics), *self._noticed(job, step))
 
-    def _findings(self, job: str, step: str) -> list[dict[str, Any]]:
-        """What was noticed about a step; it holds for whoever reuses its outputs."""
-        rows = self._rows("SELECT body FROM events WHERE job = ? AND kind = ? ORDER BY seq", job, FindingRaised.kind)
-        bodies = (json.loads(body) for (body,) in rows)
-        return [body["finding"] for body in bodies if body.get("step") == step]
+    def _noticed(self, job: str, step: str) -> tuple[list[dict[str, Any]], dict[str, str]]:
+        """Findings and properties of a step; they hold for whoever reuses its outputs."""
+        rows = self._rows(
+            "SELECT body FROM events WHERE job = ? AND kind IN (?, ?) ORDER BY seq",
+            job,
+            FindingRaised.kind,
+            StepNoted.kind,
+        )
+        bodies = [body for (text,) in rows if (body := json.loads(text)).get("step") == step]
+        properties = {k: v for body in bodies for k, v in body.get("properties", {}).items()}
+        return [body["finding"] for body in bodies if "finding" in body], properties
 
     def forget_step(self, key: str) -> None:
         """Drop an entry."""

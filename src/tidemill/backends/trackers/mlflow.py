@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from tidemill import inside
 from tidemill.base.ids import JobName
@@ -46,11 +47,20 @@ class MlflowTracker:
     def end(self, job: JobName, step: Step, folder: Path, *, ok: bool) -> Mapping[str, float]:
         """The last value of each metric the step logged."""
         del job, step, ok
-        path = folder / METRICS
-        if not path.exists():
-            return {}
-        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
-        return {row["name"]: row["value"] for row in rows}
+        return {row["name"]: row["value"] for row in _rows(folder)}
+
+    def values(self, folder: Path, metric: str) -> Sequence[float]:
+        """Each value of a metric so far."""
+        return [row["value"] for row in _rows(folder) if row["name"] == metric]
+
+
+def _rows(folder: Path) -> list[dict[str, Any]]:
+    """What the step's Python has noted; a line still being written is left for the next look."""
+    path = folder / METRICS
+    if not path.exists():
+        return []
+    whole = path.read_text(encoding="utf-8").rpartition("\n")[0]
+    return [json.loads(line) for line in whole.splitlines() if line]
 
 
 def open_tracker(home: Path, tracking_uri: str) -> MlflowTracker:

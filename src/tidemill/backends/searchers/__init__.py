@@ -1,0 +1,1 @@
+"""How trials of a sweep are chosen when every trial teaches the next."""
