@@ -59,12 +59,17 @@ def report(result: JobResult, fmt: str, query: str | None) -> None:
         print_value(result.as_json(), fmt="json" if fmt == "human" else fmt, query=query)
     else:
         sys.stdout.write(_summary(result))
-    told: set[str] = set()
-    for step in result.steps.values():
-        # of trials that failed, one speaks for all; those of a sweep that completed need not
-        if step.status is Status.FAILED and step.parent not in told and not (step.parent and result.ok):
-            told.add(step.parent or step.name)
-            sys.stderr.write(_failure(step))
+    for step in _to_tell(result):
+        sys.stderr.write(_failure(step))
+
+
+def _to_tell(result: JobResult) -> list[StepResult]:
+    """The steps whose last words are shown: of trials or rounds that failed one speaks for all and for their step."""
+    if result.ok:
+        return []
+    failed = [s for s in result.steps.values() if s.status is Status.FAILED]
+    first_parts = {s.parent: s for s in reversed(failed) if s.parent}
+    return [s for s in failed if first_parts.get(s.parent, s) is s]
 
 
 def _summary(result: JobResult) -> str:

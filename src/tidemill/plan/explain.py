@@ -47,6 +47,8 @@ def _step_as_json(step: Step, outlook: Outlook | None) -> dict[str, Any]:
         "inputs": {name: say_binding(b) for name, b in step.inputs.items()},
         "outputs": {name: spec.type for name, spec in step.outputs.items()},
     }
+    if step.blocks:
+        body["blocks"] = {block: [_step_as_json(s, None) for s in steps] for block, steps in step.blocks.items()}
     return body | ({"cached": outlook.cached, "reason": outlook.reason} if outlook else {})
 
 
@@ -62,7 +64,9 @@ def plan_as_text(plan: Plan, outlooks: Outlooks | None = None) -> str:
 def _step_lines(step: Step, outlook: Outlook | None) -> list[str]:
     mark = "" if outlook is None else "cached  " if outlook.cached else "run     "
     why = f": {outlook.reason}" if outlook else ""
-    lines = [f"{mark}{step.name}{why}", f"    {step.kind} in {step.environment.label} ({step.environment.kind})"]
+    where = "" if step.blocks else f" in {step.environment.label} ({step.environment.kind})"
+    lines = [f"{mark}{step.name}{why}", f"    {step.kind}{where}"]
+    lines += [f"    {block}: {', '.join(s.name for s in steps)}" for block, steps in step.blocks.items()]
     lines += [f"    {name} = {say_binding(b)}" for name, b in step.inputs.items()]
     return lines
 

@@ -10,8 +10,8 @@ from tidemill.base.errors import Location
 from tidemill.base.ids import StepName
 from tidemill.base.suggest import did_you_mean
 from tidemill.plan.bind import UNKNOWN_TYPE, Binder
-from tidemill.plan.control import ControlReader
-from tidemill.plan.graph import InputBinding, Step, StepKind, StepOutput
+from tidemill.plan.control import ControlReader, make_hole
+from tidemill.plan.graph import HOLE, InputBinding, Step, StepKind, StepOutput
 from tidemill.plan.problems import Problems
 from tidemill.plan.resolve import REGISTER_MODEL, Resolver
 from tidemill.plan.scope import Place, Scope, places_of_steps
@@ -49,6 +49,8 @@ class PipelineReader:
         self._aliases: dict[tuple[str, str], StepOutput] = {}
         self._pipelines: set[str] = set()
         self._depth = 0
+        self._control = ControlReader(problems, binder)
+        self._holes: dict[str, dict[str, InputBinding]] = {}
 
     def read(self, loaded: Loaded) -> Read:
         """Steps, the pipeline's outputs and its inputs; bindings through nested pipelines end at real steps."""
@@ -79,28 +81,70 @@ class PipelineReader:
     def _read_jobs(self, scope: Scope) -> None:
         """Every entry under `jobs:`; those inside a control step are left to it."""
         places = places_of_steps(scope.place)
-        control = ControlReader(self._problems, self._binder)
-        inside = control.inside(scope.jobs)
-        for name, step in scope.jobs.items():
-            place = scope.place.below("jobs", name)
-            at = places.get(name, Location(scope.place.loaded.source.file))
-            if name in inside:
-                continue
-            if control.reads(step):
-                subplans = {b: self._subplan(names, scope, places) for b, names in control.blocks(step).items()}
-                self._steps.append(control.read(Entry(name, step, scope, place, at), subplans))
-            else:
-                self._read_step(name, step, scope, place, at)
+        inside = self._control.inside(scope.jobs)
+        for name in scope.jobs:
+            if name not in inside:
+                self._read_entry(name, scope, places)
 
-    def _subplan(self, names: list[str], scope: Scope, places: Mapping[str, Location]) -> tuple[Step, ...]:
+    def _read_entry(self, name: str, scope: Scope, places: Mapping[str, Location]) -> None:
+        step, place = scope.jobs[name], scope.place.below("jobs", name)
+        at = places.get(name, Location(scope.place.loaded.source.file))
+        if self._control.reads(step):
+            self._read_control(Entry(name, step, scope, place, at), places)
+        else:
+            self._read_step(name, step, scope, place, at)
+
+    def _read_control(self, entry: Entry, places: Mapping[str, Location]) -> None:
+        """A control step and the steps of its blocks; inputs of a loop's body that change from round to round are holes."""
+        given = self._control.given(entry.step)
+        initial: dict[str, InputBinding] = {}
+        subplans = {
+            block: self._subplan(names, entry.scope, places, given, initial)
+            for block, names in self._control.blocks(entry.step).items()
+        }
+        self._steps.append(self._control.read(entry, subplans, initial, self._ends_of))
+
+    def _subplan(
+        self,
+        names: list[str],
+        scope: Scope,
+        places: Mapping[str, Location],
+        given: Mapping[str, Any],
+        initial: dict[str, InputBinding],
+    ) -> tuple[Step, ...]:
         """Steps of a branch or body, kept out of the main graph."""
         start = len(self._steps)
-        for name in names:
-            if name in scope.jobs:
-                place = scope.place.below("jobs", name)
-                self._read_step(name, scope.jobs[name], scope, place, places.get(name, place.at()))
+        for name in (n for n in names if n in scope.jobs):
+            step = scope.jobs[name]
+            if not given or self._control.reads(step):
+                self._read_entry(name, scope, places)
+                continue
+            missing = {n: v for n, v in given.items() if v is not None and n not in step.inputs}
+            step = step.model_copy(update={"inputs": {**step.inputs, **missing}})
+            holes, self._holes = self._holes, dict.fromkeys(given, initial)
+            self._read_step(name, step, scope, scope.place.below("jobs", name), places.get(name, scope.place.at()))
+            self._holes = holes
+            self._open(StepName(scope.full(name)), given, initial)
         found = tuple(self._steps[start:])
         del self._steps[start:]
+        return found
+
+    def _open(self, name: StepName, given: Mapping[str, Any], initial: dict[str, InputBinding]) -> None:
+        """The inputs that a loop gives to its body's only step become holes."""
+        for i, step in enumerate(self._steps):
+            if step.name == name:
+                initial |= {n: b for n, b in step.inputs.items() if n in given}
+                holes = {n: make_hole(n, step.inputs.get(n)) for n in given}
+                self._steps[i] = replace(step, inputs={**step.inputs, **holes})
+
+    def _ends_of(self, name: str) -> dict[str, StepOutput]:
+        """Where the outputs of a nested pipeline come from; nothing for any other step."""
+        found = {}
+        for pipeline, output in [key for key in self._aliases if key[0] == name]:
+            end = self._aliases[pipeline, output]
+            while (end.step, end.output) in self._aliases:
+                end = self._aliases[end.step, end.output]
+            found[output] = end
         return found
 
     def _read_step(self, name: str, step: Any, scope: Scope, place: Place, at: Location) -> None:  # noqa: ANN401
@@ -154,10 +198,16 @@ class PipelineReader:
             self._problems.error("TM-B107", f"Pipeline `{name}` is nested too deeply, or holds itself", place.at())
             return
         document = definition.document
+        inputs = self._binder.inputs(step.inputs, definition.ports, scope, place)
+        holes, self._holes = self._holes, {}
+        for hole, initial in holes.items():
+            if hole in inputs:
+                initial[hole] = inputs[hole]
+                inputs[hole] = make_hole(hole, inputs[hole])
         inner = Scope(
             definition.place,
             f"{scope.full(name)}.",
-            self._binder.inputs(step.inputs, definition.ports, scope, place),
+            inputs,
             document.outputs,
             document.jobs or {},
             getattr(step, "compute", None) or _compute_of(document) or scope.compute,
@@ -207,6 +257,8 @@ class PipelineReader:
 
     def _end(self, binding: StepOutput, named: Mapping[StepName, Step], user: Step | None) -> StepOutput:
         step, output = binding.step, binding.output
+        if step == HOLE:
+            return binding
         while (step, output) in self._aliases:
             step, output = self._aliases[step, output].step, self._aliases[step, output].output
         maker = named.get(step)

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from tidemill.spec.expression import Template
 
 
+VALUE_TYPES = frozenset({"string", "integer", "number", "boolean"})
+HOLE = StepName("@loop")  # stands, inside a loop's body, for the loop itself: its outputs are what each round is given
+
+
 class StepKind(StrEnum):
     """What a step is made of; `run` has one `StepRunner` for each."""
 
@@ -87,8 +91,8 @@ class OutputSpec:
 
     @property
     def is_file(self) -> bool:
-        """Whether the output is the file itself, not a folder around it."""
-        return self.type == "uri_file"
+        """Whether the output is the file itself, not a folder around it: a file, or one that holds a value."""
+        return self.type == "uri_file" or self.type in VALUE_TYPES
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +138,8 @@ class Step:
     """One node of the graph, everything about it resolved.
 
     `body` is the kind's own settings (sweep space, mini-batch settings, a loop's limits); `blocks` are the steps
-    a control step may run: `true` and `false` of a condition, `body` of a loop. `after` names steps that must end first although nothing flows from them.
+    a control step may run: `true` and `false` of a condition, `body` of a loop. `results` says which of their outputs
+    are the control step's, by block. `after` names steps that must end first although nothing flows from them.
     """
 
     name: StepName
@@ -157,6 +162,7 @@ class Step:
     component: str | None = None
     body: Mapping[str, Any] = field(default_factory=dict)
     blocks: Mapping[str, tuple[Step, ...]] = field(default_factory=dict)
+    results: Mapping[str, Mapping[str, StepOutput]] = field(default_factory=dict)
     after: frozenset[StepName] = frozenset()
 
     @property

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from tidemill.base.failpoint import failpoint
-from tidemill.plan.graph import Step
+from tidemill.plan.graph import VALUE_TYPES, Step
 from tidemill.run.context import RunContext, step_variables
 from tidemill.run.distribution import count_ports, make_processes
 from tidemill.run.folders import StepFolder
@@ -53,6 +53,9 @@ def place_inputs(context: RunContext, step: Step, sources: Mapping[str, Source],
     for name, source in sources.items():
         binding = step.inputs[name]
         mode, kind = getattr(binding, "mode", "ro_mount"), getattr(binding, "type", "uri_folder")
+        if kind in VALUE_TYPES and source.path is not None and source.path.is_file():
+            placed[name] = source.path.read_text(encoding="utf-8").strip()  # a value another step gave
+            continue
         placed[name] = place_input(name, source, folder, context.ports.artifacts, mode=mode, kind=kind)
     return placed
 

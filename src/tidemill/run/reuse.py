@@ -70,10 +70,10 @@ def _why_never(context: RunContext, step: Step) -> str:
         return "forced to run"
     if context.plan.settings.force_rerun:
         return "`force_rerun` is set"
+    if step.kind in ALWAYS:
+        return "it decides what runs"
     if not step.deterministic:
         return "it is not deterministic"
-    if step.kind in ALWAYS:
-        return "it decides what runs, so it always runs itself"
     return ""
 
 

@@ -82,7 +82,10 @@ def _axis(name: str, distribution: Mapping[str, Any]) -> list[Any]:
         return list(range(whole(distribution["upper"], name)))
     if kind == "quniform":
         low, high, step = (real(distribution[k], name) for k in ("min_value", "max_value", "q"))
-        return [_neat(i * step, distribution) for i in range(math.ceil(low / step - EDGE), math.floor(high / step + EDGE) + 1)]
+        return [
+            _neat(i * step, distribution)
+            for i in range(math.ceil(low / step - EDGE), math.floor(high / step + EDGE) + 1)
+        ]
     raise FailedError(
         f"A grid cannot be laid over `{name}`: {kind} has no end of values",
         hint="Use choice, randint or quniform, or random sampling.",

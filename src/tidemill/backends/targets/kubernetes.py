@@ -16,7 +16,7 @@ from lightkube.config import client_adapter
 from lightkube.core.exceptions import ConfigError
 from lightkube.generic_resource import create_namespaced_resource
 from lightkube.resources.apps_v1 import Deployment
-from lightkube.resources.core_v1 import Event, Namespace, Pod, Service
+from lightkube.resources.core_v1 import Endpoints, Event, Namespace, Pod, Service
 
 from tidemill.base.clock import Clock, SystemClock
 from tidemill.base.errors import BackendError, FailedError, UsageError
@@ -24,6 +24,7 @@ from tidemill.release.objects import DEPLOYMENT_LABEL, ENDPOINT_LABEL, MANAGED, 
 
 FIELD_MANAGER = "tidemill"
 POLL_S = 0.5
+SWITCH_S = 30.0
 LOG_LINES = 20
 # Kubernetes 1.20 has only the older name of these; a newer cluster has only the newer one.
 OLDER = {"policy/v1": "policy/v1beta1"}
@@ -165,8 +166,31 @@ class KubernetesTarget:
             return [f"(no log: {exc.status.message})"]
 
     def switch(self, workload: Workload) -> None:
-        """Let the endpoint's Service select this version; requests in flight end where they began."""
+        """Let the endpoint's Service select this version; requests in flight end where they began.
+
+        Returns when the cluster sends requests to this version's pods alone: until then the others must stay.
+        """
         self._apply_one(service(workload, workload.deployment))
+        deadline = self._clock.monotonic() + SWITCH_S
+        while not self._arrived(workload):
+            if self._clock.monotonic() > deadline:
+                raise FailedError(
+                    f"The Service `{workload.endpoint}` did not come to select the pods of `{workload.deployment}` within {SWITCH_S:g} s",
+                    hint=f"Look at: kubectl -n {workload.namespace} get endpoints {workload.endpoint}",
+                )
+            self._clock.sleep(POLL_S / 5)
+
+    def _arrived(self, workload: Workload) -> bool:
+        """Whether the Service's addresses are pods of the version, and there are any."""
+        with speaking_to_cluster(f"reading where `{workload.endpoint}` sends requests"):
+            try:
+                found = self._client.get(Endpoints, workload.endpoint, namespace=workload.namespace)
+            except ApiError as exc:
+                if exc.status.code == HTTPStatus.NOT_FOUND:
+                    return False
+                raise
+        names = [a.targetRef.name or "" for s in found.subsets or () for a in s.addresses or () if a.targetRef]
+        return bool(names) and all(name.startswith(f"{workload.name}-") for name in names)
 
     def serving(self, namespace: str, endpoint: str) -> str:
         """Which version the Service selects; empty when there is none."""
