@@ -61,4 +61,11 @@ ROWS = (
         "Raise `budget.limit` in tidemill.yaml, choose a cheaper compute, or wait for the next period.",
         "budget: {limit: 50, per: month, warn_at: 0.8, currency: EUR}",
     ),
+    Code(
+        "TM-N121", WARNING, "Mini batches failed",
+        "A parallel step completed although some of its mini batches failed or gave fewer results than they had items.",
+        "Azure ML ignores any number of failures unless a threshold says otherwise; the output lacks their rows.",
+        "Read the step's log; set thresholds so that such a job fails.",
+        "mini_batch_error_threshold: 0\nerror_threshold: 0",
+    ),
 )  # fmt: skip

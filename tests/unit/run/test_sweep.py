@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import signal
 import threading
 import time
 from pathlib import Path
@@ -200,9 +202,6 @@ def test_a_resumed_sweep_runs_only_what_had_not_completed(space: Workspace, tmp_
     def interrupt() -> None:
         while not (tmp_path / "ran_3").exists():
             time.sleep(0.02)
-        import os
-        import signal
-
         os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=interrupt).start()

@@ -1,0 +1,132 @@
+"""Runs a parallel step: one task whose processes work through mini batches, by the scripts in `inside`."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tidemill import inside
+from tidemill.base.failpoint import failpoint
+from tidemill.base.files import write_atomic
+from tidemill.base.findings import Finding, Severity
+from tidemill.plan.graph import Step
+from tidemill.run.command import judge, make_task, stage
+from tidemill.run.folders import StepFolder
+from tidemill.run.parallel_data import describe_data
+from tidemill.run.parallel_settings import Parallel, read_parallel
+from tidemill.run.ports import TaskEnd
+from tidemill.run.staging import look_up, render_command
+from tidemill.run.state import Status
+from tidemill.run.work import StepEnd, StepWork
+from tidemill.spec.expression import parse_template
+
+SCRIPTS = ("tidemill_parallel.py", "tidemill_worker.py")
+DRIVER = "driver"
+CONFIG = "parallel.json"
+SUMMARY = "parallel_summary.json"
+SHUTDOWN_S = 60
+INIT_S = 600
+FAILED_BATCHES = "TM-N121"
+
+
+def run_parallel(work: StepWork) -> StepEnd:
+    """Split the data, run `init` and `run` in as many processes as there are slots for, gather what they return."""
+    settings = read_parallel(work.step)
+    prepared = work.context.ports.environments.prepare(work.step.environment, work.say)
+    paths = stage(work)
+    with _slots(work, settings.workers) as workers:
+        config = _make_config(work, settings, paths, workers)
+        driver = _lay_out_driver(work.folder, config)
+        command = f"exec python {shlex.quote(str(driver / SCRIPTS[0]))} {shlex.quote(str(driver / CONFIG))}"
+        end = work.run_task(make_task(work, prepared, paths, command=command))
+    failpoint("mini-batches-ended")
+    return _judge(end, work.step, Path(config["summary"]))
+
+
+@contextmanager
+def _slots(work: StepWork, wanted: int) -> Iterator[int]:
+    """One slot, waited for, and as many more as are free now, up to what the step wants (0: as many as there are)."""
+    slots, taken = work.context.slots, 1
+    slots.acquire()
+    work.holds_slot = True
+    try:
+        while taken < (wanted or os.cpu_count() or 1) and slots.acquire(blocking=False):
+            taken += 1
+        yield taken
+    finally:
+        for _ in range(taken):
+            slots.release()
+        work.context.wake()
+
+
+def _make_config(work: StepWork, settings: Parallel, paths: Mapping[str, str], workers: int) -> dict[str, Any]:
+    step, folder, context = work.step, work.folder, work.context
+    run_id = context.run_id(step.name)
+    binding = step.inputs[settings.input]
+    place = Path(paths[settings.input])
+    append_to = settings.append_to and parse_template(settings.append_to).render(
+        lambda r: look_up(r, step, paths, folder, run_id)
+    )
+    driver = folder.root / DRIVER
+    return describe_data(place, getattr(binding, "type", "uri_folder"), settings) | {
+        "input": settings.input,
+        "entry_script": str(folder.cwd / settings.entry_script),
+        "arguments": shlex.split(render_command(step, paths, folder, run_id)),
+        "workers": workers,
+        "partition_keys": list(settings.partition_keys),
+        "max_retries": settings.max_retries,
+        "timeout_s": settings.timeout_s,
+        "overhead_s": settings.overhead_s,
+        "init_s": INIT_S,
+        "shutdown_s": SHUTDOWN_S,
+        "mini_batch_error_threshold": settings.mini_batch_error_threshold,
+        "error_threshold": settings.error_threshold,
+        "allowed_failed_percent": settings.allowed_failed_percent,
+        "logging_level": settings.logging_level,
+        "append_to": append_to,
+        "append_name": settings.append_name,
+        "separator": settings.separator,
+        "work": str(driver),
+        "summary": str(folder.logs / SUMMARY),
+    }
+
+
+def _lay_out_driver(folder: StepFolder, config: Mapping[str, Any]) -> Path:
+    """The scripts lie in the step's own folder, so that they are wherever the step runs."""
+    driver = folder.root / DRIVER
+    driver.mkdir()
+    for name in SCRIPTS:
+        shutil.copyfile(Path(inside.__file__).parent / name, driver / name)
+    write_atomic(driver / CONFIG, json.dumps(config))
+    return driver
+
+
+def _judge(end: TaskEnd, step: Step, summary_file: Path) -> StepEnd:
+    """The task's end, in the words of the driver if it left any."""
+    judged = judge(end, step)
+    if end.canceled or not summary_file.is_file():
+        return judged
+    summary = json.loads(summary_file.read_text(encoding="utf-8"))
+    if summary["error"]:
+        return StepEnd(Status.FAILED, end.exit_code, summary["error"], end.usage)
+    counts = f"{summary['completed']} of {summary['mini_batches']} mini batches completed"
+    findings = (_notice_failed(step, summary),) if summary["failed"] else ()
+    return StepEnd(judged.status, judged.exit_code, counts, judged.usage, findings)
+
+
+def _notice_failed(step: Step, summary: Mapping[str, int]) -> Finding:
+    return Finding(
+        FAILED_BATCHES,
+        Severity.WARNING,
+        f"{summary['failed']} of {summary['mini_batches']} mini batches of `{step.name}` failed"
+        f" ({summary['failed_items']} of {summary['items']} items)",
+        "Its log says why. Set `mini_batch_error_threshold` or `error_threshold` to fail the job instead.",
+        step.at,
+        f"jobs.{step.name}",
+    )
