@@ -18,6 +18,7 @@ from tidemill.app.deploy import Deployed, endpoint_name, load_documents, sample_
 from tidemill.app.project import Project
 from tidemill.app.proof import make_proof
 from tidemill.app.wiring import App
+from tidemill.app.workloads import describe_version, stage_workload
 from tidemill.base import proc
 from tidemill.base.errors import BackendError, FailedError, UsageError
 from tidemill.base.files import write_atomic
@@ -92,33 +93,12 @@ def make_workload(project: Project, candidate: Candidate, endpoint: str, name: s
             "A kubernetes stage needs a `registry`",
             hint="Example: registry: ghcr.io/me, or --set stages.NAME.registry=127.0.0.1:5000",
         )
-    annotations = {
-        "tidemill.dev/model": f"{candidate.version.name}:{candidate.version.version}",
-        "tidemill.dev/model-digest": candidate.version.digest,
-        "tidemill.dev/job": candidate.job.name,
-    }
-    workload = Workload(
-        endpoint=endpoint,
-        deployment=name,
-        namespace=stage.namespace or project.document.name,
-        image=f"{stage.registry}/{candidate.version.name}@sha256:{'0' * 64}",
-        replicas=stage.replicas,
-        max_replicas=stage.max_replicas or 0,
-        environment=dict(stage.environment_variables or {}),
-        annotations=annotations,
-        pull_secret=stage.pull_secret or "",
-        host=stage.ingress_host or "",
-        node_port=stage.node_port or 0,
-        start_timeout_s=int(stage.start_timeout_s),
-        **_resources(stage),
-    )
+    version = candidate.version
+    about = describe_version(version.name, version.version, version.digest, candidate.job.name)
+    image = f"{stage.registry}/{version.name}@sha256:{'0' * 64}"
+    workload = stage_workload(project, stage, endpoint, name, image, about)
     check_workload(workload)
     return workload
-
-
-def _resources(stage: Stage) -> dict[str, Any]:
-    given = {"cpu": stage.cpu, "memory": stage.memory, "memory_limit": stage.memory}
-    return {k: v for k, v in given.items() if v}
 
 
 def build_image(app: App, candidate: Candidate, stage: Stage, say: Say) -> BuiltImage:

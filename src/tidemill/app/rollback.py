@@ -9,10 +9,10 @@ from typing import Any
 from tidemill.app.project import Project
 from tidemill.app.releases import held, history, hold, lift, previous_release, record_release
 from tidemill.app.wiring import App
+from tidemill.app.workloads import describe_version, stage_workload
 from tidemill.base.errors import BackendError, FailedError, NotFoundError
 from tidemill.base.failpoint import failpoint
 from tidemill.base.files import locked
-from tidemill.release.objects import Workload
 from tidemill.spec.project import Stage
 
 Say = Callable[[str], None]
@@ -74,16 +74,8 @@ def _on_this_machine(app: App, stage: Stage, previous: Mapping[str, Any]) -> Non
 def _on_cluster(
     app: App, project: Project, stage: Stage, previous: Mapping[str, Any], present: Mapping[str, Any]
 ) -> None:
-    annotations = {
-        "tidemill.dev/model": f"{previous['model']}:{previous['version']}",
-        "tidemill.dev/model-digest": str(previous["digest"]),
-        "tidemill.dev/job": str(previous["job"]),
-    }
-    workload = Workload(
-        previous["endpoint"], previous["deployment"], stage.namespace or project.document.name, previous["image"], replicas=stage.replicas,
-        max_replicas=stage.max_replicas or 0, environment=dict(stage.environment_variables or {}), annotations=annotations,
-        pull_secret=stage.pull_secret or "", host=stage.ingress_host or "", node_port=stage.node_port or 0,
-    )  # fmt: skip
+    about = describe_version(previous["model"], previous["version"], str(previous["digest"]), str(previous["job"]))
+    workload = stage_workload(project, stage, previous["endpoint"], previous["deployment"], previous["image"], about)
     target = app.kubernetes(stage.context or "")
     target.apply(workload, serving=present["deployment"])
     target.wait_ready(workload, timeout_s=stage.start_timeout_s)

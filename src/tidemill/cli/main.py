@@ -24,6 +24,7 @@ VERBS = {
     "down": ("up", "Take down what `up` started."),
     "serve": ("serve", "Serve one registered model or model folder."),
     "gate": ("gate", "Judge a model version by its gates, without deploying it."),
+    "render": ("render", "Print or write the objects `up` would apply: YAML, Kustomize, Helm, compose."),
     "history": ("release", "What served a stage, since when, who approved it."),
     "promote": ("release", "Move a model version to the next stage, with its evidence."),
     "rollback": ("release", "Put the previous version back, and keep it there."),

@@ -14,6 +14,7 @@ Object = dict[str, Any]
 ENDPOINT_LABEL = "tidemill.dev/endpoint"
 DEPLOYMENT_LABEL = "tidemill.dev/deployment"
 MANAGED = {"app.kubernetes.io/managed-by": "tidemill"}
+NODE_PORTS = range(30000, 32768)
 _DNS = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z")
 _DIGEST = re.compile(r"@sha256:[0-9a-f]{64}\Z")
 _PLACEHOLDER = re.compile(r"\$\{[^}]*\}|\{\{[^}]*\}\}|<[A-Z_]+>")
@@ -63,25 +64,50 @@ class Workload:
 
 def check_workload(workload: Workload) -> None:
     """Refuse what a cluster would refuse late, or worse, accept: `UsageError` with every problem at once."""
-    problems = [
+    problems = find_problems(workload)
+    if problems:
+        raise UsageError("This cannot be deployed: " + "; ".join(problems), hint="Nothing was sent to the cluster.")
+
+
+def find_problems(workload: Workload) -> list[str]:
+    """Everything about a workload that would not work, in words."""
+    problems = [] if workload.namespace else ["there is no namespace"]
+    problems += [
         f"`{value}` cannot be a {what} (lower-case letters, digits and `-`, at most 63)"
         for what, value in (
             ("endpoint name", workload.endpoint),
             ("deployment name", workload.name),
             ("namespace", workload.namespace),
         )
-        if not _DNS.match(value)
+        if value and not _DNS.match(value)
     ]
     texts = {"image": workload.image, "namespace": workload.namespace, "host": workload.host, **workload.environment}
     problems += [
         f"`{key}` still holds `{found.group()}`" for key, text in texts.items() if (found := _PLACEHOLDER.search(text))
     ]
     if not _DIGEST.search(workload.image):
-        problems.append(f"the image `{workload.image}` is not named by digest")
+        moving = (
+            "`:latest`, which means another image tomorrow"
+            if workload.image.endswith(":latest")
+            else "a tag or nothing"
+        )
+        problems.append(f"the image `{workload.image}` is not named by digest but by {moving}")
+    problems += _port_problems(workload)
     if workload.max_replicas and workload.max_replicas < workload.replicas:
         problems.append(f"at most {workload.max_replicas} replicas, but {workload.replicas} asked for")
-    if problems:
-        raise UsageError("This cannot be deployed: " + "; ".join(problems), hint="Nothing was sent to the cluster.")
+    return problems
+
+
+def _port_problems(workload: Workload) -> list[str]:
+    """Ports that no request would arrive at."""
+    problems = []
+    if workload.node_port and workload.node_port not in NODE_PORTS:
+        problems.append(f"the node port {workload.node_port} is outside {NODE_PORTS.start}-{NODE_PORTS.stop - 1}")
+    for name in ("PORT", "AZUREML_HTTP_PORT"):
+        told = workload.environment.get(name)
+        if told is not None and told != str(workload.port):
+            problems.append(f"`{name}={told}`, but the server's port in the image is {workload.port}")
+    return problems
 
 
 def make_objects(workload: Workload, *, serving: str = "") -> tuple[Object, ...]:

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
 
+from tidemill.base.errors import UsageError
+from tidemill.release.compose import make_compose
 from tidemill.release.objects import Object
 
-STYLES = ("yaml", "kustomize", "helm")
+STYLES = ("yaml", "kustomize", "helm", "compose")
+STABLE_BUDGETS = 21  # minor version with policy/v1
 _IMAGE = "TIDEMILL-IMAGE-VALUE"
 _REPLICAS = "TIDEMILL-REPLICAS-VALUE"
 
 
 def render(objects: Sequence[Object], *, style: str, name: str, version: str) -> dict[str, str]:
-    """File name → content; `style` is one of STYLES. Applying any of them gives exactly `objects`."""
+    """File name → content; `style` is one of STYLES. Applying any of the cluster's gives exactly `objects`."""
+    if style == "compose":
+        return {"compose.yaml": _dump(make_compose(objects, name))}
     if style == "yaml":
         return {f"{name}.yaml": _dump_all(objects)}
     files = {_file_name(o): _dump(o) for o in objects}
@@ -24,6 +30,16 @@ def render(objects: Sequence[Object], *, style: str, name: str, version: str) ->
         listing = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", "resources": list(files)}
         return {"kustomization.yaml": _dump(listing), **files}
     return _chart(objects, name, version)
+
+
+def for_kubernetes(objects: Sequence[Object], version: str) -> tuple[Object, ...]:
+    """The objects in the words of a cluster of that version: before 1.21 a disruption budget was still beta."""
+    found = re.fullmatch(r"v?1\.(\d+)(\.\d+)?", version)
+    if found is None:
+        raise UsageError(f"`{version}` is not a version of Kubernetes", hint="Example: --kubernetes 1.20")
+    if int(found[1]) >= STABLE_BUDGETS:
+        return tuple(objects)
+    return tuple({**o, "apiVersion": "policy/v1beta1"} if o["apiVersion"] == "policy/v1" else o for o in objects)
 
 
 def _chart(objects: Sequence[Object], name: str, version: str) -> dict[str, str]:

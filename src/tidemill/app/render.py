@@ -1,0 +1,66 @@
+"""`render`: the objects `up` would apply to a stage, as files, without a cluster and without running anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tidemill.app.deploy import endpoint_name, load_documents
+from tidemill.app.project import Project
+from tidemill.app.releases import serving_release
+from tidemill.app.wiring import App
+from tidemill.app.workloads import describe_version, stage_workload
+from tidemill.base.errors import NotFoundError, UsageError
+from tidemill.base.files import write_atomic
+from tidemill.base.suggest import did_you_mean
+from tidemill.release.objects import find_problems, make_objects
+from tidemill.release.render import for_kubernetes, render
+from tidemill.spec.project import Stage
+
+
+def render_stage(  # noqa: PLR0913 - one argument for each option of the command
+    app: App, project: Project, stage_name: str, stage: Stage, *, style: str, image: str, kubernetes: str
+) -> dict[str, str]:
+    """File name → text. The image is `image`, else that of what the stage serves; `UsageError` with every problem at once."""
+    base, document, _ = load_documents(project)
+    released = serving_release(app, stage_name)
+    chosen = image or (str(released.get("image") or "") if released else "")
+    if not chosen:
+        raise NotFoundError(
+            f"Nothing with an image was released to {stage_name} yet",
+            hint="Name one: tidemill render --image REGISTRY/NAME@sha256:…, or release: tidemill up",
+        )
+    colour = document.name if document and document.name else "blue"
+    about, version, name = {}, "0", colour
+    if released is not None and released.get("image") == chosen:
+        version, name = str(released["version"]), str(released["deployment"])
+        about = describe_version(released["model"], version, str(released["digest"]), str(released["job"]))
+    endpoint = endpoint_name(base, stage_name, {stage_name: stage})
+    workload = stage_workload(project, stage, endpoint, name, chosen, about)
+    problems = find_problems(workload)
+    if problems:
+        words = "\n".join(f"  {p}" for p in problems)
+        raise UsageError(f"Stage {stage_name} cannot be rendered:\n{words}", hint="Nothing was written.")
+    objects = make_objects(workload)
+    if kubernetes:
+        objects = for_kubernetes(objects, kubernetes)
+    return render(objects, style=style, name=endpoint, version=version)
+
+
+def pick_stage(stages: dict[str, Stage], name: str | None) -> tuple[str, Stage]:
+    """The stage of that name, else the first that goes to a cluster, else the first."""
+    if name is not None:
+        if name not in stages:
+            raise UsageError(f"There is no stage `{name}`", hint=did_you_mean(name, stages))
+        return name, stages[name]
+    return next(((n, s) for n, s in stages.items() if s.target == "kubernetes"), next(iter(stages.items())))
+
+
+def write_files(files: dict[str, str], folder: Path) -> list[Path]:
+    """The files below `folder`; where each was put."""
+    paths = []
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, text)
+        paths.append(path)
+    return paths

@@ -1,0 +1,65 @@
+"""The same deployment for one machine with Docker: a compose file with the pod's image, limits and restrictions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tidemill.release.objects import Object
+
+_QUANTITY = re.compile(r"(\d+(?:\.\d+)?)(m|[KMGT]i?)?\Z")
+_FACTORS = {"K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
+_ALIVE = "import urllib.request as u; u.urlopen('http://127.0.0.1:{port}/readyz', timeout=4)"
+
+
+def make_compose(objects: Sequence[Object], name: str) -> dict[str, Any]:
+    """A compose document: one service with what its Deployment says, published on loopback only."""
+    (deployment,) = (o for o in objects if o["kind"] == "Deployment")
+    return {"name": name, "services": {name: _service(deployment)}}
+
+
+def _service(deployment: Object) -> dict[str, Any]:
+    pod = deployment["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    port = container["ports"][0]["containerPort"]
+    security = pod["securityContext"]
+    probe = container["readinessProbe"]
+    service: dict[str, Any] = {
+        "image": container["image"],
+        "restart": "unless-stopped",
+        "user": f"{security['runAsUser']}:{security['runAsGroup']}",
+        "read_only": container["securityContext"]["readOnlyRootFilesystem"],
+        "cap_drop": list(container["securityContext"]["capabilities"]["drop"]),
+        "security_opt": ["no-new-privileges:true"],
+        "tmpfs": [mount["mountPath"] for mount in container["volumeMounts"]],
+        "ports": [f"127.0.0.1:{port}:{port}"],
+        "labels": dict(deployment["metadata"]["annotations"]),
+        "stop_grace_period": f"{pod['terminationGracePeriodSeconds']}s",
+        "healthcheck": {
+            "test": ["CMD", "python3", "-c", _ALIVE.format(port=port)],
+            "interval": f"{probe['periodSeconds']}s",
+            "timeout": f"{probe['timeoutSeconds']}s",
+            "retries": probe["failureThreshold"],
+            "start_period": f"{container['startupProbe']['failureThreshold']}s",
+        },
+        "deploy": {"resources": {"limits": _limits(container["resources"])}},
+    }
+    environment = {e["name"]: str(e["value"]).replace("$", "$$") for e in container["env"]}
+    return service | ({"environment": environment} if environment else {})
+
+
+def _limits(resources: Mapping[str, Any]) -> dict[str, str]:
+    """Compose counts memory in bytes and processors in decimals."""
+    limits = resources["limits"]
+    found = {"memory": str(int(_number(limits["memory"])))}
+    return found | ({"cpus": f"{_number(limits['cpu']):g}"} if "cpu" in limits else {})
+
+
+def _number(quantity: str) -> float:
+    """A Kubernetes quantity (`256Mi`, `500m`, `2`) as a number."""
+    found = _QUANTITY.match(str(quantity))
+    if found is None:
+        return float(quantity)
+    value, unit = float(found[1]), found[2] or ""
+    return value / 1000 if unit == "m" else value * _FACTORS.get(unit, 1)

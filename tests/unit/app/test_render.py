@@ -1,0 +1,89 @@
+"""`tidemill render` as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tidemill.base import proc
+from tidemill.cli.main import run_command_line
+
+IMAGE = "127.0.0.1:5000/me/digits@sha256:" + "b" * 64
+PROJECT = """
+name: digits
+stages:
+  staging: {target: local}
+  production: {target: kubernetes, namespace: %s, registry: "127.0.0.1:5000", replicas: 2, max_replicas: 4%s}
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "tidemill.yaml").write_text(PROJECT % ("mlops-ns", ""))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_yaml_names_the_image_by_digest_and_loads(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command_line(["render", "--image", IMAGE]) == 0
+    objects = list(yaml.safe_load_all(capsys.readouterr().out))
+    assert objects[0]["kind"] == "Namespace"
+    (deployment,) = (o for o in objects if o["kind"] == "Deployment")
+    assert deployment["spec"]["template"]["spec"]["containers"][0]["image"] == IMAGE
+
+
+def test_without_a_release_and_without_an_image_it_says_what_to_do(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command_line(["render"]) == 1
+    assert "--image" in capsys.readouterr().err
+
+
+def test_all_problems_are_named_at_once_and_nothing_is_written(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = ", node_port: 80, ingress_host: '${HOST}', environment_variables: {PORT: '9000'}"
+    (project / "tidemill.yaml").write_text(PROJECT % ("''", more))
+    assert run_command_line(["render", "--image", "digits:latest", "--out", "there"]) == 2
+    words = capsys.readouterr().err
+    for part in ("no namespace", ":latest", "${HOST}", "node port 80", "PORT=9000"):
+        assert part in words
+    assert not (project / "there").exists()
+
+
+def test_a_helm_chart_holds_the_same_objects_with_image_and_replicas_as_values(project: Path) -> None:
+    assert run_command_line(["render", "--image", IMAGE, "--format", "helm", "--out", "chart"]) == 0
+    chart = yaml.safe_load((project / "chart" / "Chart.yaml").read_text())
+    values: dict[str, Any] = yaml.safe_load((project / "chart" / "values.yaml").read_text())
+    assert (chart["apiVersion"], chart["name"]) == ("v2", "digits")
+    assert values == {"image": IMAGE, "replicas": 2}
+    for path in (project / "chart" / "templates").iterdir():
+        text = path.read_text().replace("{{ .Values.image }}", IMAGE).replace("{{ .Values.replicas }}", "2")
+        assert yaml.safe_load(text)["kind"], path
+
+
+def test_kustomize_lists_every_file_it_wrote(project: Path) -> None:
+    assert run_command_line(["render", "--image", IMAGE, "--format", "kustomize", "--out", "base"]) == 0
+    listed = yaml.safe_load((project / "base" / "kustomization.yaml").read_text())["resources"]
+    assert sorted(listed) == sorted(p.name for p in (project / "base").iterdir() if p.name != "kustomization.yaml")
+
+
+@pytest.mark.needs_cluster
+@pytest.mark.parametrize("style", ["yaml", "kustomize"])
+def test_a_real_cluster_accepts_what_was_rendered(project: Path, style: str) -> None:
+    if not os.environ.get("KUBECONFIG"):
+        pytest.skip("no cluster: set KUBECONFIG")
+    (project / "tidemill.yaml").write_text(PROJECT % ("default", ""))
+    asked = proc.run(["kubectl", "version", "-o", "json"], timeout_s=60)
+    server = json.loads(asked.stdout)["serverVersion"]
+    version = f"{server['major']}.{server['minor'].rstrip('+')}"
+    argv = ["render", "--image", IMAGE, "--format", style, "--kubernetes", version, "--out", "out"]
+    assert run_command_line(argv) == 0
+    how = ["-k", "out"] if style == "kustomize" else ["-f", "out/digits.yaml"]
+    done = proc.run(["kubectl", "apply", "--dry-run=server", "--validate=true", *how], cwd=project, timeout_s=60)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,39 @@
+"""The compose file says what the pod says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+from tests.unit.release.test_objects import IMAGE, workload
+
+from tidemill.release.objects import make_objects
+from tidemill.release.render import render
+
+
+def composed(**changes: Any) -> dict[str, Any]:
+    files = render(make_objects(workload(**changes)), style="compose", name="digits", version="3")
+    (service,) = yaml.safe_load(files["compose.yaml"])["services"].values()
+    assert isinstance(service, dict)
+    return service
+
+
+def test_the_container_has_no_more_rights_than_the_pod() -> None:
+    service = composed()
+    assert service["image"] == IMAGE
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["user"] == "65532:65532"
+
+
+def test_memory_and_processors_are_in_the_units_of_compose() -> None:
+    assert composed(memory_limit="512Mi", cpu_limit="500m")["deploy"]["resources"]["limits"] == {
+        "memory": str(512 * 1024 * 1024),
+        "cpus": "0.5",
+    }
+
+
+def test_it_is_published_on_loopback_and_a_dollar_is_not_taken_for_a_variable() -> None:
+    service = composed(port=9000, environment={"SALT": "a$b"})
+    assert service["ports"] == ["127.0.0.1:9000:9000"]
+    assert service["environment"] == {"SALT": "a$$b"}
