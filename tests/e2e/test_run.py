@@ -175,3 +175,29 @@ def test_costs_are_recorded_and_a_spent_budget_stops_the_next_run(tidemill: Run,
     again = tidemill("run", "pipeline.yml", "--set", "inputs.times=3", code=1)
     assert "The budget is spent" in again.stderr
     assert "Spent " in tidemill("status").stdout
+
+
+def test_data_at_an_address_is_brought_and_data_that_is_not_there_is_said_before_anything_runs(
+    tidemill: Run, project: Path
+) -> None:
+    (project / "site").mkdir()
+    (project / "site" / "in.txt").write_text("from afar\n")
+    argv = [sys.executable, "-u", "-m", "http.server", "0", "--bind", "127.0.0.1", "--directory", str(project / "site")]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
+        assert server.stdout is not None
+        port = server.stdout.readline().split(" port ")[1].split()[0]
+        text = PIPELINE.replace("path: ./in.txt", f"path: http://127.0.0.1:{port}/in.txt")
+        (project / "pipeline.yml").write_text(text)
+        done = tidemill("run", "pipeline.yml", "-o", "json")
+        server.terminate()
+    assert Path(json.loads(done.stdout)["outputs"]["final"]).read_text() == "from afar\nfrom afar\n"
+    (project / "tidemill.yaml").write_text("name: tiny\ndata: {cats: ./cats, dogs: ./dogs}\n")
+    two = (
+        "{text: {type: uri_folder, path: 'azureml:cats:1'}, more: {type: uri_folder, path: 'azureml:dogs:1'}, times: 2}"
+    )
+    (project / "pipeline.yml").write_text(
+        PIPELINE.replace(PIPELINE[PIPELINE.index("inputs:") : PIPELINE.index("outputs:")], f"inputs: {two}\n")
+    )
+    missing = tidemill("run", "pipeline.yml", code=2).stderr
+    assert "data asset `azureml:cats:1` are not there" in missing
+    assert "data asset `azureml:dogs:1` are not there" in missing

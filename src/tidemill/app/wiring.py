@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +15,7 @@ from tidemill.app.budget import CostMeter
 from tidemill.app.project import Project, read_project
 from tidemill.app.settings import Settings
 from tidemill.backends.table import load
+from tidemill.base.dotenv import read_dotenv
 from tidemill.base.ids import JobName
 from tidemill.record.assets import AssetStore
 from tidemill.record.cache import StampMemory, StoreCache
@@ -103,7 +105,7 @@ class App:
             artifacts=self.artifacts,
             cache=StoreCache(store),
             environments=self.environments(relax_pins=relax_pins),
-            data=load("data", "local")(self.home, self._datastores()),
+            data=load("data", "workspace")(self.home, self._datastores(), self._data_environment),
             locks=self.locks,
             stamps=functools.partial(StampMemory, store),
             observers=(RunRecorder(store), *((meter,) if meter else ()), *observers),
@@ -130,14 +132,15 @@ class App:
         """Whether some process drives the job now."""
         return bool(self.locks.is_driven(JobName(job)))
 
-    def _datastores(self) -> dict[str, Path]:
+    def _datastores(self) -> dict[str, Path | str]:
+        """Names of datastores: folders as paths, everything elsewhere as URLs."""
         if self.project is None:
             return {}
-        return {
-            n: (self.project.folder / p).absolute()
-            for n, p in self.project.document.datastores.items()
-            if "://" not in p
-        }
+        folder, mapped = self.project.folder, self.project.document.datastores
+        return {n: p if "://" in p else (folder / p).absolute() for n, p in mapped.items()}
+
+    def _data_environment(self) -> Mapping[str, str]:
+        return {**os.environ, **read_dotenv(self.settings.root / ".env")}
 
 
 def _open_search(request: SearchRequest) -> TrialSearch:

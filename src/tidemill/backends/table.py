@@ -15,7 +15,7 @@ BACKENDS: Mapping[str, Mapping[str, str]] = {
     "stores": {"sqlite": "tidemill.backends.stores.sqlite:open_store"},
     "artifacts": {"folder": "tidemill.backends.artifacts.folder:open_artifacts"},
     "locks": {"flock": "tidemill.backends.locks.flock:open_locks"},
-    "data": {"local": "tidemill.backends.data.local:open_data"},
+    "data": {"workspace": "tidemill.backends.data.workspace:open_data"},
     "environments": {"uv": "tidemill.backends.environments.provider:open_environments"},
     "registries": {"mlflow": "tidemill.backends.registries.mlflow:open_registry"},
     "trackers": {"mlflow": "tidemill.backends.trackers.mlflow:open_tracker"},

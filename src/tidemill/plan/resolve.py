@@ -185,12 +185,21 @@ class Resolver:
             which = "model" if kind in MODEL_TYPES else "data"
             version = f" --version {ref.version}" if ref.version else ""
             closest = did_you_mean(str(ref), self._assets.known(which)).removeprefix("Known:")
-            suggestion = f" {closest}" if closest.startswith("Did") else ""
+            suggestion = f". {closest}" if closest.startswith("Did") else ""
             self._problems.error(
                 "TM-R106",
                 f"There is no {which} asset `azureml:{ref}` here",
                 place.at("path"),
                 hint=f"Map it: tidemill {which} create --name {ref.name}{version} --path PATH{suggestion}",
+                path=place.dotted("path"),
+            )
+            return None
+        if found.is_local and not Path(found.uri).exists():
+            self._problems.error(
+                "TM-R101",
+                f"The files of data asset `azureml:{ref}` are not there",
+                place.at("path"),
+                hint=f"Looked for {found.uri}. Put them there, or map the asset elsewhere in tidemill.yaml (`data: {{{ref.name}: PATH}}`).",
                 path=place.dotted("path"),
             )
             return None

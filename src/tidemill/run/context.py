@@ -17,7 +17,7 @@ from tidemill.base.ids import JobName, StepName
 from tidemill.plan.graph import DataRef, Plan, Step
 from tidemill.run.events import FindingRaised, RunEvent
 from tidemill.run.folders import JobFolder, job_folder
-from tidemill.run.ports import RunPorts
+from tidemill.run.ports import RunPorts, Say
 from tidemill.run.snapshot import Snapshot, take_snapshot
 from tidemill.run.staging import Source
 
@@ -114,13 +114,13 @@ class RunContext:
         found: tuple[Snapshot, str] = self.once(("code", code, step.additional_includes), take)
         return found
 
-    def data(self, ref: DataRef, *, writable: bool = False) -> Source:
-        """Data from outside, hashed, and if it is small kept where no step can change it."""
-        found: Source = self.once(("data", ref.uri, writable), lambda: self._read_data(ref, writable=writable))
+    def data(self, ref: DataRef, say: Say = lambda _: None, *, writable: bool = False) -> Source:
+        """Data from outside, brought here, hashed, and if it is small kept where no step can change it."""
+        found: Source = self.once(("data", ref.uri, writable), lambda: self._read_data(ref, say, writable=writable))
         return found
 
-    def _read_data(self, ref: DataRef, *, writable: bool) -> Source:
-        path = self.ports.data.fetch(ref, lambda _: None)
+    def _read_data(self, ref: DataRef, say: Say, *, writable: bool) -> Source:
+        path = self.ports.data.fetch(ref, say)
         with self.ports.stamps(path) as stamps:
             only = path.is_file()
             entries = hash_folder(path.parent, [path], stamps) if only else hash_folder(path, cache=stamps)

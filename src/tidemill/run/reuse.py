@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from tidemill.plan.fingerprint import explain_change, make_key, make_parts
 from tidemill.plan.graph import DataInput, Step, StepKind, StepOutput
 from tidemill.run.context import RunContext
-from tidemill.run.ports import Remembered
+from tidemill.run.events import StepPreparing
+from tidemill.run.ports import Remembered, Say
 from tidemill.run.staging import Source
 
 ALWAYS = frozenset({StepKind.IF_ELSE, StepKind.DO_WHILE, StepKind.PARALLEL_FOR})
@@ -30,12 +31,17 @@ def find_sources(context: RunContext, step: Step) -> dict[str, Source]:
     for name, binding in step.inputs.items():
         match binding:
             case DataInput():
-                sources[name] = context.data(binding.ref, writable=binding.mode == "rw_mount")
+                sources[name] = context.data(binding.ref, _sayer(context, step), writable=binding.mode == "rw_mount")
             case StepOutput():
                 sources[name] = _from_step(context, binding)
             case _:
                 pass
     return sources
+
+
+def _sayer(context: RunContext, step: Step) -> Say:
+    """Says what a step waits for before it starts."""
+    return lambda note: context.emit(StepPreparing(context.job, context.now(), step=step.name, note=note))
 
 
 def _from_step(context: RunContext, binding: StepOutput) -> Source:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tidemill.backends.artifacts.folder import FolderArtifacts
-from tidemill.backends.data.local import LocalData
+from tidemill.backends.data.workspace import WorkspaceData
 from tidemill.backends.executors.local import LocalExecutor
 from tidemill.backends.locks.flock import FlockLocks
 from tidemill.backends.stores.sqlite import SqliteStore
@@ -112,7 +112,7 @@ def open_workspace(home: Path, stack: ExitStack, slots: int = 2) -> Workspace:
         artifacts=FolderArtifacts(home / "store"),
         cache=StoreCache(store),
         environments=HostEnvironments(),
-        data=LocalData(home),
+        data=WorkspaceData(home),
         locks=stack.enter_context(closing(FlockLocks(home))),
         stamps=lambda path: StampMemory(store, path),
         observers=(RunRecorder(store),),
