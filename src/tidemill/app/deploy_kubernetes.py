@@ -6,7 +6,7 @@ import importlib.metadata
 import json
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
@@ -17,6 +17,9 @@ from tidemill.app.candidate import Candidate
 from tidemill.app.deploy import Deployed, endpoint_name, load_documents, sample_of, serve_requirements
 from tidemill.app.project import Project
 from tidemill.app.proof import make_proof
+from tidemill.app.releases import hold
+from tidemill.app.shift import BakeFailedError
+from tidemill.app.shift_kubernetes import shift_on_cluster
 from tidemill.app.wiring import App
 from tidemill.app.workloads import describe_version, stage_workload
 from tidemill.base import proc
@@ -53,6 +56,7 @@ def deploy_kubernetes(
         and there.state == "Healthy"
         and there.annotations.get("tidemill.dev/model-digest") == version.digest
     ):
+        _take_away(target, workload, states, name)  # what an `up` that was killed left standing
         return Deployed(endpoint, stage_name, url, name, version.name, version.version, changed=False)
     say("building the image")
     image = build_image(app, candidate, stage, say)
@@ -69,10 +73,16 @@ def deploy_kubernetes(
         if there is None:
             target.delete_version(workload)
         raise
-    target.switch(workload)
-    for old in states.values():
-        if old.deployment != name:
-            target.delete_version(replace(workload, deployment=old.deployment))
+    before = states.get(serving) if serving != name else None
+    try:
+        moved = shift_on_cluster(target, workload, before, stage, say)
+    except BakeFailedError as exc:
+        hold(app, stage_name, {"digest": version.digest, "version": version.version}, exc.message)
+        raise FailedError(
+            exc.message,
+            hint=f"The previous version serves again, this one is held back. Lift: tidemill rollback --lift --stage {stage_name}",
+        ) from exc
+    _take_away(target, workload, states, name)
     return Deployed(
         endpoint,
         stage_name,
@@ -81,9 +91,16 @@ def deploy_kubernetes(
         version.name,
         version.version,
         changed=True,
-        evidence=evidence,
+        evidence="; ".join((evidence, *moved)),
         image=image.reference,
     )
+
+
+def _take_away(target: Any, workload: Workload, states: Mapping[str, Any], name: str) -> None:  # noqa: ANN401 - its own small interface
+    """Every version but `name`."""
+    for old in states:
+        if old != name:
+            target.delete_version(replace(workload, deployment=old))
 
 
 def make_workload(project: Project, candidate: Candidate, endpoint: str, name: str, stage: Stage) -> Workload:

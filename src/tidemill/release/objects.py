@@ -13,6 +13,7 @@ Object = dict[str, Any]
 
 ENDPOINT_LABEL = "tidemill.dev/endpoint"
 DEPLOYMENT_LABEL = "tidemill.dev/deployment"
+SERVING_ANNOTATION = "tidemill.dev/serving"
 MANAGED = {"app.kubernetes.io/managed-by": "tidemill"}
 NODE_PORTS = range(30000, 32768)
 _DNS = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z")
@@ -163,6 +164,14 @@ def service(workload: Workload, serving: str) -> Object:
             "ports": [port],
         },
     }
+
+
+def shared_service(workload: Workload, serving: str) -> Object:
+    """The stable address over every version's pods for as long as traffic moves; remembers which one is the proven one."""
+    item = service(workload, serving)
+    item["metadata"]["annotations"] = {SERVING_ANNOTATION: serving}
+    item["spec"]["selector"] = {ENDPOINT_LABEL: workload.endpoint}
+    return item
 
 
 def _deployment(workload: Workload) -> Object:

@@ -31,6 +31,17 @@ def traffic_steps(
     return (*({**share_out(others, ALL - p), new: p} for p in shares), {new: ALL})
 
 
+def share_pods(percent: int, replicas: int) -> tuple[int, int]:
+    """How many pods of the old and of the new version come nearest to `percent` for the new one.
+
+    A Service shares requests out by pods: 10 % of the traffic is one pod in ten. The old version keeps at least
+    its `replicas`, and both together stay within twice that and two, so that a canary does not ask for a second cluster.
+    """
+    most = 2 * replicas + 2
+    pairs = [(old, new) for old in range(replicas, most) for new in range(1, most + 1 - old)]
+    return min(pairs, key=lambda p: (abs(p[1] / sum(p) - percent / ALL), sum(p)))
+
+
 def share_out(weights: Mapping[str, int], total: int) -> dict[str, int]:
     """Whole numbers in the proportion of `weights` that sum to `total`."""
     whole = sum(weights.values())

@@ -20,7 +20,18 @@ from lightkube.resources.core_v1 import Endpoints, Event, Namespace, Pod, Servic
 
 from tidemill.base.clock import Clock, SystemClock
 from tidemill.base.errors import BackendError, FailedError, UsageError
-from tidemill.release.objects import DEPLOYMENT_LABEL, ENDPOINT_LABEL, MANAGED, Object, Workload, make_objects, service
+from tidemill.release.objects import (
+    DEPLOYMENT_LABEL,
+    ENDPOINT_LABEL,
+    MANAGED,
+    SERVING_ANNOTATION,
+    Object,
+    Workload,
+    make_objects,
+    service,
+    shared_service,
+)
+from tidemill.release.pod_counts import PodCounts, read_counts
 
 FIELD_MANAGER = "tidemill"
 POLL_S = 0.5
@@ -201,7 +212,32 @@ class KubernetesTarget:
                 return ""
             raise
         selector = found.spec.selector if found.spec and found.spec.selector else {}
-        return str(selector.get(DEPLOYMENT_LABEL, ""))
+        about = (found.metadata.annotations or {}) if found.metadata else {}
+        return str(selector.get(DEPLOYMENT_LABEL) or about.get(SERVING_ANNOTATION, ""))
+
+    def share(self, workload: Workload, serving: str) -> None:
+        """Let the endpoint's Service send requests to every version's pods, `serving` being the one to go back to."""
+        self._apply_one(shared_service(workload, serving))
+
+    def scale(self, namespace: str, name: str, replicas: int) -> None:
+        """Another number of pods of the Deployment `name`."""
+        with speaking_to_cluster(f"scaling `{name}`"):
+            self._client.patch(Deployment, name, {"spec": {"replicas": replicas}}, namespace=namespace)
+
+    def counts(self, workload: Workload) -> dict[str, PodCounts]:
+        """Per pod of a version what it counted, read from its `/metrics`; a pod that does not answer is not in it."""
+        found: dict[str, PodCounts] = {}
+        for pod in self._pods(workload):
+            name = pod.metadata.name if pod.metadata and pod.metadata.name else ""
+            states = (pod.status.containerStatuses or []) if pod.status else []
+            restarts = sum(s.restartCount for s in states)
+            url = f"/api/v1/namespaces/{workload.namespace}/pods/{name}:{workload.port}/proxy/metrics"
+            status, text = self._proxy(url, None, {})
+            if status == HTTPStatus.OK:
+                found[name] = read_counts(text.decode(errors="replace"), restarts=restarts)
+            elif restarts:
+                found[name] = PodCounts(restarts=restarts)
+        return found
 
     def observe(self, namespace: str, endpoint: str) -> tuple[VersionState, ...]:
         """Every version of an endpoint, by name."""

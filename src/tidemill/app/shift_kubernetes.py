@@ -1,0 +1,102 @@
+"""Traffic onto a version in a cluster: by numbers of pods, watched at each step, and back when it does badly.
+
+See docs/decisions/0004-canary-by-pods.md for why by pods.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from tidemill.app.shift import ENOUGH, BakeFailedError
+from tidemill.base.clock import SystemClock
+from tidemill.base.errors import FailedError
+from tidemill.base.failpoint import failpoint
+from tidemill.release.objects import Workload
+from tidemill.release.pod_counts import count_since
+from tidemill.release.traffic import ALL, BakeLimits, judge_bake, share_pods, traffic_steps
+from tidemill.spec.project import Stage
+
+Say = Callable[[str], None]
+LOOK_S = 1.0
+
+
+def shift_on_cluster(target: Any, new: Workload, before: Any, stage: Stage, say: Say) -> tuple[str, ...]:  # noqa: ANN401 - the target's own small interface
+    """All traffic onto `new`, which is ready and proven; `before` is the state of what serves, None for nothing.
+
+    What was seen at each step. `BakeFailedError` after the old version serves alone again and the new one is gone.
+    The old version still stands when this returns: whoever called takes it away.
+    """
+    if before is None:
+        target.switch(new)
+        return ()
+    old = replace(new, deployment=before.deployment, image=before.image, replicas=max(before.wanted, 1))
+    failpoint("version-proven")
+    evidence = []
+    try:
+        for percent in _percentages(stage, old.deployment, new.deployment):
+            words = _take_step(target, old, new, percent, stage)
+            say(words)
+            if stage.bake_s > 0:
+                evidence.append(f"{words}, {_bake(target, new, stage)}")
+    except (BakeFailedError, FailedError) as exc:
+        say(f"putting {old.deployment} back")
+        _put_back(target, old, new, stage)
+        raise BakeFailedError(exc.message) from exc
+    return tuple(evidence)
+
+
+def _percentages(stage: Stage, old: str, new: str) -> list[int]:
+    """The new version's share at each step; a rolling update has both serve for a moment."""
+    if stage.strategy == "rolling":
+        return [ALL // 2, ALL]
+    return [step[new] for step in traffic_steps(stage.strategy, {old: ALL}, new, stage.steps or ())]
+
+
+def _take_step(target: Any, old: Workload, new: Workload, percent: int, stage: Stage) -> str:  # noqa: ANN401
+    """Make the share true, and say what it came to."""
+    if percent >= ALL:
+        _set_pods(target, new, new.replicas, stage)
+        target.switch(new)
+        return f"{new.deployment} takes all traffic"
+    if stage.strategy == "rolling":
+        stay, go = old.replicas, new.replicas
+    else:
+        stay, go = share_pods(percent, old.replicas)
+    _set_pods(target, old, stay, stage)
+    _set_pods(target, new, go, stage)
+    target.share(new, old.deployment)
+    exact = round(100 * go / (stay + go))
+    return f"{new.deployment} takes {exact} % of the traffic ({go} of {stay + go} pods; {percent} % asked for)"
+
+
+def _set_pods(target: Any, workload: Workload, replicas: int, stage: Stage) -> None:  # noqa: ANN401
+    target.scale(workload.namespace, workload.name, replicas)
+    target.wait_ready(replace(workload, replicas=replicas), timeout_s=stage.start_timeout_s)
+
+
+def _put_back(target: Any, old: Workload, new: Workload, stage: Stage) -> None:  # noqa: ANN401
+    """As it was before the first step; the old version's pods were there all the time."""
+    target.switch(old)
+    target.delete_version(new)
+    _set_pods(target, old, old.replicas, stage)
+
+
+def _bake(target: Any, new: Workload, stage: Stage) -> str:  # noqa: ANN401
+    """Watch for the stage's time; what is plainly bad is not waited out."""
+    clock, limits = SystemClock(), BakeLimits(stage.max_error_rate, stage.max_latency_ms)
+    before = target.counts(new)
+    deadline = clock.monotonic() + stage.bake_s
+    while True:
+        left = deadline - clock.monotonic()
+        clock.sleep(max(0.0, min(LOOK_S, left)))
+        found = count_since(before, target.counts(new))
+        verdicts = judge_bake({}, found, limits)
+        failed = [v for v in verdicts if not v.passed]
+        plain = left <= 0 or found["died"] or verdicts[0].values["requests"] >= ENOUGH
+        if failed and plain:
+            words = "; ".join(f"{v.rule}: {v.evidence}" for v in failed)
+            raise BakeFailedError(f"`{new.deployment}` did badly under traffic ({words})")
+        if left <= 0:
+            return f"watched for {stage.bake_s:g} s: " + ", ".join(v.evidence for v in verdicts)
