@@ -20,6 +20,7 @@ from tidemill.app.proof import make_proof
 from tidemill.app.releases import hold
 from tidemill.app.shift import BakeFailedError
 from tidemill.app.shift_kubernetes import shift_on_cluster
+from tidemill.app.signatures import sign_image, signing_key, trusted_keys, verify_image
 from tidemill.app.wiring import App
 from tidemill.app.workloads import describe_version, stage_workload
 from tidemill.base import proc
@@ -61,6 +62,11 @@ def deploy_kubernetes(
     say("building the image")
     image = build_image(app, candidate, stage, say)
     say(f"pushed {image.reference} ({image.sent_bytes / 1e6:.1f} MB sent)")
+    key, keys = signing_key(project.folder, stage), trusted_keys(project, stage_name, stage)
+    if key is not None:
+        sign_image(app, image.reference, key)
+    if keys:
+        say(f"the image is signed by {verify_image(app, image.reference, keys)}")
     workload = replace(workload, image=image.reference)
     serving = target.serving(workload.namespace, endpoint)
     target.apply(workload, serving=serving)

@@ -8,6 +8,7 @@ from typing import Any
 
 from tidemill.app.project import Project
 from tidemill.app.releases import held, history, hold, lift, previous_release, record_release
+from tidemill.app.signatures import trusted_keys, verify_image, verify_model
 from tidemill.app.wiring import App
 from tidemill.app.workloads import describe_version, stage_workload
 from tidemill.base.errors import BackendError, FailedError, NotFoundError
@@ -44,6 +45,7 @@ def put_back(app: App, project: Project, stage_name: str, stage: Stage, *, reaso
         hold(app, stage_name, present, reason)
     failpoint("release-held")
     try:
+        _verify(app, project, stage_name, stage, previous)
         if stage.target == "kubernetes":
             _on_cluster(app, project, stage, previous, present)
         else:
@@ -55,6 +57,15 @@ def put_back(app: App, project: Project, stage_name: str, stage: Stage, *, reaso
     app.registry.set_label(previous["model"], stage_name, previous["version"])
     record_release(app, {**previous, "evidence": f"rollback from version {present['version']}: {reason}"})
     return previous
+
+
+def _verify(app: App, project: Project, stage_name: str, stage: Stage, previous: Mapping[str, Any]) -> None:
+    """What is put back is held to what the stage requires, too."""
+    keys = trusted_keys(project, stage_name, stage)
+    if keys:
+        verify_model(app, app.registry.get(previous["model"], previous["version"]), keys)
+        if previous.get("image"):
+            verify_image(app, previous["image"], keys)
 
 
 def _on_this_machine(app: App, stage: Stage, previous: Mapping[str, Any]) -> None:

@@ -14,10 +14,12 @@ from tidemill.app.gate import judge_candidate, parse_rules
 from tidemill.app.project import Project
 from tidemill.app.releases import held, record_release, serving_release
 from tidemill.app.rollback import put_back
+from tidemill.app.signatures import sign_model, signing_key, trusted_keys, verify_model
 from tidemill.app.wiring import App
 from tidemill.base.errors import FailedError, UsageError
 from tidemill.base.files import locked
 from tidemill.base.suggest import did_you_mean
+from tidemill.record.ports import ModelVersion
 from tidemill.release.gates import Verdict
 from tidemill.run.ports import RunObserver
 from tidemill.spec.project import Stage
@@ -117,11 +119,22 @@ def up(
             verdicts += [v for v in found if v not in verdicts]
             _require(found, candidate, name)
             people = require_approvals(app, stage, name, candidate.version)
+            _prove_origin(app, project, candidate.version, name, stage)
             deployed.append(_deploy(app, project, candidate, name, stage, say))
             known = serving_release(app, name)  # one that was killed before it could write this down left another here
             if deployed[-1].changed or known is None or known["digest"] != candidate.version.digest:
                 _record(app, candidate, deployed[-1], found, people)
         return UpResult(candidate, tuple(verdicts), tuple(deployed), tuple(notes))
+
+
+def _prove_origin(app: App, project: Project, version: ModelVersion, name: str, stage: Stage) -> None:
+    """Sign with the key that is at hand; refuse what is not signed where the stage requires it."""
+    key = signing_key(project.folder, stage)
+    if key is not None:
+        sign_model(app, version, key)
+    keys = trusted_keys(project, name, stage)
+    if keys:
+        verify_model(app, version, keys)
 
 
 def _finish_rollback(

@@ -95,6 +95,11 @@ class App:
         """Images."""
         return load("builders", "oci")(self.home)
 
+    @cached_property
+    def signer(self) -> Any:  # noqa: ANN401 - a `Signer`
+        """Keys and signatures."""
+        return load("signers", "pem")()
+
     def run_ports(self, observers: Sequence[RunObserver] = (), *, relax_pins: bool = False) -> RunPorts:
         """Everything a run is handed; `observers` hear it after it was recorded."""
         store = self.store

@@ -21,6 +21,7 @@ BACKENDS: Mapping[str, Mapping[str, str]] = {
     "trackers": {"mlflow": "tidemill.backends.trackers.mlflow:open_tracker"},
     "searchers": {"optuna": "tidemill.backends.searchers.optuna:open_search"},
     "builders": {"oci": "tidemill.backends.builders.oci:open_builder"},
+    "signers": {"pem": "tidemill.backends.signing:open_signer"},
     "targets": {
         "local": "tidemill.backends.targets.local:open_target",
         "kubernetes": "tidemill.backends.targets.kubernetes:open_target",
@@ -48,7 +49,14 @@ def load(kind: str, name: str) -> Any:
     raise UsageError(f"There is no back end `{name}` among {kind}", hint=did_you_mean(name, known(kind)))
 
 
-EXTRAS = {"lightkube": "kubernetes", "httpx2": "kubernetes", "psycopg": "postgres", "ray": "ray", "optuna": "sweep"}
+EXTRAS = {
+    "lightkube": "kubernetes",
+    "httpx2": "kubernetes",
+    "psycopg": "postgres",
+    "ray": "ray",
+    "cryptography": "sign",
+    "optuna": "sweep",
+}
 
 
 def _get(module: str, function: str) -> Any:

@@ -9,6 +9,7 @@ import click
 from tidemill.app.models import as_json, create_model, download_model, list_models
 from tidemill.app.settings import read_settings
 from tidemill.app.wiring import open_app
+from tidemill.cli.keys import sign_command, verify_command
 from tidemill.cli.options import (
     file_path_option,
     name_option,
@@ -119,5 +120,8 @@ def _archive(name: str, version: str | None, *, archived: bool) -> None:
         for each in chosen:
             app.registry.archive(name, each, archived=archived)
 
+
+model.add_command(sign_command)
+model.add_command(verify_command)
 
 COMMANDS = {"model": model}

@@ -57,6 +57,9 @@ class Stage(Part):
     base_image: str | None = None
     image_proof: Literal["auto", "required", "off"] = "auto"
     pull_secret: str | None = None
+    signatures: Literal["off", "required"] = "off"
+    trusted_keys: Annotated[list[str], BeforeValidator(_listed)] = Field(default_factory=list)
+    signing_key: str | None = None
     replicas: Annotated[int, Field(ge=1)] = 1
     max_replicas: int | None = None
     strategy: Literal["rolling", "blue-green", "canary"] = "blue-green"

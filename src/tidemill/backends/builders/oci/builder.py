@@ -14,9 +14,11 @@ from tidemill.backends.builders.oci.archive import write_archive
 from tidemill.backends.builders.oci.client import OCI_MANIFEST, RegistryClient
 from tidemill.backends.builders.oci.layers import Layer, LayerFile, make_layer
 from tidemill.backends.builders.oci.reference import ImageName, parse_image
+from tidemill.backends.builders.oci.signatures import attach_signature, read_signatures
 from tidemill.base.hashing import digest_bytes
 from tidemill.release.package import BuiltImage, ImageLayer, Package
 from tidemill.release.ports import Prove
+from tidemill.release.signing import Signature
 
 EPOCH = "1970-01-01T00:00:00Z"  # the same inputs must give the same digest, whatever the day
 OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
@@ -68,6 +70,14 @@ class OciBuilder:
             return BuiltImage(
                 str(ImageName(target.registry, target.repository, digest=digest)), digest, tuple(tags), there.sent_bytes
             )
+
+    def attach(self, image: str, signature: Signature) -> None:
+        """Put a signature beside an image."""
+        attach_signature(image, signature)
+
+    def signatures(self, image: str) -> list[Signature]:
+        """The signatures beside an image."""
+        return read_signatures(image)
 
 
 def _files(layer: ImageLayer) -> list[LayerFile]:
