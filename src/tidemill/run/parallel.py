@@ -8,6 +8,7 @@ import shlex
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from tidemill import inside
 from tidemill.base.failpoint import failpoint
 from tidemill.base.files import write_atomic
 from tidemill.base.findings import Finding, Severity
-from tidemill.plan.graph import Step
+from tidemill.plan.graph import DataInput, Step
 from tidemill.run.command import judge, make_task, stage
 from tidemill.run.folders import StepFolder
 from tidemill.run.parallel_data import describe_data
@@ -28,6 +29,7 @@ from tidemill.spec.expression import parse_template
 
 SCRIPTS = ("tidemill_parallel.py", "tidemill_worker.py")
 DRIVER = "driver"
+MODEL = "model"
 CONFIG = "parallel.json"
 SUMMARY = "parallel_summary.json"
 SHUTDOWN_S = 60
@@ -44,7 +46,8 @@ def run_parallel(work: StepWork) -> StepEnd:
         config = _make_config(work, settings, paths, workers)
         driver = _lay_out_driver(work.folder, config)
         command = f"exec python {shlex.quote(str(driver / SCRIPTS[0]))} {shlex.quote(str(driver / CONFIG))}"
-        end = work.run_task(make_task(work, prepared, paths, command=command))
+        task = make_task(work, prepared, paths, command=command)
+        end = work.run_task(replace(task, env={**task.env, **_scoring_variables(work, settings, paths)}))
     failpoint("mini-batches-ended")
     return _judge(end, work.step, Path(config["summary"]))
 
@@ -95,6 +98,30 @@ def _make_config(work: StepWork, settings: Parallel, paths: Mapping[str, str], w
         "work": str(driver),
         "summary": str(folder.logs / SUMMARY),
     }
+
+
+def _scoring_variables(work: StepWork, settings: Parallel, paths: Mapping[str, str]) -> dict[str, str]:
+    """What a batch deployment's script looks for: its model, and where it may write files of its own."""
+    if not settings.files_only:
+        return {}
+    folder = work.folder
+    output = next(iter(work.step.outputs), None)
+    found = {"AZUREML_BI_OUTPUT_PATH": str(folder.outputs / output)} if output else {}
+    if settings.model is None or settings.model not in paths:
+        return found
+    place = Path(paths[settings.model])
+    if place.is_file():
+        return found | {"AZUREML_MODEL_DIR": str(place.parent)}
+    # a model folder keeps its name below AZUREML_MODEL_DIR, and an input's mount is called after the input
+    binding = work.step.inputs[settings.model]
+    name = Path(binding.ref.uri).name if isinstance(binding, DataInput) else place.name
+    model = folder.root / MODEL / name
+    source = work.sources[settings.model]
+    if source.kept:
+        work.context.ports.artifacts.place(source.ref, model)
+    else:  # real files: MLflow refuses links that lead out of a model's folder
+        shutil.copytree(place, model)
+    return found | {"AZUREML_MODEL_DIR": str(model.parent)}
 
 
 def _lay_out_driver(folder: StepFolder, config: Mapping[str, Any]) -> Path:

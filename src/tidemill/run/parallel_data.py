@@ -25,6 +25,8 @@ NO_HEADERS = frozenset({"no_header", "no_headers", "none", "false"})
 
 def describe_data(path: Path, kind: str, settings: Parallel) -> dict[str, Any]:
     """What the head of the step needs to split the data at `path`."""
+    if settings.files_only:
+        return _files([str(path)], settings)
     description = path / MLTABLE
     if path.is_dir() and description.is_file():
         return _read_mltable(path, description, settings)

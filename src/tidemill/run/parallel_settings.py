@@ -25,7 +25,11 @@ _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*\Z")
 
 @dataclass(frozen=True, slots=True)
 class Parallel:
-    """A parallel step's settings; Azure ML's defaults, -1 ignores all failures."""
+    """A parallel step's settings; Azure ML's defaults, -1 ignores all failures.
+
+    A task of type `model` is a batch deployment's: files whatever they hold, commas in its output, the input `model`
+    where `AZUREML_MODEL_DIR` says.
+    """
 
     entry_script: str
     input: str
@@ -42,6 +46,8 @@ class Parallel:
     logging_level: str = "INFO"
     append_name: str = "parallel_run_step.txt"
     separator: str = " "
+    model: str | None = None
+    files_only: bool = False
 
 
 def read_parallel(step: Step) -> Parallel:
@@ -51,6 +57,7 @@ def read_parallel(step: Step) -> Parallel:
     if not task.get("entry_script"):
         raise FailedError(f"`{step.name}` has no `entry_script`", hint="Name a script with init() and run(mini_batch).")
     retry = body.get("retry_settings") or {}
+    scores = str(task.get("type") or "").lower() == "model"
     each = whole(body.get("max_concurrency_per_instance"), "max_concurrency_per_instance")
     keys = body.get("partition_keys") or ()
     found = Parallel(
@@ -65,6 +72,9 @@ def read_parallel(step: Step) -> Parallel:
         mini_batch_error_threshold=_number(body, "mini_batch_error_threshold", IGNORE),
         error_threshold=_number(body, "error_threshold", IGNORE),
         logging_level=str(body.get("logging_level") or "INFO").upper(),
+        separator="," if scores else " ",
+        model=_named(task.get("model")) if scores else None,
+        files_only=scores,
     )
     return _with_arguments(found, step.command_text)
 
@@ -108,10 +118,15 @@ def _number(body: Mapping[str, Any], name: str, default: int) -> int:
     return default if body.get(name) is None else whole(body[name], name)
 
 
+def _named(value: Any) -> str:  # noqa: ANN401
+    """`x` of `${{inputs.x}}`."""
+    references = parse_template(str(value or "")).references
+    return references[0].path[-1] if references else ""
+
+
 def _input_of(step: Step, body: Mapping[str, Any]) -> str:
     """The input whose data is split."""
-    references = parse_template(str(body.get("input_data") or "")).references
-    name = references[0].path[-1] if references else ""
+    name = _named(body.get("input_data"))
     if name not in step.inputs:
         raise FailedError(f"`input_data` of `{step.name}` names no input of it", hint="For example: ${{inputs.data}}")
     return name

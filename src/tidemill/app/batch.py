@@ -1,0 +1,192 @@
+"""Batch endpoints in az's words: a deployment is a job waiting for data, `invoke` runs it here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tidemill.app import declared
+from tidemill.app.batch_job import make_job
+from tidemill.app.run import RunRequest, choose_name, run_job
+from tidemill.app.wiring import App
+from tidemill.base.clock import SystemClock, iso
+from tidemill.base.errors import NotFoundError, UsageError
+from tidemill.base.files import write_atomic
+from tidemill.base.ids import JobName, make_job_name
+from tidemill.base.suggest import did_you_mean
+from tidemill.run.ports import RunObserver
+from tidemill.run.result import JobResult
+from tidemill.spec.deployment import BatchDeployment
+from tidemill.spec.kinds import Kind
+from tidemill.spec.load import load_valid
+from tidemill.spec.overrides import Override, apply_overrides
+from tidemill.spec.references import FileRef, parse_reference
+from tidemill.spec.source import read_source
+
+ENDPOINT, DEPLOYMENT = "batch-endpoint", "batch-deployment"
+DATA = "data"
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """What `batch-endpoint invoke` is given besides the endpoint's name."""
+
+    deployment: str | None = None
+    input: str | None = None
+    input_type: str | None = None
+    file: Path | None = None
+    overrides: tuple[Override, ...] = ()
+    job_name: str | None = None
+    experiment_name: str | None = None
+    mini_batch_size: int | None = None
+    instance_count: int | None = None
+
+
+def create_deployment(
+    app: App,
+    file: Path,
+    overrides: Sequence[Override],
+    *,
+    name: str | None,
+    endpoint: str | None,
+    set_default: bool,
+) -> dict[str, Any]:
+    """Keep a deployment behind an endpoint that exists; its files stay where they are."""
+    loaded = load_valid(file, overrides=overrides, expect=(Kind.BATCH_DEPLOYMENT,))
+    document: BatchDeployment = loaded.document
+    chosen, where = name or document.name, endpoint or document.endpoint_name
+    if not chosen or not where:
+        what = "a name" if not chosen else "an endpoint"
+        raise UsageError(f"The deployment in {file} needs {what}", hint="Give it in the document, or by an option.")
+    shown = declared.show(app, ENDPOINT, where)
+    row = {
+        **loaded.data,
+        "name": chosen,
+        "endpoint_name": where,
+        "provisioning_state": "Succeeded",
+        "created_at": iso(SystemClock().now()),
+        "job": make_job(document, file.absolute().parent, where, chosen),
+    }
+    app.store.put(DEPLOYMENT, f"{where}/{chosen}", row)
+    if set_default or not (shown.get("defaults") or {}).get("deployment_name"):
+        app.store.put(ENDPOINT, where, {**shown, "defaults": {"deployment_name": chosen}})
+    return show_deployment(app, where, chosen)
+
+
+def show_deployment(app: App, endpoint: str, name: str) -> dict[str, Any]:
+    """One deployment; `NotFoundError` with a suggestion."""
+    found = app.store.get(DEPLOYMENT, f"{endpoint}/{name}")
+    if found is None:
+        known = [d["name"] for d in list_deployments(app, endpoint)]
+        raise NotFoundError(
+            f"ResourceNotFound: `{endpoint}` has no batch deployment `{name}`",
+            hint=did_you_mean(name, known) or "Create it: tidemill batch-deployment create -f FILE",
+        )
+    return {k: v for k, v in found.items() if k != "job"}
+
+
+def list_deployments(app: App, endpoint: str) -> list[dict[str, Any]]:
+    """Every deployment behind an endpoint."""
+    declared.show(app, ENDPOINT, endpoint)
+    rows = app.store.documents(DEPLOYMENT)
+    return [{k: v for k, v in d.items() if k != "job"} for d in rows.values() if d.get("endpoint_name") == endpoint]
+
+
+def delete_deployment(app: App, endpoint: str, name: str) -> None:
+    """Forget a deployment."""
+    show_deployment(app, endpoint, name)
+    app.store.delete(DEPLOYMENT, f"{endpoint}/{name}")
+
+
+def delete_endpoint(app: App, name: str) -> None:
+    """Forget an endpoint and what is behind it."""
+    for found in list_deployments(app, name):
+        app.store.delete(DEPLOYMENT, f"{name}/{found['name']}")
+    declared.delete(app, ENDPOINT, name)
+
+
+def list_endpoint_jobs(app: App, endpoint: str, deployment: str | None = None) -> list[dict[str, Any]]:
+    """Jobs an endpoint has started, newest first."""
+    declared.show(app, ENDPOINT, endpoint)
+    return [
+        {"name": j.name, "status": j.status, "display_name": j.display_name, "tags": dict(j.tags)}
+        for j in app.store.jobs()
+        if j.tags.get("endpoint_name") == endpoint and deployment in {None, j.tags.get("deployment_name")}
+    ]
+
+
+def invoke(app: App, endpoint: str, wish: Invocation, observers: Sequence[RunObserver] = ()) -> JobResult:
+    """Run the deployment's job over the data given, to its end."""
+    deployment = _choose(app, endpoint, wish.deployment)
+    row = app.store.get(DEPLOYMENT, f"{endpoint}/{deployment}")
+    if row is None or "job" not in row:
+        show_deployment(app, endpoint, deployment)
+        raise UsageError(f"`{deployment}` was kept by an older version", hint="Create it again.")
+    job = _with_wishes(dict(row["job"]), wish)
+    name = choose_name(app, JobName(wish.job_name) if wish.job_name else make_job_name())
+    file = app.home / "batch" / f"{name}.yml"
+    write_atomic(file, json.dumps(job, indent=1))
+    return run_job(app, RunRequest(file, name=name), observers)
+
+
+def _choose(app: App, endpoint: str, wished: str | None) -> str:
+    """The deployment asked for, the default one, or the only one."""
+    shown = declared.show(app, ENDPOINT, endpoint)
+    if wished:
+        return wished
+    default = (shown.get("defaults") or {}).get("deployment_name")
+    known = [d["name"] for d in list_deployments(app, endpoint)]
+    if default in known:
+        return str(default)
+    if len(known) != 1:
+        hint = f"--deployment-name one of: {', '.join(known)}" if known else "batch-deployment create -f FILE"
+        raise UsageError(f"`{endpoint}` has no default deployment", hint=hint)
+    return str(known[0])
+
+
+def _with_wishes(job: dict[str, Any], wish: Invocation) -> dict[str, Any]:
+    """The deployment's job with the data and settings of one invocation."""
+    if wish.file is not None:
+        given = read_source(wish.file).data() or {}
+        for part in ("inputs", "outputs"):
+            job[part] = {**job.get(part, {}), **_anchor(given.get(part) or {}, wish.file.absolute().parent)}
+    if wish.input is not None:
+        job["inputs"] = {**job.get("inputs", {}), _data_name(job): _input(wish.input, wish.input_type)}
+    if wish.experiment_name:
+        job["experiment_name"] = wish.experiment_name
+    if wish.mini_batch_size:
+        job["mini_batch_size"] = str(wish.mini_batch_size)
+    if wish.instance_count:
+        job["resources"] = {"instance_count": wish.instance_count}
+    changed: dict[str, Any] = apply_overrides(job, list(wish.overrides))
+    if changed["type"] == "parallel" and DATA not in changed.get("inputs", {}):
+        raise UsageError("There is nothing to score", hint="--input PATH, or --input azureml:NAME:VERSION")
+    changed["inputs"] = _anchor(changed.get("inputs") or {}, Path.cwd())
+    return changed
+
+
+def _data_name(job: Mapping[str, Any]) -> str:
+    """Where `--input` goes: the data of a model deployment, the only missing input of a pipeline's."""
+    if job["type"] == "parallel":
+        return DATA
+    raise UsageError("A pipeline deployment has inputs by name", hint="--set inputs.NAME.path=PATH, or --file FILE")
+
+
+def _input(text: str, kind: str | None) -> dict[str, Any]:
+    path = Path(text)
+    return {"type": kind or ("uri_file" if path.is_file() else "uri_folder"), "path": text}
+
+
+def _anchor(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Inputs with relative paths made absolute; the job's own document lies elsewhere."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        found[name] = value
+        if isinstance(value, Mapping) and isinstance(value.get("path"), str):
+            ref = parse_reference(value["path"])
+            if isinstance(ref, FileRef):
+                found[name] = {**value, "path": str(ref.resolve(folder))}
+    return found
