@@ -21,6 +21,7 @@ BACKENDS: Mapping[str, Mapping[str, str]] = {
     "trackers": {"mlflow": "tidemill.backends.trackers.mlflow:open_tracker"},
     "searchers": {"optuna": "tidemill.backends.searchers.optuna:open_search"},
     "builders": {"oci": "tidemill.backends.builders.oci:open_builder"},
+    "model_syncs": {"mlflow": "tidemill.backends.registries.sync:open_sync"},
     "signers": {"pem": "tidemill.backends.signing:open_signer"},
     "targets": {
         "local": "tidemill.backends.targets.local:open_target",

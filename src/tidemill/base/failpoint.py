@@ -21,7 +21,9 @@ NAMES = (
     "model-registered",
     "job-ended",
 )
-RELEASE_NAMES = ("version-started", "traffic-switched", "release-held", "release-put-back")
+RELEASE_NAMES = ("version-started", "traffic-switched", "version-proven", "release-held", "release-put-back")
+
+SYNC_NAMES = ("sync-uploaded", "sync-copied")
 
 
 def failpoint(name: str) -> None:

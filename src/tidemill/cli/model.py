@@ -10,6 +10,7 @@ from tidemill.app.models import as_json, create_model, download_model, list_mode
 from tidemill.app.settings import read_settings
 from tidemill.app.wiring import open_app
 from tidemill.cli.keys import sign_command, verify_command
+from tidemill.cli.model_sync import sync_command
 from tidemill.cli.options import (
     file_path_option,
     name_option,
@@ -121,6 +122,7 @@ def _archive(name: str, version: str | None, *, archived: bool) -> None:
             app.registry.archive(name, each, archived=archived)
 
 
+model.add_command(sync_command)
 model.add_command(sign_command)
 model.add_command(verify_command)
 

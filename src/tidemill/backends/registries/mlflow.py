@@ -113,7 +113,7 @@ class MlflowRegistry:
         with speaking_to_mlflow(f"registering `{request.name}`"):
             if not client.search_registered_models(filter_string=f"name = '{request.name}'"):
                 client.create_registered_model(request.name)
-            run = client.create_run(self._experiment(), run_name=f"{request.name} {request.job or ''}".strip())
+            run = client.create_run(self.experiment(), run_name=f"{request.name} {request.job or ''}".strip())
             source = self._keep(request.path, digest, run)
             for name, value in request.metrics.items():
                 client.log_metric(run.info.run_id, name, value)
@@ -145,7 +145,12 @@ class MlflowRegistry:
             part.replace(target)
         return target.as_uri()
 
-    def _experiment(self) -> str:
+    def client(self) -> Any:  # noqa: ANN401 - the SDK's
+        """MLflow's own client, for what a `Registry` does not know."""
+        return self._client
+
+    def experiment(self) -> str:
+        """Where the runs stand that hold models."""
         found = self._client.get_experiment_by_name(EXPERIMENT)
         if found is not None:
             return str(found.experiment_id)
