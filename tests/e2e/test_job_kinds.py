@@ -122,3 +122,11 @@ def test_every_kind_of_step_runs_in_one_pipeline_and_is_reused(tmp_path: Path, t
     assert f"best of tune: {first['name']}.tune_1, score 30 with factor=5" in summary
     children = json.loads(tidemill("job", "list", "--parent-job-name", first["name"]).stdout)
     assert f"{first['name']}.tune_0" in [c["name"] for c in children]
+    best = tune["properties"]["best_child_run_id"]
+    shown = json.loads(tidemill("job", "show", "-n", best).stdout)
+    assert shown["tags"] == {"hyperparameters": '{"factor": 5}'}
+    assert shown["parent_job_name"] == f"{first['name']}.tune"
+    tidemill("job", "download", "-n", best, "--output-name", "model", "-p", "out")
+    assert (tmp_path / "out/named-outputs/model/factor").read_text() == "5"
+    path = f"azureml://jobs/{best}/outputs/model/paths/factor"
+    assert json.loads(tidemill("model", "create", "--name", "best", "--path", path).stdout)["version"] == "1"

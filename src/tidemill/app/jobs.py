@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tidemill.app.children import find_child, show_child
 from tidemill.app.wiring import App
 from tidemill.base import proc
 from tidemill.base.clock import SystemClock
@@ -30,7 +31,7 @@ def list_jobs(app: App, *, limit: int | None, archived: bool, parent: str | None
         view = settled(get_job(app.store, parent), app.is_driven)
         return [
             {
-                "name": f"{parent}.{n}",
+                "name": _child_name(view, n),
                 "display_name": n,
                 "status": str(s.status),
                 "type": s.kind,
@@ -39,6 +40,13 @@ def list_jobs(app: App, *, limit: int | None, archived: bool, parent: str | None
             for n, s in view.steps.items()
         ]
     return [_row(app, r) for r in app.store.jobs(limit=limit, archived=archived)]
+
+
+def _child_name(view: JobView, step: str) -> str:
+    """`<job>.<step>`; a stand-alone job's trials are `<job>_<n>`."""
+    alone = next(iter(view.steps)) if view.type != "pipeline" else None
+    trial = alone is not None and step != alone and step.startswith(alone)
+    return f"{view.name}{step.removeprefix(alone)}" if alone and trial else f"{view.name}.{step}"
 
 
 def _row(app: App, row: JobRow) -> dict[str, Any]:
@@ -50,7 +58,10 @@ def _row(app: App, row: JobRow) -> dict[str, Any]:
 
 
 def show_job(app: App, name: str) -> dict[str, Any]:
-    """One job, its steps and outputs."""
+    """One job, its steps and outputs; a step or a trial by the name it has of its own."""
+    child = find_child(app, name) if app.store.job(name) is None else None
+    if child is not None:
+        return show_child(app, child)
     view = settled(get_job(app.store, name), app.is_driven)
     result = make_result(view, job_folder(app.home, name)).as_json()
     return {
@@ -95,14 +106,18 @@ def download_job(app: App, name: str, folder: Path, *, output: str | None, all_p
 
     Only of an ended job (X01): a half-written output is never handed out.
     """
-    view = get_job(app.store, name)
-    if not view.status.is_final:
+    child = find_child(app, name) if app.store.job(name) is None else None
+    view = child.parent if child else get_job(app.store, name)
+    status = view.steps[child.step].status if child else view.status
+    if not status.is_final:
         raise FailedError(
-            f"Job {name} is {view.status}; outputs can be downloaded when it has ended",
+            f"Job {name} is {status}; outputs can be downloaded when it has ended",
             hint=f"Wait for it: tidemill job stream -n {name}",
         )
-    place = job_folder(app.home, name)
+    place = job_folder(app.home, view.name)
     outputs = {n: place.outputs / n for n in view.outputs}
+    if child:
+        outputs = {n: child.output(n) for n in view.steps[child.step].outputs}
     if output is not None and output not in outputs:
         raise NotFoundError(f"Job {name} has no output `{output}`", hint=f"It has: {', '.join(outputs) or 'none'}.")
     chosen = {output: outputs[output]} if output else outputs
@@ -110,7 +125,7 @@ def download_job(app: App, name: str, folder: Path, *, output: str | None, all_p
     if all_parts:
         copied += [
             _copy(place.step(s).logs, folder / "artifacts" / s / "logs")
-            for s in view.steps
+            for s in ([child.step] if child else view.steps)
             if place.step(s).logs.exists()
         ]
     return copied

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tidemill.app.children import find_child
 from tidemill.app.wiring import App
 from tidemill.base.errors import UsageError
 from tidemill.record.ports import ModelRequest, ModelVersion
@@ -46,7 +47,8 @@ def _source(app: App, where: str, folder: Path) -> Path:
     if where.startswith("azureml://jobs/"):
         job, _, rest = where.removeprefix("azureml://jobs/").partition("/outputs/")
         output, _, inner = rest.partition("/paths/")
-        base = app.home / "jobs" / job / "outputs" / output
+        child = find_child(app, job) if app.store.job(job) is None else None
+        base = child.output(output) if child else app.home / "jobs" / job / "outputs" / output
         path = base / inner.strip("/")
     else:
         path = (folder / where).absolute()
