@@ -33,6 +33,21 @@ def write_atomic(path: Path, data: str | bytes, *, mode: int = 0o644) -> None:
         raise
 
 
+def is_there(path: Path) -> bool:
+    """Whether anything is at a path a document names; one the system cannot even look up (too long, a null in it) is not."""
+    return os.path.exists(path)  # noqa: PTH110 - Path.exists raises for those
+
+
+def is_plain_file(path: Path) -> bool:
+    """Whether a file is there, by the same rule."""
+    return os.path.isfile(path)  # noqa: PTH113
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a folder is there, by the same rule."""
+    return os.path.isdir(path)  # noqa: PTH112
+
+
 def confine(root: Path, relative: str | Path) -> Path:
     """`root / relative`, resolved; a `UsageError` when that leaves `root`."""
     base = root.resolve()

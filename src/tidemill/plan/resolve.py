@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from tidemill.base.files import is_folder, is_plain_file, is_there
 from tidemill.base.suggest import did_you_mean
 from tidemill.plan.graph import DataRef, EnvironmentRef
 from tidemill.plan.ports import AssetLookup
@@ -63,8 +64,8 @@ class Resolver:
                 return None
 
     def _component_file(self, path: Path, place: Place) -> Loaded | None:
-        if not path.is_file():
-            near = sorted(p.name for p in path.parent.glob("*.y*ml")) if path.parent.is_dir() else []
+        if not is_plain_file(path):
+            near = sorted(p.name for p in path.parent.glob("*.y*ml")) if is_folder(path.parent) else []
             self._problems.error(
                 "TM-R101",
                 f"The component file `{path}` is not there",
@@ -100,7 +101,7 @@ class Resolver:
         ref = parse_reference(text)
         if isinstance(ref, FileRef):
             path = _absolute(ref, place)
-            found = load(path) if path.is_file() else None
+            found = load(path) if is_plain_file(path) else None
             if found is not None and isinstance(found.document, Environment):
                 return environment_of(found.document, path.parent, found.document.name or path.stem)
             self._problems.error(
@@ -138,7 +139,7 @@ class Resolver:
             )
             return None
         path = _absolute(ref, place)
-        if not path.exists():
+        if not is_there(path):
             self._problems.error(
                 "TM-R101",
                 f"The code `{text}` is not there",
@@ -161,7 +162,7 @@ class Resolver:
         match ref:
             case FileRef():
                 path = _absolute(ref, place)
-                if not path.exists():
+                if not is_there(path):
                     self._problems.error(
                         "TM-R101",
                         f"The data `{text}` is not there",
@@ -194,7 +195,7 @@ class Resolver:
                 path=place.dotted("path"),
             )
             return None
-        if found.is_local and not Path(found.uri).exists():
+        if found.is_local and not is_there(Path(found.uri)):
             self._problems.error(
                 "TM-R101",
                 f"The files of data asset `azureml:{ref}` are not there",

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from tidemill.base.files import is_plain_file
 from tidemill.base.findings import Finding, Severity
 from tidemill.spec.lint.files import LintFile, parse_quietly
 
@@ -79,7 +80,7 @@ def _lint_command(file: LintFile, command: str, code: object) -> Iterator[Findin
     for call in SCRIPT.finditer(command.replace("\\\n", " ").replace("\n", " ") if "\\\n" in command else command):
         folder = file.path.parent / str(code or ".")
         script = folder / call["script"]
-        options = _options(script) if script.is_file() else None
+        options = _options(script) if is_plain_file(script) else None
         if not options:
             continue
         for given in OPTION.finditer(call["rest"]):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from tidemill.base.files import is_folder, is_plain_file
 from tidemill.base.findings import Finding
 from tidemill.base.suggest import did_you_mean
 from tidemill.spec.environment import Environment
@@ -126,5 +127,5 @@ def _script(context: Context, code: str | None, script: str | None, path: Path_)
     if code is None or script is None or not isinstance(parse_reference(code), FileRef):
         return
     folder = context.folder / code
-    if folder.is_dir() and not (folder / script).is_file():
+    if is_folder(folder) and not is_plain_file(folder / script):
         yield context.finding("TM-R101", f"No script `{script}` in `{code}`", path, hint="Correct the name.")

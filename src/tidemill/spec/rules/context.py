@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tidemill.base.errors import Location
+from tidemill.base.files import is_plain_file
 from tidemill.base.findings import Finding, Severity
 from tidemill.spec.codes import CODES
 from tidemill.spec.kinds import COMPONENTS
@@ -64,7 +65,7 @@ class Context:
         ref = parse_reference(text)
         if isinstance(ref, FileRef):
             path = ref.resolve(self.folder)
-            return load(path) if path.is_file() else None
+            return load(path) if is_plain_file(path) else None
         if isinstance(ref, AssetRef) and ref.registry is None:
             return self.get_repository().find(COMPONENTS, ref.name, ref.version)
         return None

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from tidemill.base.files import is_folder, is_plain_file, is_there
 from tidemill.base.findings import Finding
 from tidemill.base.suggest import did_you_mean
 from tidemill.spec.command import CommandJob
@@ -87,7 +88,7 @@ def environment_findings(context: Context, environment: Environment, path: Path_
         yield from missing_path(context, environment.build.path, (*path, "build", "path"), "build context")
         dockerfile = environment.build.dockerfile_path or "Dockerfile"
         folder = (context.folder / environment.build.path).absolute()
-        if folder.is_dir() and not (folder / dockerfile).is_file():
+        if is_folder(folder) and not is_plain_file(folder / dockerfile):
             field = "dockerfile_path" if environment.build.dockerfile_path else "path"
             yield context.finding(
                 "TM-R101",
@@ -115,7 +116,10 @@ def step_paths(context: Context, document: Any, path: Path_) -> Iterator[Finding
         yield from environment_findings(context, environment, (*path, "environment"))
     elif isinstance(environment, str) and environment.startswith(("./", "../", "file:")):
         yield from missing_path(context, environment, (*path, "environment"), "environment file")
-    for name, value in (getattr(document, "inputs", None) or {}).items():
+    inputs = getattr(document, "inputs", None)
+    for name, value in (
+        inputs.items() if isinstance(inputs, Mapping) else ()
+    ):  # control steps keep what they do not know
         if isinstance(value, InputValue) and value.path is not None:
             yield from missing_path(context, value.path, (*path, "inputs", name, "path"), "file or folder")
 
@@ -148,7 +152,7 @@ def missing_path(context: Context, text: str, path: Path_, what: str) -> Iterato
     if not isinstance(ref, FileRef):
         return
     target = ref.resolve(context.folder)
-    if "*" not in text and not OPEN_PLACE.search(text) and not target.exists():
+    if "*" not in text and not OPEN_PLACE.search(text) and not is_there(target):
         yield context.finding(
             "TM-R101", f"No {what} at `{text}`", path, hint=near_name(target) or "The path is relative to this file."
         )
@@ -156,7 +160,7 @@ def missing_path(context: Context, text: str, path: Path_, what: str) -> Iterato
 
 def near_name(target: Path) -> str:
     """The nearest name in the folder the path leads to: another case works on Windows and fails on Azure."""
-    if not target.parent.is_dir():
+    if not is_folder(target.parent):
         return ""
     names = [p.name for p in itertools.islice(target.parent.iterdir(), LOOKED_AT)]
     if any(n.casefold() == target.name.casefold() for n in names):
@@ -245,7 +249,11 @@ def _deployment_paths(context: Context, document: OnlineDeployment | BatchDeploy
         )
     elif OPEN_PLACE.search(script):
         return
-    elif isinstance(parse_reference(code.code or "."), FileRef) and folder.is_dir() and not (folder / script).is_file():
+    elif (
+        isinstance(parse_reference(code.code or "."), FileRef)
+        and is_folder(folder)
+        and not is_plain_file(folder / script)
+    ):
         field = "scoring_script" if code.scoring_script else "entry_script"
         yield context.finding(
             "TM-R101", f"No scoring script `{script}` in `{code.code or '.'}`", ("code_configuration", field)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tidemill.base.files import is_plain_file
 from tidemill.base.findings import Finding
 from tidemill.base.suggest import did_you_mean
 from tidemill.spec.expression import has_reference, parse_template
@@ -100,7 +101,7 @@ def _check_reference(scope: Scope, component: str, path: tuple[str, ...]) -> Ite
     if not isinstance(ref, FileRef):
         return
     target = ref.resolve(context.folder)
-    if not target.is_file():
+    if not is_plain_file(target):
         yield scope.finding("TM-R101", f"No component at `{component}`", path, hint=_nearby(target, context.folder))
         return
     loaded = context.find_component(component)
@@ -146,7 +147,8 @@ def _check_inputs(scope: Scope, name: str, step: Any) -> Iterator[Finding]:  # n
     if known is None:
         return
     path = ("jobs", name, "inputs")
-    for key, value in step.inputs.items():
+    given = step.inputs or {}
+    for key, value in given.items():
         port = known.get(key)
         if port is None:
             hint = did_you_mean(key, known) or "The component has no inputs."
@@ -158,8 +160,8 @@ def _check_inputs(scope: Scope, name: str, step: Any) -> Iterator[Finding]:  # n
     if getattr(step, "type", "command") == "sweep":
         return
     for key, port in known.items():
-        if isinstance(port, InputPort) and key not in step.inputs and not port.optional and port.default is None:
-            near = did_you_mean(key, [k for k in step.inputs if k not in known])
+        if isinstance(port, InputPort) and key not in given and not port.optional and port.default is None:
+            near = did_you_mean(key, [k for k in given if k not in known])
             hint = near if near.startswith("Did") else f"Add `{key}:` under the step's inputs."
             text = f"`{name}` does not give the required input `{key}`"
             yield scope.finding("TM-B101", text, ("jobs", name), hint=hint, key=True)
