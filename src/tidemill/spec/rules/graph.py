@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -193,7 +193,7 @@ def _check_bound_literals(scope: Scope) -> Iterator[Finding]:
     said: set[str] = set()
     for name, step in scope.jobs.items():
         known = scope.ports[name].inputs or {}
-        for key, value in (getattr(step, "inputs", None) or {}).items():
+        for key, value in found.items() if isinstance(found := getattr(step, "inputs", None), Mapping) else ():
             source = _pipeline_input(value)
             if source in said or source not in scope.pipeline.inputs or key not in known:
                 continue
