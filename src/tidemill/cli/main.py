@@ -38,6 +38,7 @@ NOUNS = {
     "data": "Data assets.",
     "datastore": "Where bytes live.",
     "model": "Registered models.",
+    "preview": "The stack of a branch in a namespace of its own.",
     "keys": "Keys that sign models and images.",
     "compute": "Where steps run.",
     "online-endpoint": "Stable addresses that answer requests.",

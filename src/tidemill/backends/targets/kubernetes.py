@@ -18,6 +18,7 @@ from lightkube.generic_resource import create_namespaced_resource
 from lightkube.resources.apps_v1 import Deployment
 from lightkube.resources.core_v1 import Endpoints, Event, Namespace, Pod, Service
 
+from tidemill.backends.targets.namespaces import Namespaces, NamespaceState
 from tidemill.base.clock import Clock, SystemClock
 from tidemill.base.errors import BackendError, FailedError, UsageError
 from tidemill.release.objects import (
@@ -268,6 +269,23 @@ class KubernetesTarget:
             labels = found.metadata.labels if found.metadata and found.metadata.labels else {}
             if labels.items() >= MANAGED.items():
                 self._client.delete(Namespace, name)
+
+    def mark_namespace(
+        self, name: str, labels: Mapping[str, str], annotations: Mapping[str, str], *, owner: str
+    ) -> None:
+        """Make or mark a namespace; one without the label `owner` is somebody else's."""
+        with speaking_to_cluster(f"marking namespace `{name}`"):
+            Namespaces(self._client, self._clock).mark(name, labels, annotations, owner=owner)
+
+    def find_namespaces(self, label: str, value: str) -> list[NamespaceState]:
+        """Namespaces with that label."""
+        with speaking_to_cluster("listing namespaces"):
+            return Namespaces(self._client, self._clock).find(label, value)
+
+    def drop_namespace(self, name: str, *, timeout_s: float) -> None:
+        """Delete a namespace and wait until it is gone."""
+        with speaking_to_cluster(f"deleting namespace `{name}`"):
+            Namespaces(self._client, self._clock).drop(name, timeout_s=timeout_s)
 
     def _delete_one(self, item: Object) -> None:
         kinds = [item, {**item, "apiVersion": OLDER[item["apiVersion"]]}] if item["apiVersion"] in OLDER else [item]

@@ -75,6 +75,12 @@ class OciBuilder:
         """Put a signature beside an image."""
         attach_signature(image, signature)
 
+    def remove(self, repository: str) -> bool:
+        """Delete every image of a repository; whether the registry allows that."""
+        name = parse_image(repository)
+        with closing(RegistryClient(name.registry)) as client:
+            return client.delete_all(name.repository)
+
     def signatures(self, image: str) -> list[Signature]:
         """The signatures beside an image."""
         return read_signatures(image)

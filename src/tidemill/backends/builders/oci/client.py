@@ -139,6 +139,25 @@ class RegistryClient:
         self._expect(answer, f"writing the manifest of `{repository}:{reference}`", HTTPStatus.CREATED)
         return f"sha256:{digest_bytes(raw)}"
 
+    def delete_all(self, repository: str) -> bool:
+        """Delete every manifest that a tag names; False when the registry does not delete."""
+        answer = self._call("GET", f"/v2/{repository}/tags/list", repository)
+        if answer.status_code == HTTPStatus.NOT_FOUND:
+            return True
+        self._expect(answer, f"listing the tags of `{repository}`", HTTPStatus.OK)
+        for tag in answer.json().get("tags") or []:
+            accept = {"Accept": ACCEPT}
+            found = self._call("GET", f"/v2/{repository}/manifests/{tag}", repository, headers=accept)
+            if found.status_code == HTTPStatus.NOT_FOUND:
+                continue  # another tag of the same manifest took it along
+            digest = f"sha256:{digest_bytes(found.content)}"
+            gone = self._call("DELETE", f"/v2/{repository}/manifests/{digest}", repository)
+            if gone.status_code in {HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.FORBIDDEN, HTTPStatus.BAD_REQUEST}:
+                return False
+            if gone.status_code != HTTPStatus.NOT_FOUND:
+                self._expect(gone, f"deleting `{repository}:{tag}`", HTTPStatus.ACCEPTED)
+        return True
+
     def _upload(self, repository: str, digest: str, data: bytes) -> None:
         begun = self._call("POST", f"/v2/{repository}/blobs/uploads/", repository)
         self._expect(begun, f"starting an upload to `{repository}`", HTTPStatus.ACCEPTED)
