@@ -13,7 +13,7 @@ from pathlib import Path
 from tidemill.base.failpoint import failpoint
 from tidemill.plan.graph import VALUE_TYPES, Step
 from tidemill.run.context import RunContext, step_variables
-from tidemill.run.distribution import count_ports, make_processes
+from tidemill.run.distribution import count_ports, make_processes, wrap_ray
 from tidemill.run.folders import StepFolder
 from tidemill.run.ports import PreparedEnvironment, Task, TaskEnd
 from tidemill.run.staging import Source, lay_out, literal_paths, place_input, render_command
@@ -71,6 +71,8 @@ def make_task(
     if step.distribution and step.distribution.type == "mpi" and shutil.which("mpirun"):
         text = f"mpirun --allow-run-as-root --oversubscribe -np {len(processes)} bash -c {shlex.quote(text)}"
         processes = ({},)
+    if step.distribution and step.distribution.type == "ray":
+        text = wrap_ray(text, step.distribution, step.resources, ports[0])
     return Task(
         ticket=ticket_of(context, step),
         job=context.job,

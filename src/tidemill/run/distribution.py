@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping
 
 from tidemill.plan.graph import Distribution, Resources
 
 LOOPBACK = "127.0.0.1"
+RAY_LOG = "logs/ray.log"
 
 Processes = tuple[Mapping[str, str], ...]
 
@@ -34,6 +36,32 @@ def make_processes(distribution: Distribution | None, resources: Resources, port
             return _mpi(distribution, resources, ports[0])
         case _:
             return ({},)
+
+
+def wrap_ray(command: str, distribution: Distribution, resources: Resources, port: int) -> str:
+    """The command with a Ray cluster around it: a head and a node for each further instance, all on this machine.
+
+    `ray.init()` finds it by RAY_ADDRESS. A cluster whose `address` the document gives is used as it is.
+    """
+    settings, nodes = distribution.settings, max(1, resources.instance_count)
+    if settings.get("address"):
+        return f"export RAY_ADDRESS={shlex.quote(str(settings['address']))}\n{command}"
+    address = f"{LOOPBACK}:{port}"
+    common = f"--disable-usage-stats --block --num-cpus=$(( ($(nproc) + {nodes - 1}) / {nodes} ))"
+    head = f"--head --port={port} --include-dashboard=false {settings.get('head_node_additional_args') or ''}"
+    worker = f"--address={address} {settings.get('worker_node_additional_args') or ''}"
+    start = [f"ray start {head} {common} > {RAY_LOG} 2>&1 & tm_nodes=$!"]
+    start += [
+        f"until ray health-check --address={address} > /dev/null 2>&1; do",
+        f"  kill -0 $tm_nodes 2> /dev/null || {{ cat {RAY_LOG} >&2; exit 1; }}",
+        "  sleep 0.2",
+        "done",
+    ]
+    start += [f'ray start {worker} {common} >> {RAY_LOG} 2>&1 & tm_nodes="$tm_nodes $!"'] * (nodes - 1)
+    # asked politely a node takes half a minute; its processes are in sessions of their own, so they are named one by one
+    family = 'for tm_one in $tm_nodes; do tm_nodes="$tm_nodes $(cat /proc/$tm_one/task/*/children 2> /dev/null)"; done'
+    end = ["tm_code=$?", family, family, "kill -9 $tm_nodes 2> /dev/null", "exit $tm_code"]
+    return "\n".join([*start, f"export RAY_ADDRESS={address}", "(", command, ")", *end])
 
 
 def _ranked(distribution: Distribution, resources: Resources, common: Mapping[str, str]) -> Processes:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
@@ -123,3 +125,46 @@ def test_one_process_that_fails_ends_the_others(workspace: Workspace, tmp_path: 
     assert end.status is Status.FAILED
     assert "exit code 7" in end.message
     assert end.duration_s < 30
+
+
+@pytest.mark.needs_ray
+def test_ray_nodes_are_there_for_the_command_and_gone_after_it(workspace: Workspace, tmp_path: Path) -> None:
+    if not shutil.which("ray", path=str(Path(sys.executable).parent)):
+        pytest.skip("Ray is not installed")
+    script = """
+        import sys, time
+        import ray
+        ray.init()
+        deadline = time.monotonic() + 40
+        while len(ray.nodes()) < 2 and time.monotonic() < deadline:
+            time.sleep(0.2)
+        double = ray.remote(lambda x: x * 2)
+        print(len(ray.nodes()), sum(ray.get([double.remote(n) for n in range(4)])), file=open(sys.argv[1], "w"))
+    """
+    end = run(workspace, tmp_path, script, Distribution("ray"), instances=2)
+    assert end.status is Status.COMPLETED, end.message + end.log.read_text()
+    assert end.outputs["seen"].read_text() == "2 12\n"
+    deadline = time.monotonic() + 5
+    while (left := _left(workspace)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not left
+
+
+def _left(workspace: Workspace) -> list[str]:
+    mark = f"TIDEMILL_STATE={workspace.home}".encode()
+    return [
+        _read(p.parent / "cmdline").decode()[:200] for p in Path("/proc").glob("[0-9]*/environ") if mark in _read(p)
+    ]
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+def test_a_ray_cluster_that_is_there_already_is_used(workspace: Workspace, tmp_path: Path) -> None:
+    script = 'import os, sys\nopen(sys.argv[1], "w").write(os.environ["RAY_ADDRESS"])\n'
+    end = run(workspace, tmp_path, script, Distribution("ray", settings={"address": "10.0.0.1:6379"}))
+    assert end.outputs["seen"].read_text() == "10.0.0.1:6379"
