@@ -17,6 +17,7 @@ import tidemill
 from tidemill.app.candidate import Candidate
 from tidemill.app.project import Project
 from tidemill.app.releases import hold
+from tidemill.app.serving import document_arguments, liveness
 from tidemill.app.shift import BakeFailedError, shift_traffic
 from tidemill.app.wiring import App
 from tidemill.base import proc
@@ -206,31 +207,21 @@ def make_wish(
         "{port}",
     ]
     argv += ["--name", version.name, "--version", version.version, "--allow-pickle", "--model-digest", version.digest]
+    argv += ["--end-when-hung"]
     if tokens is not None:
         argv += ["--token-file", str(tokens)]
+    about: dict[str, Any] = {}
     if document is not None:
-        argv += _document_arguments(folder, document)
+        argv += document_arguments(folder, app.home / "captured" / version.name, document)
+        about = {"probe": liveness(document)} if liveness(document) else {}
         env |= dict(document.environment_variables or {})
-    about = {
+    about |= {
         "model": version.name,
         "version": version.version,
         "model_digest": version.digest,
         "tokens": str(tokens or ""),
     }
     return {"argv": argv, "env": env, "cwd": str(folder), **about}
-
-
-def _document_arguments(project_folder: Path, document: OnlineDeployment) -> list[str]:
-    """What the deployment document says about scoring code and limits."""
-    argv: list[str] = []
-    code = document.code_configuration
-    if code is not None:
-        folder = (project_folder / (code.code or ".")).absolute()
-        argv += ["--code", str(folder), "--script", code.scoring_script or code.entry_script or "score.py"]
-    settings = document.request_settings
-    if settings is not None and settings.request_timeout_ms:
-        argv += ["--timeout", str(settings.request_timeout_ms / 1000)]
-    return argv
 
 
 def _environment(app: App, document: OnlineDeployment | None) -> EnvironmentRef | None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import logging
 import socket
+import ssl
 import sys
 from pathlib import Path
 
 import uvicorn
 
-from tidemill.base.errors import TidemillError
+from tidemill.base.errors import TidemillError, UsageError
 from tidemill.serve.capture import GIB, Capture, CaptureRules
 from tidemill.serve.engine import Engine, load_engine
 from tidemill.serve.protocol import GatheringProtocol
@@ -41,13 +42,15 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--timeout", type=float, default=DEFAULTS.timeout_s, help="seconds")
     parser.add_argument("--workers", type=int, default=1, help="processes that share the port")
     parser.add_argument("--share-port", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--end-when-hung", action="store_true", help="end when a call of the model does not return")
     parser.add_argument("--access-log", action="store_true", help="log every request, not only the ones refused")
     parser.add_argument("--capture-dir", type=Path, help="record requests and answers below this folder")
     parser.add_argument("--capture-rate", type=float, default=1.0, help="share of requests recorded, 0 to 1")
     parser.add_argument("--capture-max-bytes", type=int, default=GIB, help="nothing is recorded beyond this")
     parser.add_argument("--capture-mask", default="", help="columns whose values are not recorded, by comma")
-    parser.add_argument("--tls-cert", type=Path)
-    parser.add_argument("--tls-key", type=Path)
+    parser.add_argument("--capture-parts", default="request,response", help="what is recorded, by comma")
+    parser.add_argument("--tls-cert", type=Path, help="certificate chain, PEM")
+    parser.add_argument("--tls-key", type=Path, help="its key, PEM")
     return parser.parse_args(argv)
 
 
@@ -74,7 +77,13 @@ def build(options: argparse.Namespace) -> InferenceServer:
             LOG.warning("differs from training: %s", difference)
     guard = options.host in LOOPBACK_NAMES
     settings = ServerSettings(
-        options.max_body, options.max_queue, options.timeout, options.token_file, guard, access_log=options.access_log
+        options.max_body,
+        options.max_queue,
+        options.timeout,
+        options.token_file,
+        guard,
+        access_log=options.access_log,
+        end_when_hung=options.end_when_hung,
     )
     return InferenceServer(engine, script, settings, _capture(options))
 
@@ -82,9 +91,30 @@ def build(options: argparse.Namespace) -> InferenceServer:
 def _capture(options: argparse.Namespace) -> Capture | None:
     if options.capture_dir is None:
         return None
-    masked = frozenset(n.strip() for n in options.capture_mask.split(",") if n.strip())
-    rules = CaptureRules(options.capture_dir, options.capture_rate, options.capture_max_bytes, masked)
+    rules = CaptureRules(
+        options.capture_dir,
+        options.capture_rate,
+        options.capture_max_bytes,
+        _named(options.capture_mask),
+        _named(options.capture_parts),
+    )
     return Capture(rules, options.name or options.model.name if options.model else options.name, options.version)
+
+
+def _named(text: str) -> frozenset[str]:
+    return frozenset(n.strip() for n in text.split(",") if n.strip())
+
+
+def _check_certificate(certificate: Path | None, key: Path | None) -> None:
+    """`UsageError` when the two cannot be used, before the port says ready."""
+    if certificate is None:
+        return
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(certificate, key)
+    except (OSError, ValueError) as exc:
+        raise UsageError(
+            f"{certificate} and its key cannot be used: {exc}", hint="--tls-cert and --tls-key take PEM files."
+        ) from exc
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -113,9 +143,24 @@ def main(argv: list[str] | None = None) -> int:
         return _serve_one(options, listener)
 
 
+class _Announced(uvicorn.Server):
+    """Says that it is ready when the port is open, not before."""
+
+    def __init__(self, config: uvicorn.Config, words: str) -> None:
+        super().__init__(config)
+        self._words = words
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Open the port."""
+        await super().startup(sockets)
+        sys.stdout.write(self._words)
+        sys.stdout.flush()
+
+
 def _serve_one(options: argparse.Namespace, listener: socket.socket) -> int:
     """Load, say `ready`, answer until SIGTERM."""
     try:
+        _check_certificate(options.tls_cert, options.tls_key)
         application = build(options)
     except TidemillError as exc:
         sys.stderr.write(f"error: {exc.message}\n\nhint: {exc.hint}\n")
@@ -131,9 +176,8 @@ def _serve_one(options: argparse.Namespace, listener: socket.socket) -> int:
         ssl_certfile=options.tls_cert,
         ssl_keyfile=options.tls_key,
     )
-    sys.stdout.write(f"ready {'https' if options.tls_cert else 'http'}://{options.host}:{listener.getsockname()[1]}\n")
-    sys.stdout.flush()
-    uvicorn.Server(config).run(sockets=[listener])
+    scheme = "https" if options.tls_cert else "http"
+    _Announced(config, f"ready {scheme}://{options.host}:{listener.getsockname()[1]}\n").run(sockets=[listener])
     return 0
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -34,7 +33,6 @@ class Batcher:
         self._gather = gather
         self._queue: list[Waiting] = []
         self._working: asyncio.Task[None] | None = None
-        self.busy_since: float | None = None
 
     async def ask(self, rows: Array) -> Answer:
         """The answer to these rows; the model's exception if they made it fail."""
@@ -52,11 +50,7 @@ class Batcher:
         while self._queue:
             taken = self._take()
             self._saw_batch(sum(len(w.rows) for w in taken))
-            self.busy_since = time.monotonic()
-            try:
-                await self._answer(taken)
-            finally:
-                self.busy_since = None
+            await self._answer(taken)
 
     def _take(self) -> list[Waiting]:
         """The oldest request, and those after it that go with it."""

@@ -24,6 +24,7 @@ LOG = logging.getLogger("tidemill.serve")
 WAITING = 1000  # records; beyond that they are counted and dropped, never waited for
 GIB = 1 << 30
 MASK = "***"
+BOTH = frozenset({"request", "response"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class CaptureRules:
     rate: float = 1.0
     max_bytes: int = GIB
     masked: frozenset[str] = frozenset()
+    parts: frozenset[str] = BOTH
 
 
 @dataclass(slots=True)
@@ -101,7 +103,7 @@ class Capture:
 
     def _write(self, kind: str, entry: dict[str, Any]) -> None:
         for name, raw in (("request", entry.pop("body", None)), ("response", entry.pop("answer", None))):
-            if raw is not None:
+            if raw is not None and name in self.rules.parts:
                 entry[name] = masked(_json_or_size(raw), self.rules.masked)
         line = msgspec.json.encode(entry) + b"\n"
         path = self._partition(kind, entry["at"])

@@ -21,7 +21,7 @@ from tidemill.base.proc import started_at
 from tidemill.serve.router import Router
 from tidemill.serve.router_access import LOOPBACK
 from tidemill.serve.router_http import HEAD_LIMIT
-from tidemill.serve.supervisor import STOP_SIGNALS, Supervisor, Wish, stop_leftovers
+from tidemill.serve.supervisor import STOP_SIGNALS, Probing, Supervisor, Wish, stop_leftovers
 
 LOG = logging.getLogger("tidemill.endpoint")
 TICK_S = 0.05
@@ -136,7 +136,24 @@ class EndpointDaemon:
 
 def _wish(name: str, item: Mapping[str, Any]) -> Wish:
     about = {k: item.get(k, "") for k in ("model", "version", "model_digest")}
-    return Wish(name, tuple(item["argv"]), dict(item.get("env", {})), item.get("cwd", "."), about)
+    return Wish(
+        name,
+        tuple(item["argv"]),
+        dict(item.get("env", {})),
+        item.get("cwd", "."),
+        about,
+        _probing(item.get("probe", {})),
+    )
+
+
+def _probing(given: Mapping[str, Any]) -> Probing:
+    """As the deployment's document wants it, else as we do."""
+    usual = Probing()
+    return Probing(
+        float(given.get("period", usual.every_s)),
+        float(given.get("timeout", usual.timeout_s)),
+        int(given.get("failures", usual.tolerated)),
+    )
 
 
 def _read_json(path: Path) -> dict[str, Any]:

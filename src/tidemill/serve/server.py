@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -12,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 
 from tidemill.base.clock import SystemClock, iso
 from tidemill.serve.batching import Batcher
+from tidemill.serve.bodies import check_feedback, read_rows
 from tidemill.serve.capture import Capture
-from tidemill.serve.decode import Batch, decode, decode_image
+from tidemill.serve.decode import Batch
 from tidemill.serve.engine import Engine
+from tidemill.serve.hang import Calls
 from tidemill.serve.http import (
     COOKIE,
     ID_LIMIT,
@@ -30,7 +30,6 @@ from tidemill.serve.http import (
     Tokens,
     answer_headers,
     json_response,
-    read_files,
     read_request,
     request_ids,
     text_response,
@@ -61,16 +60,18 @@ PAGES = {
 }
 ACCESS = logging.getLogger("tidemill.access")
 RECORDED = {"/predict", "/score", "/invocations"}
-BUSY = 503
+FULL, UNREADY, SLOW = 429, 503, 504
 BAD = 400
-HUNG = 3
 RETRY = (b"retry-after", b"1")
 Handler = Callable[[Request], Awaitable[Response]]
 
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
-    """Bounds of a server. `tokens` is a file with one token a line; `guard_host` refuses foreign Host headers; errors are always logged, `access_log` logs the rest too."""
+    """Bounds of a server. `tokens` is a file with one token a line; `guard_host` refuses foreign Host headers; errors are always logged, `access_log` logs the rest too.
+
+    With `end_when_hung`, whoever started this process starts another when one call of the model does not return.
+    """
 
     max_body: int = 16 * MIB
     max_queue: int = 256
@@ -78,6 +79,7 @@ class ServerSettings:
     tokens: Path | None = None
     guard_host: bool = True
     access_log: bool = False
+    end_when_hung: bool = False
 
 
 class InferenceServer:
@@ -98,10 +100,13 @@ class InferenceServer:
         self.metrics = Metrics(engine.info.version if engine else script.version if script else "")
         self._waiting = 0
         self._capture = capture
+        self._calls = Calls(settings.timeout_s)
         self._turn = asyncio.Semaphore(1)  # scripts are written for one request at a time
         self._columns = {c.name: c for c in engine.signature.columns} if engine else {}
         self._batcher = (
-            Batcher(engine.predictor.predict, self.metrics.batch.observe, gather=engine.batches) if engine else None
+            Batcher(self._calls.watched(engine.predictor.predict), self.metrics.batch.observe, gather=engine.batches)
+            if engine
+            else None
         )
         self._routes: dict[tuple[str, str], Handler] = {
             ("POST", "/predict"): self._predict,
@@ -161,10 +166,9 @@ class InferenceServer:
             refused = self._refuse(request)
             return refused or await self._recorded(request, request_id)
         except RequestProblem as exc:
-            busy = exc.status == BUSY
-            return json_response(exc.as_json(), exc.status, [RETRY] if busy else [])
+            return json_response(exc.as_json(), exc.status, [RETRY] if exc.status in {FULL, UNREADY} else [])
         except TimeoutError:
-            return json_response({"detail": f"No answer within {self._settings.timeout_s:g} s"}, 503, [RETRY])
+            return json_response({"detail": f"No answer within {self._settings.timeout_s:g} s"}, SLOW)
         except Exception:
             LOG.exception("the model failed on a request")
             return json_response({"detail": "The model failed on this request; the server's log says why"}, 500)
@@ -224,35 +228,17 @@ class InferenceServer:
     async def _predict(self, request: Request) -> Response:
         if self._engine is None:
             return await self._score(request)
-        batch = self._batch(self._engine, request)
+        batch = read_rows(self._engine.signature, request)
         return json_response(await self._ask(self._engine, batch))
 
-    def _batch(self, engine: Engine, request: Request) -> Batch:
-        """The request's rows, by content type."""
-        kind = request.content_type
-        image = engine.signature.image
-        if kind in {"", "application/json", "text/plain", "application/x-www-form-urlencoded"}:
-            return decode(engine.signature, request.json())
-        if image and kind == "multipart/form-data":
-            files = read_files(request)
-            return Batch(np.stack([decode_image(image, f) for f in files]), single=len(files) == 1)
-        if image and (kind.startswith("image/") or kind == "application/octet-stream"):
-            return Batch(decode_image(image, request.body)[None], single=True)
-        if kind == "application/x-npy":
-            return decode(engine.signature, _read_npy(request.body))
-        raise RequestProblem(
-            f"`{kind}` is not accepted here; send application/json", loc=("header", "content-type"), status=415
-        )
-
     async def _ask(self, engine: Engine, batch: Batch) -> Any:  # noqa: ANN401
-        """Predict, on the event loop when that is faster; beyond the queue's bound a 503 tells the client to come back."""
-        if self._waiting >= self._settings.max_queue:
-            raise RequestProblem("The server is busy", status=BUSY)
+        """Predict, on the event loop when that is faster; beyond the queue's bound a 429 tells the client to come back."""
+        self._enter()
         began = time.perf_counter()
-        self._waiting += 1
         try:
             if self._batcher is None or engine.row_s * len(batch.rows) < INLINE_S:
-                answer = engine.predict(batch)
+                with self._calls.one():
+                    answer = engine.predict(batch)
             else:
                 async with asyncio.timeout(self._settings.timeout_s):
                     answer = engine.present(await self._batcher.ask(batch.rows), batch)
@@ -260,6 +246,12 @@ class InferenceServer:
             self._waiting -= 1
         self._count(answer, time.perf_counter() - began, batch)
         return answer
+
+    def _enter(self) -> None:
+        """One more request inside; `RequestProblem` (429) when there are as many as may wait."""
+        if self._waiting >= self._settings.max_queue:
+            raise RequestProblem(f"{self._waiting} requests are waiting already; come back in a moment", status=FULL)
+        self._waiting += 1
 
     def _count(self, answer: Any, seconds: float, batch: Batch) -> None:  # noqa: ANN401
         self.metrics.latency.observe(seconds)
@@ -275,20 +267,18 @@ class InferenceServer:
     async def _score(self, request: Request) -> Response:
         """Azure's contract: what the scoring script returns; without one, a list of predictions."""
         if self._script is not None:
-            if self._waiting >= self._settings.max_queue:
-                raise RequestProblem("The server is busy", status=BUSY)
-            self._waiting += 1
+            self._enter()
             began = time.perf_counter()
             try:
                 async with asyncio.timeout(self._settings.timeout_s), self._turn:
-                    return await asyncio.to_thread(self._script.run, request)
+                    return await asyncio.to_thread(self._calls.watched(self._script.run), request)
             finally:
                 self._waiting -= 1
                 self.metrics.latency.observe(time.perf_counter() - began)
         engine = self._engine
         if engine is None:
-            return json_response({"detail": "No model"}, BUSY, [RETRY])
-        batch = self._batch(engine, request)
+            return json_response({"detail": "No model"}, UNREADY, [RETRY])
+        batch = read_rows(engine.signature, request)
         answer = await self._ask(engine, Batch(batch.rows, single=False, warnings=batch.warnings))
         return json_response([row["prediction"] for row in answer["predictions"]])
 
@@ -300,9 +290,9 @@ class InferenceServer:
         items = body if isinstance(body, list) else [body]
         for i, item in enumerate(items):
             loc: tuple[str | int, ...] = ("body", i) if isinstance(body, list) else ("body",)
-            _check_feedback(item, loc)
+            check_feedback(item, loc)
         kept = sum(self._capture.feedback(item["request_id"], item["truth"]) for item in items)
-        return json_response({"kept": kept}, 202 if kept == len(items) else BUSY)
+        return json_response({"kept": kept}, 202 if kept == len(items) else UNREADY)
 
     async def _describe(self, request: Request) -> Response:
         del request
@@ -325,7 +315,7 @@ class InferenceServer:
             body = request.json()
             answer = await self._ask(engine, read_inference(engine.signature, body))
         except RequestProblem as exc:
-            status = exc.status if exc.status == BUSY else CLIENT_ERROR
+            status = exc.status if exc.status == FULL else CLIENT_ERROR
             return json_response({"error": f"{'.'.join(map(str, exc.loc[1:]))}: {exc.message}"}, status)
         return json_response(inference_answer(engine, answer["predictions"], str(body.get("id", ""))))
 
@@ -333,8 +323,11 @@ class InferenceServer:
         """Recording starts with the server and writes what is left when it stops."""
         while True:
             message = await receive()
-            if self._capture and message["type"] == "lifespan.startup":
-                self._capture.start()
+            if message["type"] == "lifespan.startup":
+                if self._capture:
+                    self._capture.start()
+                if self._settings.end_when_hung:
+                    self._calls.end_process_when_hung()
             if self._capture and message["type"] == "lifespan.shutdown":
                 await asyncio.to_thread(self._capture.close)
             await send({"type": f"{message['type']}.complete"})
@@ -369,9 +362,8 @@ class InferenceServer:
     async def _healthy(self, request: Request) -> Response:
         """Alive unless one call of the model has hung for several time-outs: then only a new process helps."""
         del request
-        since = self._batcher.busy_since if self._batcher else None
-        if since is not None and time.monotonic() - since > HUNG * self._settings.timeout_s:
-            return json_response({"status": "the model hangs"}, BUSY)
+        if self._calls.hang():
+            return json_response({"status": "the model hangs"}, UNREADY)
         return json_response({"status": "alive"})
 
     async def _ready(self, request: Request) -> Response:
@@ -381,18 +373,3 @@ class InferenceServer:
         if differences:
             return json_response({"status": "differs from training", "differences": differences}, 503)
         return json_response({"status": "ready"})
-
-
-def _read_npy(raw: bytes) -> Any:  # noqa: ANN401
-    try:
-        return np.load(io.BytesIO(raw), allow_pickle=False).tolist()
-    except (ValueError, EOFError, OSError) as exc:
-        raise RequestProblem(f"Not an .npy array: {exc}") from exc
-
-
-def _check_feedback(item: Any, loc: tuple[str | int, ...]) -> None:  # noqa: ANN401
-    for name in ("request_id", "truth"):
-        if not isinstance(item, dict) or name not in item:
-            raise RequestProblem("Field required", loc=(*loc, name), kind="missing")
-    if not isinstance(item["request_id"], str) or len(item["request_id"]) > ID_LIMIT:
-        raise RequestProblem("Expected the id of a request", loc=(*loc, "request_id"))

@@ -24,14 +24,20 @@ LONGEST_WAIT_S = 30.0
 STEADY_S = 60.0
 DRAIN_S = 30.0
 LEFTOVER_S = 2.0
-PROBE_S = 5.0
-PROBE_EVERY_S = 5.0
-PROBES_TOLERATED = 3
 BUSY_FACTOR = 10
 ROTATE_EVERY_S = 5.0
 LOG_BYTES = 10 << 20
 OK = 200
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+@dataclass(frozen=True, slots=True)
+class Probing:
+    """How often a server that serves is asked whether it lives, how long it may think, how often it may fail."""
+
+    every_s: float = 5.0
+    timeout_s: float = 5.0
+    tolerated: int = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +49,7 @@ class Wish:
     env: Mapping[str, str]
     cwd: str
     about: Mapping[str, Any]
+    probing: Probing = Probing()
 
 
 @dataclass(slots=True)
@@ -162,12 +169,12 @@ class Supervisor:
     async def _probe(self, server: Server) -> None:
         """Ready when /readyz says so; killed when it lives no more."""
         process, path = server.process, "/healthz" if server.backend.ready else "/readyz"
-        status, body = await ask(server.backend.port, path)
+        status, body = await ask(server.backend.port, path, server.wish.probing.timeout_s)
         now = time.monotonic()
         if server.process is not process or process is None or process.poll() is not None:
             return  # the answer is about a process that is not there any more
         if status == OK:
-            server.missed, server.next_probe = 0, now + PROBE_EVERY_S
+            server.missed, server.next_probe = 0, now + server.wish.probing.every_s
             self._became_ready(server)
             return
         if server.state != "Healthy":  # this process was not ready yet: loading takes as long as it takes
@@ -178,7 +185,7 @@ class Supervisor:
         server.missed += 1
         server.next_probe = now + (1 if server.backend.ready else 0.1)
         busy = status != 0 or server.backend.inside > 0 or not server.backend.ready
-        if server.missed >= PROBES_TOLERATED * (BUSY_FACTOR if busy else 1):
+        if server.missed >= server.wish.probing.tolerated * (BUSY_FACTOR if busy else 1):
             LOG.warning("%s does not answer; stopping it", server.wish.name)
             server.last_error = "it did not answer"
             await asyncio.to_thread(proc.stop_group, process.pid, grace_s=1)
@@ -250,10 +257,10 @@ def stop_leftovers(observed: Mapping[str, Any]) -> int:
     return len(alive)
 
 
-async def ask(port: int, path: str) -> tuple[int, str]:
+async def ask(port: int, path: str, timeout_s: float) -> tuple[int, str]:
     """Status and body of a GET on loopback; 0 when nothing answers."""
     try:
-        async with asyncio.timeout(PROBE_S):
+        async with asyncio.timeout(timeout_s):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(f"GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n".encode())
             raw = await reader.read(1 << 16)

@@ -28,7 +28,8 @@ def run_workers(argv: list[str], port: int, count: int) -> int:
 
     for sig in (signal.SIGTERM, signal.SIGINT):
         signal.signal(sig, stop)
-    command = [sys.executable, "-m", "tidemill.serve", *argv, "--workers", "1", "--share-port", "--port", str(port)]
+    command = [sys.executable, "-m", "tidemill.serve", *argv, "--workers", "1", "--share-port", "--end-when-hung"]
+    command += ["--port", str(port)]
     workers = [_start(command) for _ in range(count)]
     began, quick = [time.monotonic()] * count, 0
     while not stopping:

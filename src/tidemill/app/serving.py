@@ -1,0 +1,56 @@
+"""What a deployment document says about its server, as the server's own command line."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+from tidemill.spec.deployment import DataCollector, OnlineDeployment, Probe
+
+TOGETHER = 2  # Azure lets twice `max_concurrent_requests_per_instance` in before it says 429
+SIDES = {"model_inputs": "request", "request": "request", "model_outputs": "response", "response": "response"}
+
+
+def document_arguments(folder: Path, captures: Path, document: OnlineDeployment) -> list[str]:
+    """Scoring code, processes, limits and recording."""
+    argv: list[str] = []
+    code = document.code_configuration
+    if code is not None:
+        where = (folder / (code.code or ".")).absolute()
+        argv += ["--code", str(where), "--script", code.scoring_script or code.entry_script or "score.py"]
+    workers = worker_count(document)
+    instances = max(1, document.instance_count or 1)
+    if workers * instances > 1:
+        argv += ["--workers", str(workers * instances)]
+    limits = document.request_settings
+    if limits is not None and limits.request_timeout_ms:
+        argv += ["--timeout", str(limits.request_timeout_ms / 1000)]
+    if limits is not None and limits.max_concurrent_requests_per_instance:
+        inside = TOGETHER * limits.max_concurrent_requests_per_instance
+        argv += ["--max-queue", str(max(1, math.ceil(inside / workers)))]
+    return argv + (_capture_arguments(document.data_collector, captures) if document.data_collector else [])
+
+
+def worker_count(document: OnlineDeployment) -> int:
+    """`WORKER_COUNT`, as Azure's images read it: processes an instance."""
+    text = str((document.environment_variables or {}).get("WORKER_COUNT", "1")).strip()
+    return max(1, int(text)) if text.isdigit() else 1
+
+
+def _capture_arguments(collector: DataCollector, captures: Path) -> list[str]:
+    """Which sides are recorded, and how many of a hundred; nothing where no collection is enabled."""
+    enabled = {n: c for n, c in (collector.collections or {}).items() if str(c.enabled).lower() == "true"}
+    parts = sorted({SIDES[n] for n in enabled if n in SIDES})
+    if not parts:
+        return []
+    rates = [c.sampling_rate for c in enabled.values() if c.sampling_rate is not None]
+    rate = collector.sampling_rate if collector.sampling_rate is not None else max(rates, default=1.0)
+    return ["--capture-dir", str(captures), "--capture-rate", str(rate), "--capture-parts", ",".join(parts)]
+
+
+def liveness(document: OnlineDeployment) -> dict[str, Any]:
+    """The liveness probe's numbers, for the endpoint's supervisor; what the document leaves out is not there."""
+    probe = document.liveness_probe or Probe()
+    given = {"period": probe.period, "timeout": probe.timeout, "failures": probe.failure_threshold}
+    return {name: value for name, value in given.items() if value}

@@ -1,0 +1,57 @@
+"""A deployment document's words about its server, as the server hears them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tidemill.app.serving import document_arguments, liveness
+from tidemill.cli.serve import server_arguments
+from tidemill.spec.deployment import OnlineDeployment
+
+
+def arguments(**said: object) -> list[str]:
+    return document_arguments(Path("/project"), Path("/captured"), OnlineDeployment.model_validate(said))
+
+
+def test_instances_times_workers_are_processes_and_the_limit_is_each_ones_share() -> None:
+    argv = arguments(
+        instance_count=2,
+        environment_variables={"WORKER_COUNT": "3"},
+        request_settings={"max_concurrent_requests_per_instance": 6, "request_timeout_ms": 1500},
+    )
+    assert argv == ["--workers", "6", "--timeout", "1.5", "--max-queue", "4"]
+
+
+def test_what_nobody_asked_for_is_left_to_the_server() -> None:
+    assert arguments() == []
+    assert liveness(OnlineDeployment()) == {}
+
+
+@pytest.mark.parametrize(
+    ("collector", "expected"),
+    [
+        ({"collections": {"model_inputs": {"enabled": "False"}}}, []),
+        (
+            {"collections": {"model_inputs": {"enabled": "True"}, "model_outputs": {"enabled": True}}},
+            ["--capture-dir", "/captured", "--capture-rate", "1.0", "--capture-parts", "request,response"],
+        ),
+        (
+            {"collections": {"model_outputs": {"enabled": True}}, "sampling_rate": 0.1},
+            ["--capture-dir", "/captured", "--capture-rate", "0.1", "--capture-parts", "response"],
+        ),
+    ],
+)
+def test_the_data_collector_says_what_is_recorded(collector: dict[str, object], expected: list[str]) -> None:
+    assert arguments(data_collector=collector) == expected
+
+
+def test_a_liveness_probe_s_numbers_reach_the_supervisor() -> None:
+    document = OnlineDeployment.model_validate({"liveness_probe": {"period": 7, "failure_threshold": 2}})
+    assert liveness(document) == {"period": 7, "failures": 2}
+
+
+def test_options_of_serve_are_those_of_the_server() -> None:
+    given = {"workers": 4, "access_log": True, "capture_dir": Path("kept"), "tls_cert": None}
+    assert server_arguments(given) == ["--workers", "4", "--access-log", "--capture-dir", "kept"]

@@ -1,0 +1,214 @@
+"""The server under way: a full queue, calls that hang, TLS, tokens that change, workers behind the router."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import http.client
+import json
+import os
+import signal
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from tests.unit.serve.test_process import children
+from tidemill.serve.router import Router
+from tidemill.serve.scoring import load_scoring_script
+from tidemill.serve.server import InferenceServer, ServerSettings
+from tidemill.serve.supervisor import Probing, Supervisor, Wish
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+SCRIPT = """
+import os, time
+
+def init():
+    pass
+
+def run(raw_data):
+    if raw_data == "hang":
+        time.sleep(3600)
+    if raw_data == "slow":
+        time.sleep(0.3)
+    return {"pid": os.getpid()}
+"""
+
+
+@pytest.fixture
+def code(tmp_path: Path) -> Path:
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "score.py").write_text(SCRIPT)
+    return tmp_path / "code"
+
+
+@contextmanager
+def running(code: Path, *options: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    argv = [sys.executable, "-m", "tidemill.serve", "--code", str(code), "--port", "0", *options]
+    with (code.parent / "log").open("wb") as log:
+        process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=log)
+    assert process.stdout is not None
+    try:
+        yield process, process.stdout.readline().decode().split()[-1]
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def score(url: str, body: str, token: str = "", context: ssl.SSLContext | None = None) -> tuple[int, Any]:
+    scheme, _, host = url.partition("://")
+    connection = (
+        http.client.HTTPSConnection(host, timeout=10, context=context)
+        if scheme == "https"
+        else http.client.HTTPConnection(host, timeout=10)
+    )
+    try:
+        connection.request("POST", "/score", body, {"authorization": f"Bearer {token}"} if token else {})
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read())
+    finally:
+        connection.close()
+
+
+def call_together(application: InferenceServer, bodies: list[bytes]) -> list[dict[str, Any]]:
+    """The starts of the answers to requests that come at once."""
+
+    async def one(body: bytes) -> dict[str, Any]:
+        sent: list[Any] = []
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": body}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        scope = {"type": "http", "method": "POST", "path": "/score", "headers": [(b"host", b"127.0.0.1")]}
+        await application(scope, receive, send)
+        return {"status": sent[0]["status"], "headers": dict(sent[0]["headers"])}
+
+    async def all_of_them() -> list[dict[str, Any]]:
+        return await asyncio.gather(*(one(b) for b in bodies))
+
+    return asyncio.run(all_of_them())
+
+
+def test_more_requests_than_may_wait_get_429_and_are_told_when_to_come_back(code: Path) -> None:
+    script = load_scoring_script(code / "score.py", None, name="m", version="1")
+    answers = call_together(InferenceServer(None, script, ServerSettings(max_queue=2)), [b"slow"] * 4)
+    assert sorted(a["status"] for a in answers) == [200, 200, 429, 429]
+    assert all(a["headers"][b"retry-after"] == b"1" for a in answers if a["status"] == 429)
+
+
+def test_a_worker_whose_model_hangs_answers_504_and_another_takes_its_place(code: Path) -> None:
+    with running(code, "--workers", "2", "--timeout", "0.3") as (process, url):
+        before = set(children(process.pid))
+        assert score(url, "hang")[0] == 504
+        deadline = time.monotonic() + 20
+        while set(children(process.pid)) == before or len(children(process.pid)) < 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert "did not return" in (code.parent / "log").read_text()
+        assert score(url, "x")[0] == 200
+
+
+def certificate(folder: Path) -> tuple[Path, Path]:
+    """One that signs itself, for 127.0.0.1."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    (folder / "cert.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    (folder / "key.pem").write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return folder / "cert.pem", folder / "key.pem"
+
+
+def test_over_tls_tokens_are_read_again_when_their_file_changes(code: Path, tmp_path: Path) -> None:
+    cert, key = certificate(tmp_path)
+    tokens = tmp_path / "tokens"
+    tokens.write_text("old\nolder\n")
+    options = ["--tls-cert", str(cert), "--tls-key", str(key), "--token-file", str(tokens)]
+    with running(code, *options) as (_, url):
+        assert url.startswith("https://")
+        url = url.replace("127.0.0.1", "localhost")
+        trusting = ssl.create_default_context(cafile=str(cert))
+        assert [score(url, "x", t, trusting)[0] for t in ("old", "older", "new", "")] == [200, 200, 401, 401]
+        tokens.write_text("new\nold\n")
+        assert [score(url, "x", t, trusting)[0] for t in ("new", "old", "older")] == [200, 200, 401]
+        with pytest.raises(ssl.SSLError):
+            score(url, "x", "new", ssl.create_default_context())
+
+
+def test_a_certificate_that_cannot_be_used_is_an_error_of_use(code: Path, tmp_path: Path) -> None:
+    (tmp_path / "cert.pem").write_text("nothing")
+    argv = [sys.executable, "-m", "tidemill.serve", "--code", str(code), "--port", "0"]
+    argv += ["--tls-cert", str(tmp_path / "cert.pem"), "--tls-key", str(tmp_path / "cert.pem")]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 2
+    assert "cert.pem and its key cannot be used" in done.stderr
+    assert done.stdout == ""
+
+
+def test_no_request_is_lost_when_workers_behind_the_router_are_killed(code: Path, tmp_path: Path) -> None:
+    argv = (sys.executable, "-m", "tidemill.serve", "--code", str(code), "--port", "{port}", "--workers", "3")
+    answered, workers = asyncio.run(_kill_workers(tmp_path, argv))
+    assert [status for status, _ in answered] == [200] * len(answered)
+    assert len(answered) > 50
+    assert len({pid for _, pid in answered}) > 2, "several workers answer, and what was killed was replaced"
+    assert len(workers) > 3
+
+
+async def _kill_workers(folder: Path, argv: tuple[str, ...]) -> tuple[list[tuple[int, int]], set[int]]:
+    router = Router()
+    supervisor = Supervisor(folder, router)
+    supervisor.want([Wish("blue", argv, {}, str(folder), {}, Probing(0.2, 2, 3))], {"blue": 100}, {})
+    front = await asyncio.start_server(router.serve, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{front.sockets[0].getsockname()[1]}"
+    seen: set[int] = set()
+    answered: list[tuple[int, int]] = []
+    ticking = asyncio.create_task(_tick(supervisor))
+    try:
+        while not router.backends["blue"].ready:
+            await asyncio.sleep(0.05)
+        process = supervisor.servers["blue"].process
+        assert process is not None
+        for round_ in range(12):
+            workers = children(process.pid)
+            seen |= set(workers)
+            asked = [asyncio.to_thread(score, url, "x") for _ in range(6)]
+            if round_ % 4 == 3:
+                os.kill(workers[0], signal.SIGKILL)
+            answers = await asyncio.gather(*asked)
+            answered += [(status, body.get("pid", 0)) for status, body in answers]
+        deadline = time.monotonic() + 20
+        while len(seen) <= 3 and time.monotonic() < deadline:
+            await asyncio.sleep(0.1)
+            seen |= set(children(process.pid))
+    finally:
+        ticking.cancel()
+        front.close()
+        await supervisor.stop()
+        await router.hang_up()
+    return answered, seen
+
+
+async def _tick(supervisor: Supervisor) -> None:
+    while True:
+        supervisor.tick()
+        await asyncio.sleep(0.02)
