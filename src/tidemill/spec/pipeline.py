@@ -39,7 +39,14 @@ class PipelineStep(StepFields):
     settings: PipelineSettings | None = None
 
 
-class IfElse(Open):
+class ControlStep(Open):
+    """What control steps share: nothing is bound to them, but what is written there must be a mapping."""
+
+    inputs: dict[str, Any] | None = None
+    outputs: dict[str, Any] | None = None
+
+
+class IfElse(ControlStep):
     """A branch on a control output; both branches are names of steps."""
 
     type: Literal["if_else"]
@@ -54,7 +61,7 @@ class DoWhileLimits(Open):
     max_iteration_count: int | str | None = None
 
 
-class DoWhile(Open):
+class DoWhile(ControlStep):
     """A step again and again while a control output is true."""
 
     type: Literal["do_while"]
@@ -71,6 +78,7 @@ class ParallelFor(Open):
     body: str
     items: Any
     max_concurrency: int | None = None
+    inputs: dict[str, Any] | None = None
     outputs: Outputs = Field(default_factory=dict)
 
 
