@@ -25,6 +25,7 @@ from tidemill.plan.resolve import Resolver
 from tidemill.plan.scope import Place, Scope
 from tidemill.spec.expression import has_reference, literal_text, parse_template
 from tidemill.spec.fields import InputPort, InputValue, OutputPort, OutputValue
+from tidemill.spec.load import Loaded
 
 SWEEP_FIELDS = ("search_space", "sampling_algorithm", "objective", "limits", "early_termination")
 PARALLEL_FIELDS = (
@@ -129,6 +130,12 @@ class StepMaker:
     def special(self, kind: StepKind, entry: Entry, definition: Definition) -> Step:
         """A sweep, parallel, Spark or AutoML step: its own settings go into `body`."""
         step, scope, place = entry.step, entry.scope, entry.place
+        if kind is StepKind.SWEEP and isinstance(definition.document.trial, str):
+            found = self._resolver.component(definition.document.trial, definition.place)
+            if not isinstance(found, Loaded):
+                return Step(name=entry.full_name, kind=kind, at=entry.at)
+            whole = definition.document.model_copy(update={"trial": found.document})
+            definition = Definition(whole, Place(found), definition.name)
         document = definition.document
         inner, inner_place = _inner(kind, document), definition.place
         values, ports = dict(getattr(step, "inputs", {})), definition.ports
@@ -147,7 +154,7 @@ class StepMaker:
             display_name=step.display_name or "",
             command=parse_template(text) if text is not None else None,
             code=self._resolver.code(getattr(inner, "code", None) or getattr(document, "code", None), inner_place),
-            additional_includes=self._includes(document, definition),
+            additional_includes=self._includes(inner if kind is StepKind.SWEEP else document, definition),
             environment=self._resolver.environment(environment, inner_place),
             inputs=self._binder.inputs(values, ports, scope, place),
             outputs=self._outputs(entry, self._outputs_of(definition, inner)),
@@ -155,7 +162,7 @@ class StepMaker:
             compute=self._compute(step, scope),
             resources=self._resources(step, inner if kind is StepKind.SWEEP else document, scope, place),
             distribution=self._distribution(None, inner, scope, place) if kind is StepKind.SWEEP else None,
-            deterministic=_deterministic(step, document),
+            deterministic=_deterministic(step, inner if kind is StepKind.SWEEP else document),
             at=entry.at,
             component=definition.name,
             body=_fill(_body(kind, step, document), scope.inputs),
@@ -163,7 +170,7 @@ class StepMaker:
 
     def _outputs_of(self, definition: Definition, inner: Any) -> Definition:  # noqa: ANN401
         """Outputs are declared by the component, or by the trial inside it."""
-        if definition.document.outputs or not getattr(inner, "outputs", None):
+        if inner is definition.document or not getattr(inner, "outputs", None):
             return definition
         return Definition(inner, definition.place, definition.name or "inline")
 

@@ -11,7 +11,7 @@ from tidemill.base.suggest import did_you_mean
 from tidemill.record.ports import JobRow, RunStore
 from tidemill.run.context import PastStep
 from tidemill.run.events import JobFinished, RunEvent
-from tidemill.run.job import ENDED_EARLY, JobView, fold
+from tidemill.run.job import ENDED_EARLY, JobView, StepView, fold
 from tidemill.run.ports import Executor
 from tidemill.run.state import Status
 
@@ -41,10 +41,17 @@ def get_job(store: RunStore, name: str) -> JobView:
 def past_steps(view: JobView) -> dict[str, PastStep]:
     """What a resumed job need not run again: `RunOptions.resume`."""
     return {
-        name: PastStep(step.key, step.outputs, step.metrics, step.about, step.status is Status.COMPLETED)
+        name: PastStep(
+            step.key, step.outputs, step.metrics, {**step.about, **_early(step)}, step.status is Status.COMPLETED
+        )
         for name, step in view.steps.items()
         if step.status is Status.COMPLETED or ENDED_EARLY in step.properties
     }
+
+
+def _early(step: StepView) -> dict[str, str]:
+    """Why a trial was ended early, if it was."""
+    return {ENDED_EARLY: step.properties[ENDED_EARLY]} if ENDED_EARLY in step.properties else {}
 
 
 def find_owner(row: JobRow) -> int | None:

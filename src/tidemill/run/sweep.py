@@ -120,8 +120,9 @@ class _Sweeping:
         """A trial that was ended early before the job was resumed stays so."""
         trial.status, trial.metrics = Status.CANCELED, past.metrics
         trial.score = _finite(past.metrics.get(self.sweep.metric))
-        trial.message = "ended early before the job was resumed"
-        self._note_early(trial)
+        reason = str(past.about.get(ENDED_EARLY, "before the job was resumed"))
+        trial.message = f"ended early: {reason}"
+        self._note_early(trial, reason)
         now = self.context.now()
         self.context.emit(
             StepFinished(self.context.job, now, step=trial.name, status=trial.status, message=trial.message,
@@ -174,7 +175,7 @@ class _Sweeping:
         running = not trial.status.is_final and not trial.stop.asked.is_set()
         return Course([v for v in found if math.isfinite(v)], running, trial.judged)
 
-    def _note_early(self, trial: Trial, reason: str = "yes") -> None:
+    def _note_early(self, trial: Trial, reason: str) -> None:
         self._note(trial.step, {ENDED_EARLY: reason})
 
     def _note(self, step: Step, properties: Mapping[str, str]) -> None:

@@ -187,7 +187,9 @@ def test_a_hopeless_trial_is_ended_early_and_stays_so_when_resumed(space: Worksp
     assert result.ok
     assert result.steps["tune_1"].status is Status.CANCELED
     assert "ended early: at value 1 its best 0.1 is behind" in result.steps["tune_1"].message
-    assert past_steps(get_job(space.store, result.name))["tune_1"].completed is False
+    past = past_steps(get_job(space.store, result.name))["tune_1"]
+    assert past.completed is False
+    assert past.about["ended_early"] in result.steps["tune_1"].message
 
 
 def test_a_resumed_sweep_runs_only_what_had_not_completed(space: Workspace, tmp_path: Path) -> None:
