@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from tidemill.app.deploy_azureml import put_back_azureml
+from tidemill.app.deploy_huggingface import put_back_huggingface
 from tidemill.app.project import Project
 from tidemill.app.releases import held, history, hold, lift, previous_release, record_release
 from tidemill.app.signatures import trusted_keys, verify_image, verify_model
@@ -48,6 +50,10 @@ def put_back(app: App, project: Project, stage_name: str, stage: Stage, *, reaso
         _verify(app, project, stage_name, stage, previous)
         if stage.target == "kubernetes":
             _on_cluster(app, project, stage, previous, present)
+        elif stage.target == "azureml":
+            put_back_azureml(app, stage_name, stage, previous)
+        elif stage.target == "huggingface":
+            put_back_huggingface(app, stage_name, stage, previous)
         else:
             _on_this_machine(app, stage, previous)
     except (FailedError, BackendError):

@@ -9,6 +9,8 @@ from typing import Any
 from tidemill.app.approvals import require_approvals, sign
 from tidemill.app.candidate import Candidate, make_candidate
 from tidemill.app.deploy import Deployed, deploy_local
+from tidemill.app.deploy_azureml import deploy_azureml
+from tidemill.app.deploy_huggingface import deploy_huggingface
 from tidemill.app.deploy_kubernetes import deploy_kubernetes
 from tidemill.app.gate import judge_candidate, parse_rules
 from tidemill.app.project import Project
@@ -162,10 +164,9 @@ def _deploy(app: App, project: Project, candidate: Candidate, name: str, stage: 
         return deploy_local(app, project, candidate, name, stage, say)
     if stage.target == "kubernetes":
         return deploy_kubernetes(app, project, candidate, name, stage, say)
-    raise UsageError(
-        f"The target `{stage.target}` of stage {name} is not available in this version",
-        hint="Targets here: local, kubernetes. Stop before it with --stage.",
-    )
+    if stage.target == "azureml":
+        return deploy_azureml(app, project, candidate, name, stage, say)
+    return deploy_huggingface(app, project, candidate, name, stage, say)
 
 
 def _record(

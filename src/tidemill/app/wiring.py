@@ -90,6 +90,15 @@ class App:
         """A cluster."""
         return self._stack.enter_context(closing(load("targets", "kubernetes")(context)))
 
+    def azure(self, subscription: str, group: str, workspace: str) -> Any:  # noqa: ANN401
+        """The online endpoints of an Azure ML workspace."""
+        return load("targets", "azureml")(subscription, group, workspace)
+
+    @cached_property
+    def hub(self) -> Any:  # noqa: ANN401
+        """The Hugging Face Hub."""
+        return load("targets", "huggingface")()
+
     @cached_property
     def builder(self) -> Any:  # noqa: ANN401
         """Images."""

@@ -26,6 +26,8 @@ BACKENDS: Mapping[str, Mapping[str, str]] = {
     "targets": {
         "local": "tidemill.backends.targets.local:open_target",
         "kubernetes": "tidemill.backends.targets.kubernetes:open_target",
+        "azureml": "tidemill.backends.targets.azureml:open_target",
+        "huggingface": "tidemill.backends.targets.huggingface:open_target",
     },
 }
 

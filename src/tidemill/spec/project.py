@@ -60,6 +60,13 @@ class Stage(Part):
     signatures: Literal["off", "required"] = "off"
     trusted_keys: Annotated[list[str], BeforeValidator(_listed)] = Field(default_factory=list)
     signing_key: str | None = None
+    subscription: str | None = None
+    resource_group: str | None = None
+    workspace: str | None = None
+    instance_type: str = "Standard_DS2_v2"
+    repository: str | None = None
+    space: str | None = None
+    private: bool = True
     replicas: Annotated[int, Field(ge=1)] = 1
     max_replicas: int | None = None
     strategy: Literal["rolling", "blue-green", "canary"] = "blue-green"
