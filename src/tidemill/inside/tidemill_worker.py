@@ -6,9 +6,12 @@ import io
 import json
 import logging
 import os
+import re
 import sys
 import traceback
 import types
+
+TIME_PARTS = {"yyyy": "%Y", "MM": "%m", "dd": "%d", "HH": "%H", "mm": "%M", "ss": "%S"}
 
 
 def load_items(message, config):
@@ -33,10 +36,42 @@ def load_table(message, config):
 
 
 def read_piece(message, config):
-    """A range of a file, or all of it."""
+    """A range of a file, or all of it, with the columns its path gives."""
+    frame, table = read_range(message, config), config["table"]
+    if table.get("path_column"):
+        frame.insert(0, "Path", message["table"])
+    for column, value in path_values(message["table"], table.get("partition_format") or "").items():
+        frame[column] = value
+    return frame
+
+
+def path_values(path, pattern):
+    """`/{store}/{day:yyyy-MM-dd}/*.csv`: text, or a time, out of a path."""
+    import datetime
+
+    names, places = [], []
+    for number, part in enumerate(re.split(r"\{([^{}]+)\}", pattern)):
+        if number % 2:
+            name, _, form = part.partition(":")
+            names.append((name, form))
+            places.append("(%s)" % (re.sub("|".join(TIME_PARTS), lambda m: r"\d{%d}" % len(m[0]), form) or "[^/]+?"))
+        else:
+            places.append(re.escape(part).replace(r"\*", "[^/]*"))
+    found = re.search("".join(places) + ("$" if "." in pattern.rpartition("/")[2] else "(?=/|$)"), path)
+    if not found:
+        raise ValueError("`%s` does not look like `%s`" % (path, pattern))
+    values = {}
+    for (name, form), text in zip(names, found.groups()):
+        strptime = re.sub("|".join(TIME_PARTS), lambda m: TIME_PARTS[m[0]], form)
+        values[name] = datetime.datetime.strptime(text, strptime) if form else text
+    return values
+
+
+def read_range(message, config):
+    """The rows alone."""
     import pandas
 
-    from tidemill_parallel import guess_reader, has_header
+    from tidemill_split import guess_reader, has_header
 
     path, table = message["table"], config["table"]
     reader = table.get("reader") or guess_reader(path)

@@ -27,7 +27,7 @@ from tidemill.run.state import Status
 from tidemill.run.work import StepEnd, StepWork
 from tidemill.spec.expression import parse_template
 
-SCRIPTS = ("tidemill_parallel.py", "tidemill_worker.py")
+SCRIPTS = ("tidemill_parallel.py", "tidemill_split.py", "tidemill_worker.py")
 DRIVER = "driver"
 MODEL = "model"
 CONFIG = "parallel.json"

@@ -18,6 +18,7 @@ READERS = {
     "read_parquet": "parquet",
     "read_json_lines": "json_lines",
 }
+OTHERS = ("keep_columns", "drop_columns", "convert_column_types", "extract_columns_from_partition_format")
 TYPES = {"int": "int64", "float": "float64", "string": "str", "boolean": "bool", "datetime": "datetime"}
 ENCODINGS = {"iso88591": "iso-8859-1", "utf8": "utf-8", "utf8bom": "utf-8-sig", "windows1252": "cp1252"}
 NO_HEADERS = frozenset({"no_header", "no_headers", "none", "false"})
@@ -69,6 +70,8 @@ def _transformations(listed: Any, description: Path) -> dict[str, Any]:  # noqa:
         if name in READERS:
             table["reader"] = READERS[name]
             table |= _reading(body if isinstance(body, Mapping) else {})
+        elif name == "extract_columns_from_partition_format":
+            table["partition_format"] = str(body.get("partition_format", "") if isinstance(body, Mapping) else body)
         elif name in {"keep_columns", "drop_columns"}:
             table[name.partition("_")[0]] = [body] if isinstance(body, str) else list(body)
         elif name == "convert_column_types":
@@ -76,13 +79,15 @@ def _transformations(listed: Any, description: Path) -> dict[str, Any]:  # noqa:
         else:
             raise FailedError(
                 f"`{description}` asks for `{name}`, which is not done here",
-                hint=f"Known: {', '.join([*READERS, 'keep_columns', 'drop_columns', 'convert_column_types'])}.",
+                hint=f"Known: {', '.join([*READERS, *OTHERS])}.",
             )
     return table
 
 
 def _reading(body: Mapping[str, Any]) -> dict[str, Any]:
     known: dict[str, Any] = {"delimiter": body.get("delimiter"), "encoding": _encoding(body.get("encoding"))}
+    if body.get("include_path_column") is True:
+        known["path_column"] = True
     if str(body.get("header", "")).lower() in NO_HEADERS:
         known["header"] = False
     return {k: v for k, v in known.items() if v is not None}

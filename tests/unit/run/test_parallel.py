@@ -122,6 +122,29 @@ def test_an_mltable_is_read_as_its_description_says(workspace: Workspace, tmp_pa
     assert end.outputs["out"].read_text() == "1 x\n2 y\n3 z\n"
 
 
+def test_columns_may_come_out_of_paths_and_split_the_table(workspace: Workspace, tmp_path: Path) -> None:
+    folder = tmp_path / "table"
+    for store in "12":
+        for day in ("2024-01-01", "2024-01-02"):
+            place = folder / store / day / "part.csv"
+            place.parent.mkdir(parents=True)
+            place.write_text("x\n5\n6\n")
+    (folder / "MLTable").write_text(
+        "paths: [{pattern: ./**/*.csv}]\n"
+        "transformations:\n- read_delimited: {delimiter: ','}\n"
+        "- extract_columns_from_partition_format: {partition_format: '/{store}/{day:yyyy-MM-dd}/*.csv'}\n"
+    )
+    script = """
+        def run(frame, context):
+            assert set(frame.store) == {context.partition_key_value["store"]}
+            return frame.assign(day=frame.day.dt.day)
+    """
+    end = run(workspace, parallel(tmp_path, script, folder, kind="mltable", partition_keys=["store"]))
+    assert end.outputs["out"].read_text().splitlines() == [
+        f"{x} {store} {day}" for store in "12" for day in (1, 2) for x in (5, 6)
+    ]
+
+
 def test_an_unknown_transformation_is_named(workspace: Workspace, tmp_path: Path) -> None:
     folder = tmp_path / "table"
     folder.mkdir()
