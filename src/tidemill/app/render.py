@@ -13,6 +13,7 @@ from tidemill.base.errors import NotFoundError, UsageError
 from tidemill.base.files import write_atomic
 from tidemill.base.suggest import did_you_mean
 from tidemill.release.objects import find_problems, make_objects
+from tidemill.release.rbac import make_rbac
 from tidemill.release.render import for_kubernetes, render
 from tidemill.spec.project import Stage
 
@@ -44,6 +45,12 @@ def render_stage(  # noqa: PLR0913 - one argument for each option of the command
     if kubernetes:
         objects = for_kubernetes(objects, kubernetes)
     return render(objects, style=style, name=endpoint, version=version)
+
+
+def render_rbac(project: Project, stage: Stage) -> dict[str, str]:
+    """The account and role that may deploy to the stage's namespace, for an administrator to apply once."""
+    objects = make_rbac(stage.namespace or project.document.name)
+    return render(objects, style="yaml", name="rbac", version="0")
 
 
 def pick_stage(stages: dict[str, Stage], name: str | None) -> tuple[str, Stage]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from tidemill.app.render import pick_stage, render_stage, write_files
+from tidemill.app.render import pick_stage, render_rbac, render_stage, write_files
 from tidemill.app.settings import read_settings
 from tidemill.app.up import chosen_stages, require_project
 from tidemill.app.wiring import open_app
@@ -21,10 +21,18 @@ from tidemill.spec.overrides import parse_override
 @click.option("--image", default="", metavar="NAME@sha256:…", help="Another image than the one released last.")
 @click.option("--kubernetes", default="", metavar="VERSION", help="For a cluster of that version, e.g. 1.20.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Write files here instead of printing.")
+@click.option("--rbac", is_flag=True, help="The account and role that may deploy to the stage's namespace, instead.")
 @set_option
 @everywhere
 def render_command(
-    stage: str | None, style: str, image: str, out: Path | None, kubernetes: str, overrides: tuple[str, ...]
+    stage: str | None,
+    style: str,
+    image: str,
+    out: Path | None,
+    kubernetes: str,
+    overrides: tuple[str, ...],
+    *,
+    rbac: bool,
 ) -> None:
     """Print or write the objects `up` would apply: plain YAML, Kustomize, a Helm chart, or a compose file.
 
@@ -33,7 +41,10 @@ def render_command(
     with open_app(read_settings(), project_overrides=[parse_override(o) for o in overrides]) as app:
         project = require_project(app)
         name, chosen = pick_stage(dict(chosen_stages(project, None)), stage)
-        files = render_stage(app, project, name, chosen, style=style, image=image, kubernetes=kubernetes)
+        if rbac:
+            files = render_rbac(project, chosen)
+        else:
+            files = render_stage(app, project, name, chosen, style=style, image=image, kubernetes=kubernetes)
     if out is not None:
         for path in write_files(files, out):
             click.echo(str(path))

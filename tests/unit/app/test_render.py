@@ -87,3 +87,11 @@ def test_a_real_cluster_accepts_what_was_rendered(project: Path, style: str) -> 
     how = ["-k", "out"] if style == "kustomize" else ["-f", "out/digits.yaml"]
     done = proc.run(["kubectl", "apply", "--dry-run=server", "--validate=true", *how], cwd=project, timeout_s=60)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_role_that_may_deploy_says_nothing_about_secrets(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert project.exists()
+    assert run_command_line(["render", "--rbac"]) == 0
+    objects = {o["kind"]: o for o in yaml.safe_load_all(capsys.readouterr().out)}
+    assert objects["RoleBinding"]["metadata"]["namespace"] == "mlops-ns"
+    assert "secrets" not in {r for rule in objects["Role"]["rules"] for r in rule["resources"]}

@@ -1,0 +1,42 @@
+"""What an account may do that deploys: inside one namespace, what deploying takes, and nothing about secrets or the cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tidemill.release.objects import MANAGED, Object
+
+API = "rbac.authorization.k8s.io"
+OWN = ("get", "list", "create", "patch", "delete")
+RULES: tuple[tuple[str, Sequence[str], Sequence[str]], ...] = (
+    ("", ("services", "serviceaccounts"), OWN),
+    ("", ("pods", "events"), ("list",)),
+    ("", ("endpoints",), ("get",)),
+    ("", ("pods/log",), ("get",)),
+    ("", ("pods/proxy", "services/proxy"), ("get", "create")),
+    ("apps", ("deployments",), OWN),
+    ("policy", ("poddisruptionbudgets",), OWN),
+    ("autoscaling", ("horizontalpodautoscalers",), OWN),
+    ("networking.k8s.io", ("networkpolicies", "ingresses"), OWN),
+)
+
+
+def make_rbac(namespace: str, account: str = "tidemill-deployer") -> tuple[Object, ...]:
+    """The namespace, an account, its role and what binds them; an administrator applies them once."""
+
+    def meta(name: str) -> Object:
+        return {"name": name, "namespace": namespace, "labels": dict(MANAGED)}
+
+    rules = [{"apiGroups": [group], "resources": list(things), "verbs": list(verbs)} for group, things, verbs in RULES]
+    return (
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": dict(MANAGED)}},
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta(account)},
+        {"apiVersion": f"{API}/v1", "kind": "Role", "metadata": meta(account), "rules": rules},
+        {
+            "apiVersion": f"{API}/v1",
+            "kind": "RoleBinding",
+            "metadata": meta(account),
+            "roleRef": {"apiGroup": API, "kind": "Role", "name": account},
+            "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": namespace}],
+        },
+    )
