@@ -138,7 +138,8 @@ class StepMaker:
             definition = Definition(whole, Place(found), definition.name)
         document = definition.document
         inner, inner_place = _inner(kind, document), definition.place
-        values, ports = dict(getattr(step, "inputs", {})), definition.ports
+        given = getattr(step, "inputs", None)
+        values, ports = dict(given) if isinstance(given, Mapping) else {}, definition.ports
         if kind is StepKind.AUTOML:
             values |= {f: v for f in AUTOML_DATA if isinstance(v := getattr(document, f, None), InputValue | str)}
         if kind is StepKind.SWEEP and ports is None and hasattr(inner, "inputs"):

@@ -76,7 +76,10 @@ def step_ports(context: Context, step: Any) -> Ports:  # noqa: ANN401 - any step
 def texts_of(step: Any) -> Iterator[tuple[tuple[str, ...], str]]:  # noqa: ANN401
     """Where a step may hold `${{ }}`, and the text there: inputs, outputs, compute, the data of AutoML."""
     for side in ("inputs", "outputs"):
-        for key, value in (getattr(step, side, None) or {}).items():
+        bound = getattr(step, side, None)
+        for key, value in (
+            bound.items() if isinstance(bound, Mapping) else ()
+        ):  # AutoML steps keep what they do not know
             text = value.path if isinstance(value, (InputValue, OutputValue)) else value
             if isinstance(text, str) and "${{" in text:
                 tail = ("path",) if isinstance(value, (InputValue, OutputValue)) else ()
