@@ -93,6 +93,13 @@ def test_what_cannot_be_invoked_says_why(project: Path, tidemill: Run) -> None:
     assert "nowhere" in done.stderr
 
 
+def test_a_deployment_of_what_is_not_there_is_refused_at_once(project: Path, tidemill: Run) -> None:
+    (project / "code/score.py").rename(project / "code/scores.py")
+    done = tidemill("batch-deployment", "create", "-f", "deployment.yml", code=2)
+    assert "score.py" in done.stderr
+    assert json.loads(tidemill("batch-deployment", "list", "-e", "night").stdout) == []
+
+
 def test_a_deployment_needs_its_endpoint_and_goes_with_it(project: Path, tidemill: Run) -> None:
     done = tidemill("batch-deployment", "create", "-f", "deployment.yml", "-e", "nihgt", code=1)
     assert "Did you mean `night`?" in done.stderr

@@ -13,17 +13,20 @@ from tidemill.app.batch_job import make_job
 from tidemill.app.run import RunRequest, choose_name, run_job
 from tidemill.app.wiring import App
 from tidemill.base.clock import SystemClock, iso
-from tidemill.base.errors import NotFoundError, UsageError
+from tidemill.base.errors import NotFoundError, SpecError, UsageError
 from tidemill.base.files import write_atomic
+from tidemill.base.findings import has_errors
 from tidemill.base.ids import JobName, make_job_name
 from tidemill.base.suggest import did_you_mean
 from tidemill.run.ports import RunObserver
 from tidemill.run.result import JobResult
+from tidemill.spec.check import check_loaded
 from tidemill.spec.deployment import BatchDeployment
 from tidemill.spec.kinds import Kind
 from tidemill.spec.load import load_valid
 from tidemill.spec.overrides import Override, apply_overrides
 from tidemill.spec.references import FileRef, parse_reference
+from tidemill.spec.repository import scan
 from tidemill.spec.source import read_source
 
 ENDPOINT, DEPLOYMENT = "batch-endpoint", "batch-deployment"
@@ -56,6 +59,9 @@ def create_deployment(
 ) -> dict[str, Any]:
     """Keep a deployment behind an endpoint that exists; its files stay where they are."""
     loaded = load_valid(file, overrides=overrides, expect=(Kind.BATCH_DEPLOYMENT,))
+    findings = () if overrides else check_loaded(loaded, lambda: scan(file.absolute().parent))
+    if has_errors(findings):
+        raise SpecError(f"{file} is not valid", findings=findings, hint="Nothing was kept.")
     document: BatchDeployment = loaded.document
     chosen, where = name or document.name, endpoint or document.endpoint_name
     if not chosen or not where:
@@ -129,7 +135,11 @@ def invoke(app: App, endpoint: str, wish: Invocation, observers: Sequence[RunObs
     name = choose_name(app, JobName(wish.job_name) if wish.job_name else make_job_name())
     file = app.home / "batch" / f"{name}.yml"
     write_atomic(file, json.dumps(job, indent=1))
-    return run_job(app, RunRequest(file, name=name), observers)
+    try:
+        return run_job(app, RunRequest(file, name=name), observers)
+    finally:
+        if app.store.job(name) is None:  # a job that began needs its document to be taken up again
+            file.unlink()
 
 
 def _choose(app: App, endpoint: str, wished: str | None) -> str:
