@@ -23,6 +23,7 @@ VERBS = {
     "status": ("up", "Show what is there: endpoints, deployments, versions."),
     "down": ("up", "Take down what `up` started."),
     "serve": ("serve", "Serve one registered model or model folder."),
+    "feedback": ("feedback", "Say what turned out to be true of served requests; join it to what was recorded."),
     "gate": ("gate", "Judge a model version by its gates, without deploying it."),
     "render": ("render", "Print or write the objects `up` would apply: YAML, Kustomize, Helm, compose."),
     "history": ("release", "What served a stage, since when, who approved it."),

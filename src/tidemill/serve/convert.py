@@ -49,6 +49,8 @@ def find_conversion(signature: ModelSignature, digest: str) -> tuple[Predictor |
     """A predictor that needs no scikit-learn, or the reason why there is none. The model must be trusted already."""
     if any(c.type == "string" for c in signature.columns):
         return None, "columns of text"
+    if signature.kind == "tensor" and not signature.width:
+        return None, "its files do not tell how many values a row has"
     missing = [n for n in ("skl2onnx", "onnxruntime", "sklearn") if importlib.util.find_spec(n) is None]
     if missing:
         return None, f"{missing[0]} is not installed"
@@ -91,9 +93,9 @@ def _kept_or_made(signature: ModelSignature, out: Path) -> tuple[Predictor | Non
     return Predictor(predict, verdict.classes, "onnxruntime (proven equal to scikit-learn)"), ""
 
 
-def proof_rows(signature: ModelSignature, folder: Path) -> Array:
+def proof_rows(signature: ModelSignature) -> Array:
     """Golden rows, and rows drawn from what training saw, so that agreement on them means something."""
-    inputs = signature.golden.inputs or (sample_request(folder),)
+    inputs = signature.golden.inputs or (sample_request(signature),)
     kept = np.concatenate([decode(signature, item).rows for item in inputs])
     if kept.dtype == object:
         return kept
@@ -132,7 +134,7 @@ def same(slow: Answer, fast: Answer) -> str:
 def convert(signature: ModelSignature, out: Path) -> Verdict:
     """Convert and compare; `out` is written only when both agree."""
     predictor = load_predictor(signature, allow_pickle=True)
-    rows = proof_rows(signature, signature.folder)
+    rows = proof_rows(signature)
     converter: Any = importlib.import_module("skl2onnx")
     types: Any = importlib.import_module("skl2onnx.common.data_types")
     width = int(np.prod(rows.shape[1:]))

@@ -293,10 +293,16 @@ def _decode_tensor(signature: ModelSignature, body: Any) -> Batch:  # noqa: ANN4
             raise RequestProblem('Expected {"inputs": [[…], …]}', loc=("body", "inputs"), kind="missing")
         body, loc = body[name], ("body", name)
     array = numbers(body, loc)
-    single = array.ndim == 1
-    rows = array[None] if single else array
-    if signature.width and rows.ndim == 2 and rows.shape[1] != signature.width:  # noqa: PLR2004 - rows of values
-        raise RequestProblem(f"Expected {signature.width} values a row, got {rows.shape[1]}", loc=loc)
-    if not rows.size:
+    if not array.ndim:
+        raise RequestProblem("Expected a list of numbers, or a list of such lists", loc=loc)
+    if not array.size:
         raise RequestProblem("The list is empty", loc=loc)
+    shape = signature.shape
+    single = array.ndim == max(1, len(shape))
+    rows = array[None] if single else array
+    if shape and (
+        rows.ndim != len(shape) + 1 or any(w not in {-1, n} for w, n in zip(shape, rows.shape[1:], strict=True))
+    ):
+        got, wanted = (" x ".join(map(str, s)) for s in (rows.shape[1:], shape))
+        raise RequestProblem(f"Expected {wanted} values a row, got {got}", loc=loc)
     return Batch(rows, single=single)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -94,9 +94,11 @@ def load_engine(
         )
     info = ModelInfo(name or path.name, version, deployment, digest)
     predictor, reason = _choose(signature, digest, allow_pickle=allow_pickle)
+    if signature.kind == "tensor" and not signature.shape and predictor.width:
+        signature = replace(signature, shape=(predictor.width,))
     engine = Engine(signature, predictor, info, slow_reason=reason, loaded_at=time.time())
     engine.differences = _compare_golden(engine)
-    _measure(engine, path)
+    _measure(engine)
     return engine
 
 
@@ -111,9 +113,9 @@ def _choose(signature: ModelSignature, digest: str, *, allow_pickle: bool) -> tu
     return load_predictor(signature, allow_pickle=True), reason
 
 
-def _measure(engine: Engine, path: Path) -> None:
+def _measure(engine: Engine) -> None:
     """Seconds a row alone and in a batch: whether answers wait in a thread, and whether batching pays."""
-    rows = proof_rows(engine.signature, path)
+    rows = proof_rows(engine.signature)
     batch = np.concatenate([rows[:1]] * BATCH)
     engine.row_s, batch_s = _seconds(engine, rows[:1]), _seconds(engine, batch)
     engine.batches = batch_s < BATCH * engine.row_s * BATCH_GAIN

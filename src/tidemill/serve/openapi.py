@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from tidemill.serve.bodies import ARROW, NPY
 from tidemill.serve.engine import Engine
+from tidemill.serve.http import ID_LIMIT
 from tidemill.serve.signature import Column, sample_request
 
 
@@ -13,7 +15,7 @@ def make_openapi(engine: Engine | None) -> dict[str, Any]:
     name = engine.info.name if engine else "scoring script"
     version = engine.info.version if engine else "1"
     record = _record_schema(engine) if engine else {}
-    example = sample_request(engine.signature.folder) if engine else {}
+    example = sample_request(engine.signature) if engine else {}
     content: dict[str, Any] = {
         "application/json": {"schema": {"anyOf": [record, {"type": "array", "items": record}]}, "example": example}
     }
@@ -26,8 +28,12 @@ def make_openapi(engine: Engine | None) -> dict[str, Any]:
         "413": {"description": "Too large"},
         "415": {"description": "Another content type"},
         "422": {"description": "What is wrong, with the field's name"},
-        "503": {"description": "Busy; come back"},
+        "429": {"description": "As many requests wait as may; come back after `Retry-After` seconds"},
+        "503": {"description": "Not ready"},
+        "504": {"description": "The model took too long"},
     }
+    if engine:
+        content[NPY] = content[ARROW] = {"schema": {"type": "string", "format": "binary"}}
     predict = {
         "post": {
             "summary": "Predict one record or many",
@@ -51,11 +57,65 @@ def make_openapi(engine: Engine | None) -> dict[str, Any]:
         "paths": {
             "/predict": predict,
             "/score": score,
+            "/feedback": {"post": _feedback()},
+            **(_open_inference(engine) if engine else {}),
             "/version": {"get": {"summary": "Who answers", **plain}},
             "/healthz": {"get": {"summary": "The process lives", **plain}},
             "/readyz": {"get": {"summary": "The model answers", **plain}},
             "/metrics": {"get": {"summary": "Prometheus metrics", **plain}},
         },
+    }
+
+
+def _feedback() -> dict[str, Any]:
+    properties = {"request_id": {"type": "string", "maxLength": ID_LIMIT}, "truth": {}}
+    item = {"type": "object", "properties": properties, "required": list(properties)}
+    schema = {"anyOf": [item, {"type": "array", "items": item}]}
+    example = {"request_id": "the answer's x-request-id", "truth": "yes"}
+    return {
+        "summary": "What turned out to be true of an earlier request",
+        "operationId": "feedback",
+        "requestBody": {"required": True, "content": {"application/json": {"schema": schema, "example": example}}},
+        "responses": {
+            "202": {"description": "Kept"},
+            "404": {"description": "Nothing is recorded here"},
+            "422": {"description": "What is wrong, with the field's name"},
+            "503": {"description": "Not all could be kept"},
+        },
+    }
+
+
+def _open_inference(engine: Engine) -> dict[str, Any]:
+    """The Open Inference Protocol's addresses."""
+    plain = {"responses": {"200": {"description": "ok"}}}
+    tensor = {
+        "type": "object",
+        "properties": {
+            "name": {"type": "string"},
+            "shape": {"type": "array", "items": {"type": "integer", "minimum": 0}},
+            "datatype": {"type": "string"},
+            "data": {"type": "array"},
+        },
+        "required": ["name", "shape", "datatype", "data"],
+    }
+    schema = {
+        "type": "object",
+        "properties": {"id": {"type": "string"}, "inputs": {"type": "array", "items": tensor}},
+        "required": ["inputs"],
+    }
+    infer = {
+        "summary": "Open Inference Protocol: predict",
+        "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}},
+        "responses": {"200": {"description": "Output tensors"}, "400": {"description": "What is wrong"}},
+    }
+    path = f"/v2/models/{engine.info.name}"
+    return {
+        "/v2": {"get": {"summary": "Open Inference Protocol: server", **plain}},
+        "/v2/health/live": {"get": {"summary": "The process lives", **plain}},
+        "/v2/health/ready": {"get": {"summary": "The model answers", **plain}},
+        path: {"get": {"summary": "Open Inference Protocol: model", **plain}},
+        f"{path}/ready": {"get": {"summary": "The model answers", **plain}},
+        f"{path}/infer": {"post": infer},
     }
 
 

@@ -32,12 +32,16 @@ Predict = Callable[[Array], Answer]
 
 @dataclass(frozen=True, slots=True)
 class Predictor:
-    """`path` says which way answers are made: the library itself, or a faster one that was proven equal."""
+    """`path` says which way answers are made: the library itself, or a faster one that was proven equal.
+
+    `width` is how many values a row has where the model itself knows it.
+    """
 
     predict: Predict
     classes: tuple[str, ...]
     path: str
     native: Any = None
+    width: int = 0
 
 
 def load_predictor(signature: ModelSignature, *, allow_pickle: bool) -> Predictor:
@@ -94,7 +98,13 @@ def _load_sklearn(signature: ModelSignature, allow_pickle: bool) -> Predictor:  
         model = skops.load(path, trusted=skops.get_untrusted_types(file=path) if allow_pickle else None)
     else:
         model = _unpickle(path, allow_pickle=allow_pickle)
-    return Predictor(_estimator(model, signature), _names(model, signature), "scikit-learn", model)
+    return Predictor(
+        _estimator(model, signature),
+        _names(model, signature),
+        "scikit-learn",
+        model,
+        getattr(model, "n_features_in_", 0),
+    )
 
 
 def _unpickle(path: Path, *, allow_pickle: bool) -> Any:  # noqa: ANN401

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 from tidemill.base.errors import SpecError
@@ -85,7 +86,12 @@ class ModelSignature:
     metrics: Mapping[str, float] = field(default_factory=dict)
     golden: Golden = Golden()
     mlmodel: Mapping[str, Any] = field(default_factory=dict)
-    width: int = 0
+    shape: tuple[int, ...] = ()
+
+    @property
+    def width(self) -> int:
+        """How many values a row of a tensor has; 0 when that is not known, or rows have several axes."""
+        return self.shape[0] if len(self.shape) == 1 and self.shape[0] > 0 else 0
 
     def as_json(self) -> dict[str, Any]:
         """What the page and `/version` need of it."""
@@ -126,7 +132,7 @@ def read_signature(path: Path) -> ModelSignature:
     mlmodel = _read_mlmodel(folder)
     card = {**(mlmodel.get("metadata") or {}), **_read_json(folder / CARD)}
     image = _image(card["image"]) if card.get("image") else None
-    columns, width = _columns(mlmodel, card)
+    columns, shape = _columns(mlmodel, card)
     kind = "image" if image else "table" if columns else "tensor"
     return ModelSignature(
         folder=folder,
@@ -141,7 +147,7 @@ def read_signature(path: Path) -> ModelSignature:
         metrics={k: float(v) for k, v in (card.get("metrics") or {}).items()},
         golden=_golden(folder),
         mlmodel=mlmodel,
-        width=width,
+        shape=shape,
     )
 
 
@@ -186,24 +192,21 @@ def _image(card: Mapping[str, Any]) -> ImageSpec:
     )
 
 
-def _columns(mlmodel: Mapping[str, Any], card: Mapping[str, Any]) -> tuple[tuple[Column, ...], int]:
-    """Columns by name, and for a tensor how many numbers a row has."""
+def _columns(mlmodel: Mapping[str, Any], card: Mapping[str, Any]) -> tuple[tuple[Column, ...], tuple[int, ...]]:
+    """Columns by name, and for a tensor the shape of a row."""
     rows: Sequence[Mapping[str, Any]] = card.get("columns") or ()
-    width = 0
+    shape: tuple[int, ...] = ()
     if not rows:
         text = (mlmodel.get("signature") or {}).get("inputs")
         inputs = json.loads(text) if text else []
         rows = [i for i in inputs if i.get("type") != "tensor" and "name" in i]
         shapes = [i["tensor-spec"]["shape"] for i in inputs if i.get("type") == "tensor"]
-        width = (
-            int(shapes[0][-1])
-            if shapes and len(shapes[0]) > 1
-            else len(inputs)
-            if inputs and not rows and not shapes
-            else 0
-        )
+        if shapes:
+            shape = tuple(int(n) for n in shapes[0][1:])
+        elif inputs and not rows:
+            shape = (len(inputs),)
     limits = card.get("limits") or {}
-    return tuple(_column(r, limits.get(r["name"])) for r in rows), width
+    return tuple(_column(r, limits.get(r["name"])) for r in rows), shape
 
 
 def _column(row: Mapping[str, Any], limits: Sequence[float] | None) -> Column:
@@ -227,16 +230,15 @@ def _golden(folder: Path) -> Golden:
     )
 
 
-def sample_request(path: Path) -> Any:  # noqa: ANN401 - a JSON value
+def sample_request(signature: ModelSignature) -> Any:  # noqa: ANN401 - a JSON value
     """A request the model can answer: its first golden row, else one made from the signature."""
-    signature = read_signature(path)
     if signature.golden.inputs:
         return signature.golden.inputs[0]
     if signature.image:
         return {"pixels": [0] * signature.image.values}
     if signature.columns:
         return {c.name: _example(c) for c in signature.columns}
-    return {"inputs": [[0.0] * (signature.width or 1)]}
+    return {"inputs": np.zeros((1, *(max(1, n) for n in signature.shape or (1,)))).tolist()}
 
 
 def _example(column: Column) -> Any:  # noqa: ANN401

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tidemill.serve.records import read_records
+
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
@@ -37,7 +39,7 @@ def test_workers_share_a_port_one_that_is_killed_comes_back_and_a_stop_ends_all(
     finally:
         process.terminate()
     assert process.wait(20) == 0
-    kept = [json.loads(line) for f in (tmp_path / "kept").rglob("*.jsonl") for line in f.read_text().splitlines()]
+    kept = list(read_records(tmp_path / "kept", "requests"))
     assert kept
     assert kept[0]["request"] == record
 

@@ -1,0 +1,171 @@
+"""Recorded requests and what turned out to be true, read back: joined by the request's id, one row for each row predicted."""
+
+from __future__ import annotations
+
+import csv
+import importlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import msgspec
+
+from tidemill.base.errors import UsageError
+from tidemill.base.files import write_atomic
+
+KINDS = (".jsonl", ".parquet")
+FRAMES = ("input_data", "dataframe_split")
+LISTS = ("instances", "inputs", "data", "records")
+JSON_FIELDS = ("request", "response", "truth")
+Row = dict[str, Any]
+
+
+def to_parquet(lines: Path) -> Path | None:
+    """The Parquet file that takes the place of a file of JSON lines; `None` without pyarrow, which is an extra."""
+    parquet = _arrow("parquet")
+    if parquet is None:
+        return None
+    rows = list(_read_lines(lines))
+    for row in rows:
+        row.update({k: msgspec.json.encode(row[k]).decode() for k in JSON_FIELDS if k in row})
+    names = sorted({k for row in rows for k in row})
+    arrow = importlib.import_module("pyarrow")
+    table = arrow.table({name: [row.get(name) for row in rows] for name in names})
+    made, growing = lines.with_suffix(".parquet"), lines.with_suffix(".growing")
+    parquet.write_table(table, growing, compression="zstd")
+    growing.replace(made)
+    lines.unlink()
+    return made
+
+
+def read_records(folder: Path, kind: str) -> Iterator[Row]:
+    """Every record below a capture folder; `kind` is `requests` or `feedback`."""
+    for file in sorted((folder / kind).rglob("*.*")):
+        if file.suffix == ".parquet":
+            yield from _read_parquet(file)
+        elif file.suffix == ".jsonl" and not file.with_suffix(".parquet").exists():
+            yield from _read_lines(file)
+
+
+def join(folder: Path) -> list[Row]:
+    """One row for each row predicted, oldest first: what was asked, what was answered, what was true where that is known."""
+    truths: dict[str, Row] = {}
+    for said in read_records(folder, "feedback"):
+        known = truths.get(said["request_id"])
+        if known is None or known["at"] <= said["at"]:
+            truths[said["request_id"]] = said
+    rows = [row for entry in read_records(folder, "requests") for row in _rows(entry, truths.get(entry["request_id"]))]
+    return sorted(rows, key=lambda r: (r["at"], r["request_id"], r["row"]))
+
+
+def _rows(entry: Row, said: Row | None) -> Iterator[Row]:
+    """The rows of one request."""
+    answers = _answers(entry.get("response"))
+    asked = _asked(entry.get("request"), len(answers))
+    truth = said["truth"] if said else None
+    each = truth if isinstance(truth, list) and len(truth) == len(answers) else [truth] * len(answers)
+    about = {k: entry.get(k) for k in ("at", "request_id", "model", "version", "latency_ms")}
+    for i, (values, answer) in enumerate(zip(asked, answers, strict=True)):
+        yield {**values, **about, "row": i, **answer, "truth": each[i], "truth_at": said["at"] if said else None}
+
+
+def _answers(response: Any) -> list[Row]:  # noqa: ANN401 - any JSON value
+    """`prediction` and `probability` of each row, of `/predict` or of `/score`; what a script says otherwise is one row."""
+    if isinstance(response, Mapping) and isinstance(response.get("predictions"), list):
+        response = response["predictions"]
+    many = response if isinstance(response, list) else [response]
+    return [
+        {"prediction": one.get("prediction"), "probability": one.get("probability")}
+        if isinstance(one, Mapping) and "prediction" in one
+        else {"prediction": one, "probability": None}
+        for one in many
+    ]
+
+
+def _asked(request: Any, count: int) -> list[Row]:  # noqa: ANN401
+    """The columns of each row; what has none stays together under `request`."""
+    items = _items(request)
+    if len(items) == count and all(isinstance(i, Mapping) and _is_flat(i) for i in items):
+        return [{str(k): v for k, v in i.items()} for i in items]
+    return [{"request": request}] * count
+
+
+def _items(request: Any) -> list[Any]:  # noqa: ANN401
+    if isinstance(request, Mapping):
+        inner = next((request[n] for n in (*FRAMES, *LISTS) if isinstance(request.get(n), (Mapping, list))), None)
+        names, data = request.get("columns"), request.get("data")
+        if isinstance(names, list) and isinstance(data, list):
+            return [dict(zip(map(str, names), row, strict=False)) if isinstance(row, list) else row for row in data]
+        return [request] if inner is None else _items(inner)
+    return request if isinstance(request, list) else [request]
+
+
+def _is_flat(item: Mapping[str, Any]) -> bool:
+    return not any(isinstance(v, (list, Mapping)) for v in item.values())
+
+
+def write_rows(rows: Sequence[Row], path: Path) -> None:
+    """As Parquet or CSV, by the file's name."""
+    names = list(dict.fromkeys(k for row in rows for k in row))
+    if path.suffix == ".parquet":
+        _write_parquet(rows, names, path)
+        return
+    if path.suffix != ".csv":
+        raise UsageError(f"{path.name} is neither .csv nor .parquet")
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, names)
+        writer.writeheader()
+        writer.writerows({k: _plain(v) for k, v in row.items()} for row in rows)
+
+
+def _write_parquet(rows: Sequence[Row], names: Sequence[str], path: Path) -> None:
+    parquet = _arrow("parquet")
+    if parquet is None:
+        raise UsageError("Parquet needs pyarrow", hint='pip install "tidemill[capture]", or write a .csv')
+    arrow = importlib.import_module("pyarrow")
+    parquet.write_table(arrow.table({n: _column(arrow, [row.get(n) for row in rows]) for n in names}), path)
+
+
+def _column(arrow: ModuleType, values: list[Any]) -> Any:  # noqa: ANN401 - pyarrow's own type
+    """Of one type; what has several is text."""
+    plain = [_plain(v) for v in values]
+    try:
+        return arrow.array(plain)
+    except arrow.ArrowException:
+        return arrow.array([None if v is None else str(v) for v in plain])
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401
+    return msgspec.json.encode(value).decode() if isinstance(value, (list, Mapping)) else value
+
+
+def keep_feedback(folder: Path, items: Sequence[Row], at: str) -> None:
+    """Put down what turned out to be true without asking a server."""
+    lines = b"".join(msgspec.json.encode({"at": at, "model": "", "version": "", **item}) + b"\n" for item in items)
+    name = at.replace(":", "").replace("+", "")
+    write_atomic(folder / "feedback" / "version=unknown" / f"date={at[:10]}" / f"{name}.jsonl", lines.decode())
+
+
+def _read_lines(file: Path) -> Iterator[Row]:
+    """A last line that was cut off by a crash is left out."""
+    with file.open("rb") as lines:
+        for line in lines:
+            if line.endswith(b"\n"):
+                yield msgspec.json.decode(line)
+
+
+def _read_parquet(file: Path) -> Iterator[Row]:
+    parquet = _arrow("parquet")
+    if parquet is None:
+        raise UsageError(f"{file.name} needs pyarrow", hint='pip install "tidemill[capture]"')
+    for batch in parquet.ParquetFile(file).iter_batches():
+        for row in batch.to_pylist():
+            yield {k: msgspec.json.decode(v) if k in JSON_FIELDS and v is not None else v for k, v in row.items()}
+
+
+def _arrow(part: str) -> ModuleType | None:
+    try:
+        return importlib.import_module(f"pyarrow.{part}")
+    except ImportError:
+        return None
