@@ -101,13 +101,20 @@ class Head:
         self.refusal = None
         self.code = 0
         for index in range(len(batches)):
-            self._queue.put((index, 0))
+            items = self._done_before(index)
+            if items is None:
+                self._queue.put((index, 0))
+            else:
+                self.count["completed"] += 1
+                self._note_items(items, 0)
 
     def run(self):
         """Work until every mini batch has ended or too many have failed."""
-        workers = max(1, min(self._config["workers"], len(self._batches)))
-        say("%d mini batches for %d workers" % (len(self._batches), workers))
-        threads = [threading.Thread(target=self._work, args=(n,)) for n in range(workers if self._batches else 0)]
+        workers = min(max(1, self._config["workers"]), self._left)
+        before = len(self._batches) - self._left
+        known = ", %d were done before" % before if before else ""
+        say("%d mini batches for %d workers%s" % (len(self._batches), workers, known))
+        threads = [threading.Thread(target=self._work, args=(n,)) for n in range(workers)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -205,9 +212,27 @@ class Head:
         with self._lock:
             self.count["failed" if missing else "completed"] += 1
             self._note_items(items, missing)
+        if not missing:
+            self._note_done(index, items)
         if missing:
             say("mini batch %d gave %d results for %d items" % (index, returned, items))
             self._judge("run() gave fewer results than items")
+
+    def _mark(self, index):
+        return os.path.join(self._config["work"], "done-%d" % index)
+
+    def _done_before(self, index):
+        """Items of a mini batch that completed before the step was interrupted."""
+        try:
+            with open(self._mark(index)) as file:
+                return int(file.read())
+        except (OSError, ValueError):
+            return None
+
+    def _note_done(self, index, items):
+        with open(self._mark(index) + ".part", "w") as file:
+            file.write(str(items))
+        os.replace(self._mark(index) + ".part", self._mark(index))
 
     def _note_items(self, items, failed):
         self.count["items"] += items

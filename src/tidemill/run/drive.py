@@ -15,6 +15,7 @@ from tidemill.run.collect import collect, place_outputs, publish
 from tidemill.run.context import RunContext
 from tidemill.run.events import FindingRaised, RunEvent, StepFinished, StepNoted, StepReused
 from tidemill.run.kinds import CONTROL, RUNNERS
+from tidemill.run.parallel_resume import keep_done
 from tidemill.run.ports import Remembered
 from tidemill.run.reuse import Identity, MissingOutputError, explain_run, find_past, find_sources, identify
 from tidemill.run.staging import Source
@@ -136,7 +137,7 @@ def _run(
     how: _How,
 ) -> RunEvent:
     folder = context.folder.step(step.name)
-    if folder.root.exists():
+    if folder.root.exists() and not keep_done(step, folder, identity.key):
         shutil.rmtree(folder.root)
     runner = RUNNERS.get(step.kind)
     if runner is None:

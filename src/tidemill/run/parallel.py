@@ -18,8 +18,8 @@ from tidemill.base.files import write_atomic
 from tidemill.base.findings import Finding, Severity
 from tidemill.plan.graph import DataInput, Step
 from tidemill.run.command import judge, make_task, stage
-from tidemill.run.folders import StepFolder
 from tidemill.run.parallel_data import describe_data
+from tidemill.run.parallel_resume import DRIVER, KEY, restore_artifacts
 from tidemill.run.parallel_settings import Parallel, read_parallel
 from tidemill.run.ports import TaskEnd
 from tidemill.run.staging import look_up, render_command
@@ -28,7 +28,6 @@ from tidemill.run.work import StepEnd, StepWork
 from tidemill.spec.expression import parse_template
 
 SCRIPTS = ("tidemill_parallel.py", "tidemill_split.py", "tidemill_worker.py")
-DRIVER = "driver"
 MODEL = "model"
 CONFIG = "parallel.json"
 SUMMARY = "parallel_summary.json"
@@ -42,14 +41,18 @@ def run_parallel(work: StepWork) -> StepEnd:
     settings = read_parallel(work.step)
     prepared = work.context.ports.environments.prepare(work.step.environment, work.say)
     paths = stage(work)
+    restore_artifacts(work.folder)
     with _slots(work, settings.workers) as workers:
         config = _make_config(work, settings, paths, workers)
-        driver = _lay_out_driver(work.folder, config)
+        driver = _lay_out_driver(work, config)
         command = f"exec python {shlex.quote(str(driver / SCRIPTS[0]))} {shlex.quote(str(driver / CONFIG))}"
         task = make_task(work, prepared, paths, command=command)
         end = work.run_task(replace(task, env={**task.env, **_scoring_variables(work, settings, paths)}))
     failpoint("mini-batches-ended")
-    return _judge(end, work.step, Path(config["summary"]))
+    judged = _judge(end, work.step, Path(config["summary"]))
+    if judged.status is Status.COMPLETED:
+        (driver / KEY).unlink()  # what is whole is kept by content; only what was interrupted is gone on with
+    return judged
 
 
 @contextmanager
@@ -124,13 +127,14 @@ def _scoring_variables(work: StepWork, settings: Parallel, paths: Mapping[str, s
     return found | {"AZUREML_MODEL_DIR": str(model.parent)}
 
 
-def _lay_out_driver(folder: StepFolder, config: Mapping[str, Any]) -> Path:
+def _lay_out_driver(work: StepWork, config: Mapping[str, Any]) -> Path:
     """The scripts lie in the step's own folder, so that they are wherever the step runs."""
-    driver = folder.root / DRIVER
-    driver.mkdir()
+    driver = work.folder.root / DRIVER
+    driver.mkdir(exist_ok=True)
     for name in SCRIPTS:
         shutil.copyfile(Path(inside.__file__).parent / name, driver / name)
     write_atomic(driver / CONFIG, json.dumps(config))
+    write_atomic(driver / KEY, work.identity.key)
     return driver
 
 

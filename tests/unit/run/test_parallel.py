@@ -13,10 +13,12 @@ import pytest
 
 from tests.unit.run.conftest import Workspace, bind, pipeline
 from tidemill.base.errors import FailedError, InterruptedRun
-from tidemill.base.ids import StepName
+from tidemill.base.ids import JobName, StepName
 from tidemill.plan.graph import DataInput, DataRef, OutputSpec, Resources, Step, StepKind
+from tidemill.run.context import RunOptions
 from tidemill.run.parallel_settings import parse_size, read_parallel
 from tidemill.run.result import StepResult
+from tidemill.run.runner import execute
 from tidemill.run.state import Status
 from tidemill.spec.expression import parse_template
 
@@ -316,6 +318,37 @@ def test_canceling_ends_every_worker(workspace: Workspace, tmp_path: Path, files
         workspace.run(pipeline(parallel(tmp_path, script, files)))
     status = Path(f"/proc/{pid.read_text()}/status")
     assert not status.exists() or "zombie" in status.read_text()
+
+
+def test_a_resumed_step_goes_on_where_it_was_interrupted(workspace: Workspace, tmp_path: Path, files: Path) -> None:
+    script = f"""
+        import os, time
+        place = {str(tmp_path)!r}
+        def run(batch):
+            name = os.path.basename(batch[0])
+            open(os.path.join(place, "ran"), "a").write(name)
+            if name == "c" and not os.path.exists(os.path.join(place, "gate")):
+                time.sleep(60)
+            open(os.path.join("outputs", name), "w").close()
+            return [name]
+    """
+    plan = pipeline(parallel(tmp_path, script, files, max_concurrency_per_instance=1))
+
+    def interrupt() -> None:
+        while not (tmp_path / "ran").exists() or "c" not in (tmp_path / "ran").read_text():
+            time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
+    with pytest.raises(InterruptedRun):
+        execute(plan, job=JobName("going"), ports=workspace.ports, options=RunOptions())
+    (tmp_path / "gate").touch()
+    end = workspace.resume(plan, "going").steps["score"]
+    assert end.status is Status.COMPLETED
+    assert (tmp_path / "ran").read_text() == "abc" + "cde"
+    assert end.outputs["out"].read_text().split() == ["a", "b", "c", "d", "e"]
+    assert sorted(p.name for p in end.outputs["default"].iterdir()) == ["a", "b", "c", "d", "e"]
+    assert "5 mini batches for 1 workers, 2 were done before" in end.log.read_text()
 
 
 def test_an_unchanged_parallel_step_is_reused(workspace: Workspace, tmp_path: Path, files: Path) -> None:
