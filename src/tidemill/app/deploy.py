@@ -52,6 +52,8 @@ class Deployed:
     changed: bool
     evidence: str = ""
     image: str = ""
+    model_image: str = ""
+    arguments: tuple[str, ...] = ()
 
 
 def load_documents(project: Project) -> tuple[str, OnlineDeployment | None, str]:

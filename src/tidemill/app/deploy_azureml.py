@@ -8,7 +8,7 @@ from typing import Any
 
 from tidemill.app.candidate import Candidate
 from tidemill.app.deploy import Deployed, endpoint_name, load_documents, sample_of
-from tidemill.app.deploy_kubernetes import build_image
+from tidemill.app.images import build_image
 from tidemill.app.project import Project
 from tidemill.app.signatures import sign_image, signing_key, trusted_keys, verify_image
 from tidemill.app.wiring import App

@@ -10,7 +10,7 @@ import yaml
 
 from tidemill.app.candidate import Candidate
 from tidemill.app.deploy import Deployed
-from tidemill.app.deploy_kubernetes import build_image
+from tidemill.app.images import build_image
 from tidemill.app.project import Project
 from tidemill.app.wiring import App
 from tidemill.base.errors import FailedError, UsageError

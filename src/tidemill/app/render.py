@@ -8,7 +8,7 @@ from tidemill.app.deploy import endpoint_name, load_documents
 from tidemill.app.project import Project
 from tidemill.app.releases import serving_release
 from tidemill.app.wiring import App
-from tidemill.app.workloads import describe_version, stage_workload
+from tidemill.app.workloads import describe_version, stage_workload, with_model_image
 from tidemill.base.errors import NotFoundError, UsageError
 from tidemill.base.files import write_atomic
 from tidemill.base.suggest import did_you_mean
@@ -37,6 +37,8 @@ def render_stage(  # noqa: PLR0913 - one argument for each option of the command
         about = describe_version(released["model"], version, str(released["digest"]), str(released["job"]))
     endpoint = endpoint_name(base, stage_name, {stage_name: stage})
     workload = stage_workload(project, stage, endpoint, name, chosen, about)
+    if about:
+        workload = with_model_image(workload, released or {})
     problems = find_problems(workload)
     if problems:
         words = "\n".join(f"  {p}" for p in problems)

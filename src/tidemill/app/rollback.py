@@ -12,7 +12,7 @@ from tidemill.app.project import Project
 from tidemill.app.releases import held, history, hold, lift, previous_release, record_release
 from tidemill.app.signatures import trusted_keys, verify_image, verify_model
 from tidemill.app.wiring import App
-from tidemill.app.workloads import describe_version, stage_workload
+from tidemill.app.workloads import describe_version, stage_workload, with_model_image
 from tidemill.base.errors import BackendError, FailedError, NotFoundError
 from tidemill.base.failpoint import failpoint
 from tidemill.base.files import locked
@@ -70,8 +70,9 @@ def _verify(app: App, project: Project, stage_name: str, stage: Stage, previous:
     keys = trusted_keys(project, stage_name, stage)
     if keys:
         verify_model(app, app.registry.get(previous["model"], previous["version"]), keys)
-        if previous.get("image"):
-            verify_image(app, previous["image"], keys)
+        for image in (previous.get("image"), previous.get("model_image")):
+            if image:
+                verify_image(app, image, keys)
 
 
 def _on_this_machine(app: App, stage: Stage, previous: Mapping[str, Any]) -> None:
@@ -93,6 +94,7 @@ def _on_cluster(
 ) -> None:
     about = describe_version(previous["model"], previous["version"], str(previous["digest"]), str(previous["job"]))
     workload = stage_workload(project, stage, previous["endpoint"], previous["deployment"], previous["image"], about)
+    workload = with_model_image(workload, previous)
     target = app.kubernetes(stage.context or "")
     target.apply(workload, serving=present["deployment"])
     target.wait_ready(workload, timeout_s=stage.start_timeout_s)

@@ -180,7 +180,8 @@ def _record(
             "stage": deployed.stage, "endpoint": deployed.endpoint, "deployment": deployed.deployment, "model": version.name,
             "version": version.version, "digest": version.digest, "path": str(version.path), "job": candidate.job.name,
             "metrics": dict(candidate.metrics), "verdicts": [v.as_json() for v in verdicts], "evidence": deployed.evidence,
-            "url": deployed.url.partition("?")[0], "image": deployed.image, "desired": app.target.desired(deployed.endpoint),
+            "url": deployed.url.partition("?")[0], "image": deployed.image,
+            "model_image": deployed.model_image, "arguments": list(deployed.arguments), "desired": app.target.desired(deployed.endpoint),
             "approved_by": list(people),
         },
     )  # fmt: skip

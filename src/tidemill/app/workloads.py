@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from tidemill.app.project import Project
@@ -29,6 +30,12 @@ def stage_workload(
         start_timeout_s=int(stage.start_timeout_s),
         **_resources(stage),
     )
+
+
+def with_model_image(workload: Workload, release: Mapping[str, Any]) -> Workload:
+    """The release's model beside its server, where it was deployed so."""
+    model = str(release.get("model_image") or "")
+    return replace(workload, model_image=model, arguments=tuple(release.get("arguments") or ())) if model else workload
 
 
 def describe_version(model: str, version: str, digest: str, job: str) -> dict[str, str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tidemill.base.errors import UsageError
+from tidemill.release.package import COPY_MODEL, MODEL, MODEL_VOLUME
 
 Object = dict[str, Any]
 
@@ -16,6 +17,11 @@ DEPLOYMENT_LABEL = "tidemill.dev/deployment"
 SERVING_ANNOTATION = "tidemill.dev/serving"
 MANAGED = {"app.kubernetes.io/managed-by": "tidemill"}
 NODE_PORTS = range(30000, 32768)
+_RESTRICTED = {
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "capabilities": {"drop": ["ALL"]},
+}
 _DNS = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z")
 _DIGEST = re.compile(r"@sha256:[0-9a-f]{64}\Z")
 _PLACEHOLDER = re.compile(r"\$\{[^}]*\}|\{\{[^}]*\}\}|<[A-Z_]+>")
@@ -51,6 +57,7 @@ class Workload:
     node_port: int = 0
     start_timeout_s: int = 60
     token_secret: str = ""
+    model_image: str = ""
 
     @property
     def name(self) -> str:
@@ -93,6 +100,8 @@ def find_problems(workload: Workload) -> list[str]:
             else "a tag or nothing"
         )
         problems.append(f"the image `{workload.image}` is not named by digest but by {moving}")
+    if workload.model_image and not _DIGEST.search(workload.model_image):
+        problems.append(f"the model's image `{workload.model_image}` is not named by digest")
     problems += _port_problems(workload)
     if workload.max_replicas and workload.max_replicas < workload.replicas:
         problems.append(f"at most {workload.max_replicas} replicas, but {workload.replicas} asked for")
@@ -217,8 +226,24 @@ def _pod(workload: Workload) -> Object:
                 "labelSelector": {"matchLabels": workload.selector},
             }
         ],
+        **({"initContainers": [_model_container(workload)]} if workload.model_image else {}),
         "containers": [_container(workload)],
-        "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": "256Mi"}}],
+        "volumes": [
+            {"name": "tmp", "emptyDir": {"sizeLimit": "256Mi"}},
+            *([{"name": "model", "emptyDir": {}}] if workload.model_image else []),
+        ],
+    }
+
+
+def _model_container(workload: Workload) -> Object:
+    """Copies the model out of its image, which the node fetched and checked by digest: no network, no login in the pod."""
+    return {
+        "name": "model",
+        "image": workload.model_image,
+        "command": list(COPY_MODEL),
+        "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}},
+        "securityContext": dict(_RESTRICTED),
+        "volumeMounts": [{"name": "model", "mountPath": MODEL_VOLUME}],
     }
 
 
@@ -230,11 +255,7 @@ def _container(workload: Workload) -> Object:
         "env": [{"name": k, "value": v} for k, v in sorted(workload.environment.items())],
         "ports": [{"name": "http", "containerPort": workload.port, "protocol": "TCP"}],
         "resources": {"requests": {"cpu": workload.cpu, "memory": workload.memory}, "limits": limits},
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
+        "securityContext": dict(_RESTRICTED),
         "startupProbe": _probe("/readyz", period_s=1, failures=workload.start_timeout_s),
         "readinessProbe": _probe("/readyz", period_s=5, failures=2),
         "livenessProbe": _probe("/healthz", period_s=10, failures=3),
@@ -242,6 +263,8 @@ def _container(workload: Workload) -> Object:
         "lifecycle": {"preStop": {"exec": {"command": ["sleep", "5"]}}},
         "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108 - inside the container
     }
+    if workload.model_image:
+        container["volumeMounts"].append({"name": "model", "mountPath": MODEL, "readOnly": True})
     if workload.arguments:
         container["args"] = list(workload.arguments)
     return container

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tidemill.base import proc
@@ -17,6 +17,8 @@ RUNTIME = "/opt/tidemill/runtime"
 MODEL = "/opt/tidemill/model"
 CODE = "/opt/tidemill/code"
 PORT = 8080
+MODEL_VOLUME = "/model"
+COPY_MODEL = ("cp", "-r", f"{MODEL}/.", MODEL_VOLUME)
 NOBODY = "65532:65532"
 
 
@@ -116,6 +118,18 @@ def make_package(request: PackageRequest, *, runtime: Path, work: Path, uv: str)
         environment=environment,
         labels=labels,
     )
+
+
+def split_package(package: Package) -> tuple[Package, Package]:
+    """The server without the model, the same for every version of one environment; and the model alone, which copies itself out."""
+    model = tuple(layer for layer in package.layers if layer.name == "model")
+    own = ("org.opencontainers.image.", "io.tidemill.")
+    labels = {k: v for k, v in package.labels.items() if not k.startswith(own)}
+    server = replace(
+        package, layers=tuple(layer for layer in package.layers if layer.name != "model"), arguments=(), labels=labels
+    )
+    carrier = replace(package, layers=model, entrypoint=COPY_MODEL, arguments=(), environment={})
+    return server, carrier
 
 
 def model_path_inside(model_path: Path) -> str:

@@ -56,6 +56,7 @@ class Stage(Part):
     registry: str | None = None
     base_image: str | None = None
     image_proof: Literal["auto", "required", "off"] = "auto"
+    model_delivery: Literal["image", "init"] = "image"
     pull_secret: str | None = None
     signatures: Literal["off", "required"] = "off"
     trusted_keys: Annotated[list[str], BeforeValidator(_listed)] = Field(default_factory=list)

@@ -84,3 +84,18 @@ def test_every_style_holds_the_same_objects() -> None:
         for n, t in chart.items()
     }
     assert [yaml.safe_load(filled[n]) for n in filled if n.startswith("templates/")] == list(objects)
+
+
+def test_a_model_beside_its_server_is_copied_in_before_it_starts() -> None:
+    model = "127.0.0.1:5000/me/digits-model@sha256:" + "b" * 64
+    pod = by_kind(workload(model_image=model, arguments=("--name", "digits")))["Deployment"]["spec"]["template"]["spec"]
+    (first,) = pod["initContainers"]
+    (server,) = pod["containers"]
+    assert first["image"] == model
+    assert first["securityContext"]["readOnlyRootFilesystem"] is True
+    mounts = {m["name"]: m for m in server["volumeMounts"]}
+    assert mounts["model"]["readOnly"] is True
+    assert first["command"][2].startswith(mounts["model"]["mountPath"])
+    assert server["args"] == ["--name", "digits"]
+    with pytest.raises(UsageError, match="model's image"):
+        make_objects(workload(model_image="digits-model:3"))
