@@ -27,6 +27,8 @@ def stage_workload(
         pull_secret=stage.pull_secret or "",
         host=stage.ingress_host or "",
         node_port=stage.node_port or 0,
+        frontend_image=stage.frontend_image or "",
+        frontend_port=stage.frontend_port,
         start_timeout_s=int(stage.start_timeout_s),
         **_resources(stage),
     )

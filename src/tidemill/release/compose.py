@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tidemill.release.labels import ENDPOINT_LABEL
 from tidemill.release.objects import Object
 
 _QUANTITY = re.compile(r"(\d+(?:\.\d+)?)(m|[KMGT]i?)?\Z")
@@ -15,7 +16,7 @@ _ALIVE = "import urllib.request as u; u.urlopen('http://127.0.0.1:{port}/readyz'
 
 def make_compose(objects: Sequence[Object], name: str) -> dict[str, Any]:
     """A compose document: one service with what its Deployment says, published on loopback only."""
-    (deployment,) = (o for o in objects if o["kind"] == "Deployment")
+    deployment = next(o for o in objects if o["kind"] == "Deployment" and ENDPOINT_LABEL in o["metadata"]["labels"])
     return {"name": name, "services": {name: _service(deployment)}}
 
 

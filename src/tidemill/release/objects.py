@@ -8,14 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tidemill.base.errors import UsageError
+from tidemill.release.frontend import frontend_name, make_frontend
+from tidemill.release.labels import DEPLOYMENT_LABEL, ENDPOINT_LABEL, FRONTEND_LABEL, MANAGED, SERVING_ANNOTATION
 from tidemill.release.package import COPY_MODEL, MODEL, MODEL_VOLUME
 
 Object = dict[str, Any]
 
-ENDPOINT_LABEL = "tidemill.dev/endpoint"
-DEPLOYMENT_LABEL = "tidemill.dev/deployment"
-SERVING_ANNOTATION = "tidemill.dev/serving"
-MANAGED = {"app.kubernetes.io/managed-by": "tidemill"}
 NODE_PORTS = range(30000, 32768)
 _RESTRICTED = {
     "allowPrivilegeEscalation": False,
@@ -58,6 +56,8 @@ class Workload:
     start_timeout_s: int = 60
     token_secret: str = ""
     model_image: str = ""
+    frontend_image: str = ""
+    frontend_port: int = 8080
 
     @property
     def name(self) -> str:
@@ -102,6 +102,8 @@ def find_problems(workload: Workload) -> list[str]:
         problems.append(f"the image `{workload.image}` is not named by digest but by {moving}")
     if workload.model_image and not _DIGEST.search(workload.model_image):
         problems.append(f"the model's image `{workload.model_image}` is not named by digest")
+    if workload.frontend_image and not _DIGEST.search(workload.frontend_image):
+        problems.append(f"the frontend's image `{workload.frontend_image}` is not named by digest")
     problems += _port_problems(workload)
     if workload.max_replicas and workload.max_replicas < workload.replicas:
         problems.append(f"at most {workload.max_replicas} replicas, but {workload.replicas} asked for")
@@ -133,6 +135,9 @@ def make_objects(workload: Workload, *, serving: str = "") -> tuple[Object, ...]
     ]
     if workload.max_replicas > workload.replicas:
         objects.append(_autoscaler(workload))
+    if workload.frontend_image:
+        place = (workload.endpoint, workload.namespace)
+        objects += make_frontend(*place, workload.frontend_image, workload.frontend_port, workload.node_port)
     if workload.host:
         objects.append(_ingress(workload))
     return tuple(sorted(objects, key=lambda o: APPLY_ORDER.index(o["kind"])))
@@ -161,14 +166,15 @@ def _service_account(workload: Workload) -> Object:
 def service(workload: Workload, serving: str) -> Object:
     """The stable address; moving its selector is the switch from one version to another."""
     port: Object = {"name": "http", "port": 80, "targetPort": "http", "protocol": "TCP"}
-    if workload.node_port:
-        port["nodePort"] = workload.node_port
+    open_port = 0 if workload.frontend_image else workload.node_port
+    if open_port:
+        port["nodePort"] = open_port
     return {
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": _meta(workload, workload.endpoint),
         "spec": {
-            "type": "NodePort" if workload.node_port else "ClusterIP",
+            "type": "NodePort" if open_port else "ClusterIP",
             "selector": {ENDPOINT_LABEL: workload.endpoint, DEPLOYMENT_LABEL: serving},
             "ports": [port],
         },
@@ -280,9 +286,11 @@ def _probe(path: str, *, period_s: int, failures: int) -> Object:
 
 
 def _network_policy(workload: Workload) -> Object:
-    """Pods of the endpoint are reached on their port from their own namespace and from ingress controllers, and reach only DNS."""
+    """The endpoint's pods are reached from their frontend alone if there is one, else from their namespace and ingress controllers; they reach only DNS."""
     ingress_from: list[Object] = [{"podSelector": {}}]
-    if workload.host or workload.node_port:
+    if workload.frontend_image:
+        ingress_from = [{"podSelector": {"matchLabels": {FRONTEND_LABEL: workload.endpoint}}}]
+    elif workload.host or workload.node_port:
         ingress_from.append({"namespaceSelector": {"matchLabels": {"app.kubernetes.io/name": "ingress-nginx"}}})
     dns = [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]
     return {
@@ -322,7 +330,8 @@ def _autoscaler(workload: Workload) -> Object:
 
 
 def _ingress(workload: Workload) -> Object:
-    backend = {"service": {"name": workload.endpoint, "port": {"name": "http"}}}
+    door = frontend_name(workload.endpoint) if workload.frontend_image else workload.endpoint
+    backend = {"service": {"name": door, "port": {"name": "http"}}}
     rule = {"host": workload.host, "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}
     return {
         "apiVersion": "networking.k8s.io/v1",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tidemill.release.objects import MANAGED, Object
+from tidemill.release.labels import MANAGED
+from tidemill.release.objects import Object
 
 API = "rbac.authorization.k8s.io"
 OWN = ("get", "list", "create", "patch", "delete")

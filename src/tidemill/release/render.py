@@ -11,6 +11,7 @@ import yaml
 
 from tidemill.base.errors import UsageError
 from tidemill.release.compose import make_compose
+from tidemill.release.labels import ENDPOINT_LABEL
 from tidemill.release.objects import Object
 
 STYLES = ("yaml", "kustomize", "helm", "compose")
@@ -61,7 +62,7 @@ def _chart(objects: Sequence[Object], name: str, version: str) -> dict[str, str]
 
 
 def _with_values(item: Object, values: dict[str, Any]) -> Object:
-    if item["kind"] != "Deployment":
+    if item["kind"] != "Deployment" or ENDPOINT_LABEL not in item["metadata"]["labels"]:
         return item
     changed: Object = copy.deepcopy(item)
     container = changed["spec"]["template"]["spec"]["containers"][0]

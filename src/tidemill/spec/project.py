@@ -56,6 +56,8 @@ class Stage(Part):
     registry: str | None = None
     base_image: str | None = None
     image_proof: Literal["auto", "required", "off"] = "auto"
+    frontend_image: str | None = None
+    frontend_port: Annotated[int, Field(ge=1, le=65535)] = 8080
     model_delivery: Literal["image", "init"] = "image"
     pull_secret: str | None = None
     signatures: Literal["off", "required"] = "off"

@@ -21,11 +21,8 @@ from lightkube.resources.core_v1 import Endpoints, Event, Namespace, Pod, Servic
 from tidemill.backends.targets.namespaces import Namespaces, NamespaceState
 from tidemill.base.clock import Clock, SystemClock
 from tidemill.base.errors import BackendError, FailedError, UsageError
+from tidemill.release.labels import DEPLOYMENT_LABEL, ENDPOINT_LABEL, MANAGED, SERVING_ANNOTATION
 from tidemill.release.objects import (
-    DEPLOYMENT_LABEL,
-    ENDPOINT_LABEL,
-    MANAGED,
-    SERVING_ANNOTATION,
     Object,
     Workload,
     make_objects,

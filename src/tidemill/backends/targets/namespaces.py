@@ -12,7 +12,7 @@ from lightkube.resources.core_v1 import Namespace
 
 from tidemill.base.clock import Clock
 from tidemill.base.errors import ConflictError, FailedError
-from tidemill.release.objects import MANAGED
+from tidemill.release.labels import MANAGED
 
 # Another field manager than the deployments': applying those must not take the preview's labels away.
 FIELD_MANAGER = "tidemill-preview"

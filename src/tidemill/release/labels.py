@@ -1,0 +1,9 @@
+"""The labels that say what belongs together in a cluster."""
+
+from __future__ import annotations
+
+ENDPOINT_LABEL = "tidemill.dev/endpoint"
+DEPLOYMENT_LABEL = "tidemill.dev/deployment"
+FRONTEND_LABEL = "tidemill.dev/frontend-of"
+SERVING_ANNOTATION = "tidemill.dev/serving"
+MANAGED = {"app.kubernetes.io/managed-by": "tidemill"}

@@ -1,0 +1,35 @@
+"""On a real cluster: the frontend comes up with the endpoint and goes with it."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.contracts.test_kubernetes import build, namespace, registry, target
+from tidemill.release.objects import Workload
+
+__all__ = ["namespace", "registry", "target"]
+pytestmark = pytest.mark.needs_cluster
+
+
+def test_a_frontend_answers_beside_its_endpoint_and_leaves_with_it(
+    tmp_path: Path, registry: str, namespace: str, target: object
+) -> None:
+    from tidemill.backends.targets.kubernetes import KubernetesTarget
+
+    assert isinstance(target, KubernetesTarget)
+    web = build(tmp_path, registry, "web").reference
+    version = Workload("echo", "v1", namespace, build(tmp_path, registry, "one").reference, frontend_image=web)
+    try:
+        target.apply(version)
+        target.wait_ready(version, timeout_s=90)
+        assert target.request(namespace, "echo", "/") == (200, b"one")
+        deadline = time.monotonic() + 60
+        while target.request(namespace, "echo-frontend", "/") != (200, b"web"):
+            assert time.monotonic() < deadline, "the frontend did not come up"
+            time.sleep(0.5)
+        assert [v.deployment for v in target.observe(namespace, "echo")] == ["v1"]
+    finally:
+        target.delete_endpoint(version, with_namespace=True)
