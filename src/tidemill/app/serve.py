@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +11,9 @@ from pathlib import Path
 from tidemill.app.wiring import App
 from tidemill.base import proc
 from tidemill.base.errors import UsageError
+from tidemill.record.ports import ModelVersion
+
+MODEL = re.compile(r"\{model:([^{}]+)\}")
 
 
 def serve(app: App, model: str, arguments: Sequence[str], *, allow_pickle: bool) -> int:
@@ -31,6 +36,27 @@ def serve(app: App, model: str, arguments: Sequence[str], *, allow_pickle: bool)
             found.digest,
             "--allow-pickle",
         ]
+    return proc.replace_by([*argv, *arguments])
+
+
+def serve_application(app: App, name: str, folder: Path, variables: Sequence[str], arguments: Sequence[str]) -> int:
+    """The user's own application, with `{model:NAME@LABEL}` in its variables as the folder of that model; its exit code."""
+    argv = [sys.executable, "-m", "tidemill.serve", "--app", name, "--app-dir", str(folder.absolute())]
+    mounted: list[ModelVersion] = []
+    environment = {}
+    for given in variables:
+        key, equals, value = given.partition("=")
+        if not equals or not key:
+            raise UsageError(f"`{given}` sets no variable", hint="--env NAME=VALUE")
+        for text in MODEL.findall(value):
+            mounted.append(app.registry.get(*split_model(text)))
+            value = value.replace(f"{{model:{text}}}", str(mounted[-1].path))
+        environment[key] = value
+    if mounted:
+        first = mounted[0]
+        argv += ["--model", str(first.path), "--name", first.name, "--version", first.version]
+        argv += ["--model-digest", first.digest]
+    os.environ.update(environment)
     return proc.replace_by([*argv, *arguments])
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from tidemill.app.serve import serve
+from tidemill.app.serve import serve, serve_application
 from tidemill.app.settings import read_settings
 from tidemill.app.wiring import open_app
 from tidemill.cli.options import everywhere
@@ -47,18 +47,42 @@ def server_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @click.command("serve")
-@click.argument("model")
+@click.argument("model", required=False)
+@click.option(
+    "--app", "application", metavar="MODULE:NAME", help="Serve your own ASGI or WSGI application in MODEL, a folder."
+)
+@click.option(
+    "--env",
+    "variables",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="For --app; {model:NAME@latest} is that model's folder.",
+)
 @server_options
 @click.option(
     "--allow-pickle", is_flag=True, help="Trust a model folder that holds a pickle (registered models are trusted)."
 )
 @everywhere
-def command(model: str, *, allow_pickle: bool, **given: Any) -> int:  # noqa: ANN401 - as the options say
-    """Serve a registered model (NAME, NAME:VERSION or NAME@LABEL) or a model folder, in the foreground."""
+def command(
+    model: str | None,
+    *,
+    application: str | None,
+    variables: tuple[str, ...],
+    allow_pickle: bool,
+    **given: Any,  # noqa: ANN401 - as the options say
+) -> int:
+    """Serve a registered model (NAME, NAME:VERSION or NAME@LABEL), a model folder or your own application, in the foreground."""
+    if not model and not application:
+        raise click.UsageError("Name a model, or an application with --app")
     if bool(given["tls_cert"]) != bool(given["tls_key"]):
         raise click.UsageError("--tls-cert and --tls-key go together")
+    if application and (given["capture_dir"] or given["code"]):
+        raise click.UsageError("--app answers by itself: --code and --capture-dir are for models")
     with open_app(read_settings()) as app:
-        return serve(app, model, server_arguments(given), allow_pickle=allow_pickle)
+        if application:
+            folder = Path(model or ".")
+            return serve_application(app, application, folder, variables, server_arguments(given))
+        return serve(app, str(model), server_arguments(given), allow_pickle=allow_pickle)
 
 
 def server_arguments(given: dict[str, Any]) -> list[str]:

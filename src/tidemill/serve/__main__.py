@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import socket
 import ssl
@@ -13,7 +14,8 @@ import uvicorn
 
 from tidemill.base.errors import TidemillError, UsageError
 from tidemill.serve.capture import GIB, Capture, CaptureRules
-from tidemill.serve.engine import Engine, load_engine
+from tidemill.serve.engine import Engine, check_digest, load_engine
+from tidemill.serve.hosted import HostedApplication, load_application
 from tidemill.serve.protocol import GatheringProtocol
 from tidemill.serve.scoring import ScoringScript, load_scoring_script
 from tidemill.serve.server import LOOPBACK_NAMES, InferenceServer, ServerSettings
@@ -29,6 +31,8 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--model", type=Path, help="model folder or file")
     parser.add_argument("--code", type=Path, help="folder of an Azure scoring script")
     parser.add_argument("--script", default="score.py", help="scoring script in --code")
+    parser.add_argument("--app", default="", help="an ASGI or WSGI application of your own, MODULE:NAME")
+    parser.add_argument("--app-dir", type=Path, default=Path(), help="the folder --app is imported from")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8080, help="0 takes any free one")
     parser.add_argument("--name", default="", help="model name")
@@ -54,8 +58,11 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def build(options: argparse.Namespace) -> InferenceServer:
-    """The application the options ask for; errors as `load_engine` and `load_scoring_script`."""
+def build(options: argparse.Namespace) -> InferenceServer | HostedApplication:
+    """The application the options ask for; errors as those of `load_engine`, `load_scoring_script` and `load_application`."""
+    if options.app:
+        application = load_application(options.app, options.app_dir.absolute())
+        return HostedApplication(application, _about(options), _settings(options))
     engine: Engine | None = None
     script: ScoringScript | None = None
     if options.code is not None:
@@ -63,7 +70,7 @@ def build(options: argparse.Namespace) -> InferenceServer:
             options.code / options.script, options.model, name=options.name, version=options.version
         )
     elif options.model is None:
-        raise SystemExit("error: give --model or --code")
+        raise UsageError("Nothing to serve", hint="Give --model, --code or --app.")
     else:
         engine = load_engine(
             options.model,
@@ -75,8 +82,12 @@ def build(options: argparse.Namespace) -> InferenceServer:
         )
         for difference in engine.differences:
             LOG.warning("differs from training: %s", difference)
+    return InferenceServer(engine, script, _settings(options), _capture(options))
+
+
+def _settings(options: argparse.Namespace) -> ServerSettings:
     guard = options.host in LOOPBACK_NAMES
-    settings = ServerSettings(
+    return ServerSettings(
         options.max_body,
         options.max_queue,
         options.timeout,
@@ -85,7 +96,15 @@ def build(options: argparse.Namespace) -> InferenceServer:
         access_log=options.access_log,
         end_when_hung=options.end_when_hung,
     )
-    return InferenceServer(engine, script, settings, _capture(options))
+
+
+def _about(options: argparse.Namespace) -> dict[str, str]:
+    """The model mounted beside an application of the user's own."""
+    if options.model is None:
+        return {"app": options.app, "name": options.name or options.app, "version": options.version}
+    digest = check_digest(options.model, options.model_digest)
+    name = options.name or options.model.name
+    return {"app": options.app, "name": name, "version": options.version, "path": str(options.model), "digest": digest}
 
 
 def _capture(options: argparse.Namespace) -> Capture | None:
@@ -153,8 +172,9 @@ class _Announced(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Open the port."""
         await super().startup(sockets)
-        sys.stdout.write(self._words)
-        sys.stdout.flush()
+        if self.started:
+            sys.stdout.write(self._words)
+            sys.stdout.flush()
 
 
 def _serve_one(options: argparse.Namespace, listener: socket.socket) -> int:
@@ -177,8 +197,10 @@ def _serve_one(options: argparse.Namespace, listener: socket.socket) -> int:
         ssl_keyfile=options.tls_key,
     )
     scheme = "https" if options.tls_cert else "http"
-    _Announced(config, f"ready {scheme}://{options.host}:{listener.getsockname()[1]}\n").run(sockets=[listener])
-    return 0
+    server = _Announced(config, f"ready {scheme}://{options.host}:{listener.getsockname()[1]}\n")
+    with contextlib.suppress(SystemExit):  # uvicorn's own code for what could not start means a bug to us
+        server.run(sockets=[listener])
+    return 0 if server.started else 1
 
 
 if __name__ == "__main__":

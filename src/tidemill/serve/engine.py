@@ -78,6 +78,17 @@ class Engine:
         return rows
 
 
+def check_digest(path: Path, expected_digest: str) -> str:
+    """The digest of a model's bytes; `ConflictError` when another one is expected."""
+    digest = digest_tree(hash_folder(path)) if path.is_dir() else digest_file(path)
+    if expected_digest and digest != expected_digest:
+        raise ConflictError(
+            f"The model's digest is {digest}, not {expected_digest}: other bytes than were registered",
+            hint="Register the model again, or restore its files.",
+        )
+    return digest
+
+
 def load_engine(
     path: Path, *, name: str, version: str, deployment: str, allow_pickle: bool, expected_digest: str = ""
 ) -> Engine:
@@ -86,12 +97,7 @@ def load_engine(
     The bytes are compared with `expected_digest` before any of them is loaded: `ConflictError` when they are others.
     """
     signature = read_signature(path)
-    digest = digest_tree(hash_folder(path)) if path.is_dir() else digest_file(path)
-    if expected_digest and digest != expected_digest:
-        raise ConflictError(
-            f"The model's digest is {digest}, not {expected_digest}: other bytes than were registered",
-            hint="Register the model again, or restore its files.",
-        )
+    digest = check_digest(path, expected_digest)
     info = ModelInfo(name or path.name, version, deployment, digest)
     predictor, reason = _choose(signature, digest, allow_pickle=allow_pickle)
     if signature.kind == "tensor" and not signature.shape and predictor.width:

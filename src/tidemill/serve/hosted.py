@@ -1,0 +1,266 @@
+"""`--app main:app`: the user's own ASGI or WSGI application, with health, metrics and the model's description beside it."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import logging
+import sys
+import time
+import traceback
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tidemill.base.clock import SystemClock, iso
+from tidemill.base.errors import FailedError, UsageError
+from tidemill.serve.http import (
+    ID_LIMIT,
+    Receive,
+    Request,
+    Response,
+    Scope,
+    Send,
+    Tokens,
+    answer_headers,
+    json_response,
+    request_ids,
+    text_response,
+)
+from tidemill.serve.metrics import Metrics
+from tidemill.serve.problems import RequestProblem
+from tidemill.serve.server import ACCESS, BAD, FULL, LOOPBACK_NAMES, OPEN_PATHS, RETRY, ServerSettings
+from tidemill.serve.wsgi import as_asgi
+
+LOG = logging.getLogger("tidemill.serve")
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+PREFIX = "/tidemill"
+NOT_FOUND = 404
+
+
+def load_application(name: str, folder: Path) -> Application:
+    """`module:attribute`, or `module:factory()`, imported from `folder`; errors name the file and the line."""
+    module_name, colon, attribute = name.partition(":")
+    if not colon or not module_name or not attribute:
+        raise UsageError(f"`{name}` is no application", hint="MODULE:NAME, as main:app, or MODULE:FACTORY().")
+    sys.path.insert(0, str(folder))
+    factory = attribute.endswith("()")
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as exc:
+        raise FailedError(f"{name} cannot be imported: {_place(exc, folder)}", hint=_missing(exc)) from exc
+    found = getattr(module, attribute.removesuffix("()"), None)
+    if not callable(found):
+        names = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_") and not inspect.isclass(v)]
+        raise UsageError(
+            f"{module.__file__} has no application `{attribute}`",
+            hint=f"There is: {', '.join(names[:10]) or 'nothing'}",
+        )
+    if factory:
+        try:
+            found = found()
+        except Exception as exc:
+            raise FailedError(f"{name} failed: {_place(exc, folder)}") from exc
+    return found if _is_asgi(found) else as_asgi(found)
+
+
+def _is_asgi(application: Any) -> bool:  # noqa: ANN401 - anything callable
+    return inspect.iscoroutinefunction(application) or inspect.iscoroutinefunction(type(application).__call__)
+
+
+def _place(exc: Exception, folder: Path) -> str:
+    """The error, after the last of the user's own lines that led to it."""
+    words = f"{type(exc).__name__}: {exc}"
+    if isinstance(exc, SyntaxError):
+        return f"{exc.filename}:{exc.lineno}: SyntaxError: {exc.msg}"
+    own = [f for f in traceback.extract_tb(exc.__traceback__) if Path(f.filename).is_relative_to(folder.resolve())]
+    return f"{own[-1].filename}:{own[-1].lineno}: {words}" if own else words
+
+
+def _missing(exc: Exception) -> str:
+    if isinstance(exc, ModuleNotFoundError):
+        return f"Install what provides `{exc.name}` beside the server, or give the folder that holds it."
+    return ""
+
+
+@dataclass(slots=True)
+class Passing:
+    """One request on its way to the application and back; what is counted and logged of it."""
+
+    send: Send
+    ids: tuple[tuple[bytes, bytes], ...]
+    status: int = 0
+    size: int = 0
+    hidden_404: bool = False
+
+    async def __call__(self, message: Mapping[str, Any]) -> None:
+        """Hand the application's words on, with the request's id added to the first."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            if self.hidden_404 and self.status == NOT_FOUND:
+                return
+            headers = list(message.get("headers", ()))
+            given = {bytes(name).lower() for name, _ in headers}
+            message = {**message, "headers": [*headers, *(i for i in self.ids if i[0] not in given)]}
+        elif message["type"] == "http.response.body":
+            if self.hidden_404 and self.status == NOT_FOUND:
+                return
+            self.size += len(message.get("body", b""))
+        await self.send(message)
+
+
+@dataclass(slots=True)
+class HostedApplication:
+    """An ASGI application around the user's. `about` is what `/tidemill/version` tells of the mounted model."""
+
+    application: Application
+    about: Mapping[str, Any]
+    settings: ServerSettings
+    prefix: str = PREFIX
+    _tokens: Tokens = field(init=False)
+    _metrics: Metrics = field(init=False)
+    _inside: int = 0
+
+    def __post_init__(self) -> None:
+        self._tokens = Tokens(self.settings.tokens)
+        self._metrics = Metrics(str(self.about.get("version", "")))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One ASGI connection."""
+        if scope["type"] == "lifespan":
+            await self._lifespan(scope, receive, send)
+        elif scope["type"] == "websocket":
+            refused = self._refuse(scope)
+            await (
+                send({"type": "websocket.close", "code": 1008}) if refused else self.application(scope, receive, send)
+            )
+        elif scope["type"] == "http":
+            await self._http(scope, receive, send)
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        began = time.perf_counter()
+        ids = request_ids(dict(scope["headers"]))
+        passing = Passing(send, ids or request_ids({}) or ())
+        response = self._refuse(scope)
+        if ids is None:
+            response = json_response({"detail": f"A request id has at most {ID_LIMIT} characters"}, 431)
+        if response is None:
+            response = self._own(scope["path"])
+        if response is None:
+            response = await self._pass_on(scope, receive, passing)
+        if response is not None:
+            passing.status, passing.size = response.status, len(response.body)
+            head = {"type": "http.response.start", "status": response.status}
+            await send({**head, "headers": answer_headers(response, passing.ids)})
+            await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else response.body})
+        self._log(scope, passing, time.perf_counter() - began)
+
+    def _own(self, path: str) -> Response | None:
+        """What lies under the prefix is ours."""
+        if not path.startswith(f"{self.prefix}/"):
+            return None
+        inner = path.removeprefix(self.prefix)
+        if inner == "/metrics":
+            self._metrics.waiting.set(self._inside)
+            return text_response(self._metrics.text(), "text/plain; version=0.0.4; charset=utf-8")
+        if inner == "/version":
+            return json_response(self.about)
+        if inner in OPEN_PATHS:
+            return json_response({"status": "alive" if inner == "/healthz" else "ready"})
+        return json_response({"detail": f"Nothing is at {path}"}, NOT_FOUND)
+
+    async def _pass_on(self, scope: Scope, receive: Receive, passing: Passing) -> Response | None:
+        """The application's answer goes out as it comes; `None` then, else the answer in its place."""
+        if self._inside >= self.settings.max_queue:
+            return json_response({"detail": f"{self._inside} requests are inside already"}, FULL, [RETRY])
+        passing.hidden_404 = scope["path"] in OPEN_PATHS
+        self._inside += 1
+        try:
+            await self.application(scope, self._bounded(scope, receive), passing)
+        except RequestProblem as exc:
+            if passing.status:
+                raise
+            return json_response(exc.as_json(), exc.status)
+        except Exception:
+            if passing.status:
+                raise
+            LOG.exception("the application failed on a request")
+            return json_response({"detail": "The application failed on this request; the server's log says why"}, 500)
+        finally:
+            self._inside -= 1
+        if passing.hidden_404 and passing.status == NOT_FOUND:
+            return self._own(f"{self.prefix}{scope['path']}")
+        return None
+
+    def _bounded(self, scope: Scope, receive: Receive) -> Receive:
+        """The request's body, with a 413 beyond the limit."""
+        limit, size = self.settings.max_body, 0
+        length = dict(scope["headers"]).get(b"content-length", b"0")
+        too_large = RequestProblem(f"The body is larger than {limit:,} bytes", status=413)
+        announced = int(length) if length.isdigit() else 0
+
+        async def take() -> Mapping[str, Any]:
+            nonlocal size
+            if announced > limit:
+                raise too_large
+            message = await receive()
+            size += len(message.get("body", b""))
+            if size > limit:
+                raise too_large
+            return message
+
+        return take
+
+    def _refuse(self, scope: Scope) -> Response | None:
+        request = Request("", scope["path"], dict(scope["headers"]), scope.get("query_string", b"").decode("latin-1"))
+        host = request.header("host").rpartition(":")[0] or request.header("host")
+        if self.settings.guard_host and host and host not in LOOPBACK_NAMES:
+            return json_response({"detail": "This server answers on loopback only"}, 421)
+        if request.path.removeprefix(self.prefix) in OPEN_PATHS or self._tokens.allow(request):
+            return None
+        words = {"detail": "A token is needed: Authorization: Bearer …"}
+        return json_response(words, 401, [(b"www-authenticate", b"Bearer")])
+
+    def _log(self, scope: Scope, passing: Passing, seconds: float) -> None:
+        """Counted without the path, which is the application's own and may be anything."""
+        self._metrics.request("app", passing.status)
+        self._metrics.latency.observe(seconds)
+        if self.settings.access_log or passing.status >= BAD:
+            entry = {
+                "at": iso(SystemClock().now()), "method": scope["method"], "path": scope["path"],
+                "status": passing.status, "ms": round(seconds * 1000, 3), "bytes": passing.size,
+                "request_id": passing.ids[0][1].decode("latin-1"),
+            }  # fmt: skip
+            ACCESS.info("%s", msgspec.json.encode(entry).decode())
+
+    async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The application's own start and stop; one that knows none is started all the same."""
+        listened, said = False, False
+
+        async def listen() -> Mapping[str, Any]:
+            nonlocal listened
+            listened = True
+            return await receive()
+
+        async def say(message: Mapping[str, Any]) -> None:
+            nonlocal said
+            said = True
+            await send(message)
+
+        try:
+            await self.application(scope, listen, say)
+        except Exception as exc:
+            if said:
+                raise
+            if listened:
+                LOG.exception("the application could not start")
+                await send({"type": "lifespan.startup.failed", "message": f"{type(exc).__name__}: {exc}"})
+                return
+        if not said:
+            await send({"type": "lifespan.startup.complete"})
+            while (await receive())["type"] != "lifespan.shutdown":
+                pass
+            await send({"type": "lifespan.shutdown.complete"})
