@@ -65,6 +65,13 @@ def held(app: App, stage: str, digest: str) -> Mapping[str, Any] | None:
     return find_holds(app.store.documents(HOLDS).values(), stage).get(digest)
 
 
+def holds(app: App, stage: str | None = None) -> list[Mapping[str, Any]]:
+    """The holds in force, of one stage or of all: what was rolled back, why and by whom."""
+    records = list(app.store.documents(HOLDS).values())
+    stages = sorted({str(r["stage"]) for r in records if stage in {None, r["stage"]}})
+    return [record for name in stages for record in find_holds(records, name).values()]
+
+
 def lift(app: App, stage: str, digest: str = "") -> bool:
     """Let one version, or every one, in again; whether one was held."""
     in_force = find_holds(app.store.documents(HOLDS).values(), stage)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from tidemill.app.approvals import approve, who
-from tidemill.app.releases import history, lift, read_time, served_at
+from tidemill.app.releases import history, holds, lift, read_time, served_at
 from tidemill.app.rollback import rollback
 from tidemill.app.serve import split_model
 from tidemill.app.settings import read_settings
@@ -88,9 +88,14 @@ def history_command(stage: str | None, at: str | None, fmt: str, query: str | No
         if at is not None:
             found = served_at(app, sorted({r["stage"] for r in found}), read_time(at))
         rows = [{k: v for k, v in r.items() if k != "desired"} for r in found]
+        kept_out = holds(app, stage) if at is None else []
     if fmt == "human" and not query:
         heads = [c.replace("_", " ").title() for c in COLUMNS]
         click.echo(draw_table(heads, [[_cell(r.get(c, "")) for c in COLUMNS] for r in rows]), nl=False)
+        for record in kept_out:
+            click.echo(
+                f"{record['at']}  {record['stage']}: version {record['version']} is held back by {record['by']}: {record['reason']}"
+            )
     else:
         print_value(rows, fmt="json" if fmt == "human" else fmt, query=query)
 
