@@ -1,6 +1,7 @@
 "use strict";
 // One page for every model: what is shown follows from the signature that /version tells.
 const $ = (id) => document.getElementById(id);
+const CSV_ROWS = 2000;  // a request; large files stay below the server's limit of a body
 let info, signature, pen, last, file;
 
 async function start() {
@@ -54,10 +55,10 @@ function pixels() {
 }
 
 function startDropping() {
-  $("drop").hidden = false;
+  $("drop").hidden = $("cameralabel").hidden = false;
   const zone = $("zone");
   const take = (f) => { if (!f) return; file = f; $("preview").src = URL.createObjectURL(f); $("preview").hidden = false; zone.querySelector("span").hidden = true; predict(); };
-  $("file").onchange = (e) => take(e.target.files[0]);
+  $("file").onchange = $("camera").onchange = (e) => { take(e.target.files[0]); e.target.value = ""; };
   zone.ondragover = (e) => { e.preventDefault(); zone.classList.add("over"); };
   zone.ondragleave = () => zone.classList.remove("over");
   zone.ondrop = (e) => { e.preventDefault(); zone.classList.remove("over"); take(e.dataTransfer.files[0]); };
@@ -82,8 +83,8 @@ function startForm() {
     }
     form.append(label);
   }
-  form.onsubmit = (e) => { e.preventDefault(); predict(); };
-  $("csv").onchange = (e) => batch(e.target.files[0]);
+  form.onkeydown = (e) => { if (e.key === "Enter" && e.target.tagName === "INPUT") { e.preventDefault(); predict(); } };
+  $("csv").onchange = async (e) => { await batch(e.target.files[0]); e.target.value = ""; };
 }
 
 function record() {
@@ -116,7 +117,8 @@ async function ask(body, kind) {
   return null;
 }
 
-function say(text) { $("error").textContent = text; }
+function say(text) { $("error").textContent = text; $("done").textContent = ""; }
+function tell(text) { $("error").textContent = ""; $("done").textContent = text; }
 const percent = (p) => `${(p * 100).toFixed(1)} %`;
 
 function show(answer, picture) {
@@ -162,13 +164,20 @@ async function batch(csv) {
   if (!csv) return;
   const [heads, ...rows] = parseCsv(await csv.text());
   const known = new Set(signature.columns.map((c) => c.name)), keep = heads.map((h, i) => [h.trim(), i]).filter(([h]) => known.has(h));
-  const answer = await ask(JSON.stringify({ columns: keep.map(([h]) => h), data: rows.map((r) => keep.map(([, i]) => r[i])) }), "application/json");
-  if (!answer) return;
+  if (!rows.length) return say("The file has no rows below its heading.");
+  const found = [];
+  for (let i = 0; i < rows.length; i += CSV_ROWS) {
+    const part = rows.slice(i, i + CSV_ROWS).map((r) => keep.map(([, j]) => r[j]));
+    const answer = await ask(JSON.stringify({ columns: keep.map(([h]) => h), data: part }), "application/json");
+    if (!answer) return i && say(`${$("error").textContent} (in the rows after ${i})`);
+    found.push(...answer.predictions);
+    tell(`${found.length} of ${rows.length} rows predicted`);
+  }
   const quote = (v) => /[",\n]/.test(v) ? `"${String(v).replaceAll('"', '""')}"` : v;
-  const lines = [[...heads, "prediction", "probability"], ...rows.map((r, i) => [...r, answer.predictions[i].prediction, answer.predictions[i].probability ?? ""])];
+  const lines = [[...heads, "prediction", "probability"], ...rows.map((r, i) => [...r, found[i].prediction, found[i].probability ?? ""])];
   const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(new Blob([lines.map((l) => l.map(quote).join(",")).join("\n") + "\n"], { type: "text/csv" })), download: "predictions.csv" });
   link.click();
-  say(`${rows.length} rows predicted; predictions.csv was downloaded.`);
+  tell(`${rows.length} rows predicted; predictions.csv was downloaded.`);
 }
 
 const url = () => new URL("predict", location.href).href.split("?")[0];
