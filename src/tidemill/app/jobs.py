@@ -149,6 +149,8 @@ def cancel_job(app: App, name: str) -> dict[str, Any]:
         raise UsageError(f"Job {name} is not running ({view.status})")
     if proc.started_at(pid) == view.owner.partition(":")[2]:
         os.kill(pid, signal.SIGINT)
+    elif app.settings.store and app.is_driven(name):
+        raise UsageError(f"Job {name} is driven by another machine", hint="Cancel it there.")
     deadline = SystemClock().monotonic() + CANCEL_S
     while app.is_driven(JobName(name)) and SystemClock().monotonic() < deadline:
         SystemClock().sleep(POLL_S)

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tidemill.base.errors import UsageError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -27,6 +29,15 @@ class Settings:
     store: str = ""
     tracking_uri: str = ""
     cores: int = field(default_factory=lambda: os.cpu_count() or 1)
+
+    @property
+    def store_kind(self) -> str:
+        """The back end that `store` names; `UsageError` when it names none, without a word of what it holds."""
+        if self.store.partition("://")[0] in {"postgresql", "postgres"}:
+            return "postgresql"
+        raise UsageError(
+            "TIDEMILL_STORE is not an address Tidemill knows", hint="postgresql://USER:PASSWORD@HOST:5432/DATABASE"
+        )
 
     @property
     def project_file(self) -> Path:

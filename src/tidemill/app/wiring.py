@@ -44,7 +44,7 @@ class App:
     def store(self) -> RunStore:
         """Jobs, assets and small documents."""
         self.home.mkdir(parents=True, exist_ok=True)
-        store: RunStore = self._stack.enter_context(closing(load("stores", "sqlite")(self.home)))
+        store: RunStore = self._stack.enter_context(closing(self._shared("stores", "sqlite")))
         return store
 
     @cached_property
@@ -71,7 +71,13 @@ class App:
     @cached_property
     def locks(self) -> Any:  # noqa: ANN401 - more than the run's port: it also knows who drives a job
         """Mutual exclusion."""
-        return self._stack.enter_context(closing(load("locks", "flock")(self.home)))
+        return self._stack.enter_context(closing(self._shared("locks", "flock")))
+
+    def _shared(self, kind: str, embedded: str) -> Any:  # noqa: ANN401
+        """What several machines share if `TIDEMILL_STORE` names a server, else what is in the workspace."""
+        if not self.settings.store:
+            return load(kind, embedded)(self.home)
+        return load(kind, self.settings.store_kind)(self.settings.store)
 
     @cached_property
     def executor(self) -> Executor:

@@ -12,9 +12,15 @@ from tidemill.base.suggest import did_you_mean
 
 BACKENDS: Mapping[str, Mapping[str, str]] = {
     "executors": {"local": "tidemill.backends.executors.local:open_executor"},
-    "stores": {"sqlite": "tidemill.backends.stores.sqlite:open_store"},
+    "stores": {
+        "sqlite": "tidemill.backends.stores.sqlite:open_store",
+        "postgresql": "tidemill.backends.stores.postgres:open_store",
+    },
     "artifacts": {"folder": "tidemill.backends.artifacts.folder:open_artifacts"},
-    "locks": {"flock": "tidemill.backends.locks.flock:open_locks"},
+    "locks": {
+        "flock": "tidemill.backends.locks.flock:open_locks",
+        "postgresql": "tidemill.backends.locks.postgres:open_locks",
+    },
     "data": {"workspace": "tidemill.backends.data.workspace:open_data"},
     "environments": {"uv": "tidemill.backends.environments.provider:open_environments"},
     "registries": {"mlflow": "tidemill.backends.registries.mlflow:open_registry"},

@@ -3,66 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tidemill.backends.stores.sql import SCHEMA, VERSION, SqlStore
 from tidemill.base.errors import BackendError, ConflictError
-from tidemill.base.hashing import FileStamp
-from tidemill.record.ports import AssetRow, JobRow, place_of
-from tidemill.run.events import (
-    FindingRaised,
-    JobCreated,
-    JobFinished,
-    JobResumed,
-    RunEvent,
-    StepFinished,
-    StepNoted,
-    StepReused,
-    make_event,
-)
-from tidemill.run.ports import Remembered
+from tidemill.record.ports import place_of
 
 BUSY_S = 30.0
-LONG_STEP_S = 1.0
-VERSION = 1
-
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS events (
-  seq INTEGER PRIMARY KEY AUTOINCREMENT, job TEXT NOT NULL, kind TEXT NOT NULL, at TEXT NOT NULL, body TEXT NOT NULL);
-CREATE INDEX IF NOT EXISTS events_of_job ON events (job, seq);
-CREATE TABLE IF NOT EXISTS jobs (
-  seq INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, status TEXT NOT NULL, display_name TEXT NOT NULL,
-  experiment_name TEXT NOT NULL, type TEXT NOT NULL, source TEXT NOT NULL, created_at TEXT NOT NULL, started_at TEXT,
-  ended_at TEXT, archived INTEGER NOT NULL DEFAULT 0, owner TEXT NOT NULL, tags TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS step_cache (
-  key TEXT PRIMARY KEY, job TEXT NOT NULL, step TEXT NOT NULL, outputs TEXT NOT NULL, metrics TEXT NOT NULL,
-  at TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS step_parts (
-  scope TEXT NOT NULL, step TEXT NOT NULL, parts TEXT NOT NULL, PRIMARY KEY (scope, step)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS stamps (
-  path TEXT PRIMARY KEY, size INTEGER NOT NULL, mtime INTEGER NOT NULL, ctime INTEGER NOT NULL,
-  inode INTEGER NOT NULL, digest TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS assets (
-  seq INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, name TEXT NOT NULL, version TEXT NOT NULL,
-  digest TEXT NOT NULL, created_at TEXT NOT NULL, path TEXT NOT NULL, type TEXT NOT NULL, description TEXT NOT NULL,
-  tags TEXT NOT NULL, body TEXT NOT NULL, archived INTEGER NOT NULL DEFAULT 0, UNIQUE (kind, name, version));
-CREATE TABLE IF NOT EXISTS documents (
-  seq INTEGER PRIMARY KEY AUTOINCREMENT, collection TEXT NOT NULL, key TEXT NOT NULL, body TEXT NOT NULL,
-  UNIQUE (collection, key));
-"""
-
-_JOB_COLUMNS = (
-    "name, status, display_name, experiment_name, type, source, created_at, started_at, ended_at, archived, owner, tags"
-)
-_ASSET_COLUMNS = "kind, name, version, digest, created_at, path, type, description, tags, body, archived"
+TABLES = SCHEMA.format(serial="INTEGER PRIMARY KEY AUTOINCREMENT", by_key=" WITHOUT ROWID", by_byte="")
 
 
-class SqliteStore:
+class SqliteStore(SqlStore):
     """The embedded `RunStore`."""
 
     def __init__(self, path: Path) -> None:
@@ -84,165 +40,7 @@ class SqliteStore:
         self._db.execute("PRAGMA cache_size = -8000")
         if version < VERSION:
             self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.executescript(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
-
-    def append(self, events: Sequence[RunEvent]) -> None:
-        """Keep events and what follows from them, in one transaction."""
-        dear = any(isinstance(e, StepFinished) and e.duration_s > LONG_STEP_S for e in events)
-        with self._transaction(dear=dear) as db:
-            db.executemany(
-                "INSERT INTO events (job, kind, at, body) VALUES (?, ?, ?, ?)",
-                [(e.job, e.kind, e.at, _dump(e.body())) for e in events],
-            )
-            for event in events:
-                _project(db, event)
-
-    def events(self, job: str, *, after: int = 0) -> list[tuple[int, RunEvent]]:
-        """A job's events in order."""
-        rows = self._rows("SELECT seq, kind, at, body FROM events WHERE job = ? AND seq > ? ORDER BY seq", job, after)
-        made = ((seq, make_event(kind, job, at, json.loads(body))) for seq, kind, at, body in rows)
-        return [(seq, event) for seq, event in made if event is not None]
-
-    def jobs(self, *, limit: int | None = None, archived: bool = False) -> list[JobRow]:
-        """Jobs, newest first."""
-        rows = self._rows(
-            f"SELECT {_JOB_COLUMNS} FROM jobs WHERE archived <= ? ORDER BY seq DESC LIMIT ?",  # noqa: S608 - constant
-            int(archived),
-            -1 if limit is None else limit,
-        )
-        return [_job_row(r) for r in rows]
-
-    def job(self, name: str) -> JobRow | None:
-        """One job."""
-        rows = self._rows(f"SELECT {_JOB_COLUMNS} FROM jobs WHERE name = ?", name)  # noqa: S608 - constant
-        return _job_row(rows[0]) if rows else None
-
-    def archive_job(self, name: str, *, archived: bool) -> None:
-        """Hide or show a job."""
-        with self._transaction() as db:
-            db.execute("UPDATE jobs SET archived = ? WHERE name = ?", (int(archived), name))
-
-    def find_step(self, key: str) -> Remembered | None:
-        """Outputs kept under a key."""
-        rows = self._rows("SELECT job, step, outputs, metrics FROM step_cache WHERE key = ?", key)
-        if not rows:
-            return None
-        job, step, outputs, metrics = rows[0]
-        return Remembered(job, step, json.loads(outputs), json.loads(metrics), *self._noticed(job, step))
-
-    def _noticed(self, job: str, step: str) -> tuple[list[dict[str, Any]], dict[str, str]]:
-        """Findings and properties of a step; they hold for whoever reuses its outputs."""
-        rows = self._rows(
-            "SELECT body FROM events WHERE job = ? AND kind IN (?, ?) ORDER BY seq",
-            job,
-            FindingRaised.kind,
-            StepNoted.kind,
-        )
-        bodies = [body for (text,) in rows if (body := json.loads(text)).get("step") == step]
-        properties = {k: v for body in bodies for k, v in body.get("properties", {}).items()}
-        return [body["finding"] for body in bodies if "finding" in body], properties
-
-    def forget_step(self, key: str) -> None:
-        """Drop an entry."""
-        with self._transaction() as db:
-            db.execute("DELETE FROM step_cache WHERE key = ?", (key,))
-
-    def step_refs(self) -> set[str]:
-        """Artifacts the cache points at."""
-        return {
-            ref for (outputs,) in self._rows("SELECT outputs FROM step_cache") for ref in json.loads(outputs).values()
-        }
-
-    def last_parts(self, scope: str, step: str) -> Mapping[str, str] | None:
-        """The parts of a step's last key."""
-        rows = self._rows("SELECT parts FROM step_parts WHERE scope = ? AND step = ?", scope, step)
-        return json.loads(rows[0][0]) if rows else None
-
-    def find_stamps(self, prefix: str) -> dict[str, tuple[FileStamp, str]]:
-        """Digests known below a path."""
-        rows = self._rows(
-            "SELECT path, size, mtime, ctime, inode, digest FROM stamps WHERE path = ? OR (path >= ? AND path < ?)",
-            prefix,
-            prefix + "/",
-            prefix + "0",
-        )
-        return {
-            path: (FileStamp(size, mtime, ctime, inode), digest) for path, size, mtime, ctime, inode, digest in rows
-        }
-
-    def remember_stamps(self, rows: Mapping[str, tuple[FileStamp, str]]) -> None:
-        """Remember digests."""
-        with self._transaction() as db:
-            db.executemany(
-                "INSERT OR REPLACE INTO stamps VALUES (?, ?, ?, ?, ?, ?)",
-                [(p, s.size_bytes, s.mtime_ns, s.ctime_ns, s.inode, digest) for p, (s, digest) in rows.items()],
-            )
-
-    def add_asset(self, row: AssetRow) -> AssetRow:
-        """Keep an asset's version, once."""
-        with self._transaction() as db:
-            columns = f"SELECT {_ASSET_COLUMNS} FROM assets WHERE kind = ? AND name = ? AND version = ?"  # noqa: S608
-            found = db.execute(columns, (row.kind, row.name, row.version)).fetchone()
-            if found is not None:
-                return _same_asset(_asset_row(found), row)
-            values = (
-                row.kind, row.name, row.version, row.digest, row.created_at, row.path, row.type, row.description,
-                _dump(row.tags), _dump(row.body), int(row.archived),
-            )  # fmt: skip
-            marks = ", ".join("?" * len(values))
-            db.execute(f"INSERT INTO assets ({_ASSET_COLUMNS}) VALUES ({marks})", values)  # noqa: S608 - constant
-        return row
-
-    def assets(self, kind: str, name: str | None = None, *, archived: bool = False) -> list[AssetRow]:
-        """Versions, newest first."""
-        rows = self._rows(
-            f"SELECT {_ASSET_COLUMNS} FROM assets WHERE kind = ? AND (? IS NULL OR name = ?) AND archived <= ? "  # noqa: S608
-            "ORDER BY seq DESC",
-            kind,
-            name,
-            name,
-            int(archived),
-        )
-        return [_asset_row(r) for r in rows]
-
-    def archive_asset(self, kind: str, name: str, version: str | None, *, archived: bool) -> int:
-        """Hide or show versions."""
-        with self._transaction() as db:
-            done = db.execute(
-                "UPDATE assets SET archived = ? WHERE kind = ? AND name = ? AND (? IS NULL OR version = ?)",
-                (int(archived), kind, name, version, version),
-            )
-            return done.rowcount
-
-    def put(self, collection: str, key: str, body: Mapping[str, Any]) -> None:
-        """Keep a document."""
-        with self._transaction() as db:
-            db.execute(
-                "INSERT INTO documents (collection, key, body) VALUES (?, ?, ?) "
-                "ON CONFLICT (collection, key) DO UPDATE SET body = excluded.body",
-                (collection, key, _dump(body)),
-            )
-
-    def get(self, collection: str, key: str) -> Mapping[str, Any] | None:
-        """One document."""
-        rows = self._rows("SELECT body FROM documents WHERE collection = ? AND key = ?", collection, key)
-        return json.loads(rows[0][0]) if rows else None
-
-    def documents(self, collection: str) -> dict[str, Mapping[str, Any]]:
-        """All documents of a collection."""
-        rows = self._rows("SELECT key, body FROM documents WHERE collection = ? ORDER BY seq", collection)
-        return {key: json.loads(body) for key, body in rows}
-
-    def delete(self, collection: str, key: str) -> None:
-        """Drop a document."""
-        with self._transaction() as db:
-            db.execute("DELETE FROM documents WHERE collection = ? AND key = ?", (collection, key))
-
-    @contextlib.contextmanager
-    def exclusive(self) -> Iterator[None]:
-        """Everything in the body is one transaction, alone."""
-        with self._transaction():
-            yield
+            self._db.executescript(f"BEGIN IMMEDIATE; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
 
     def close(self) -> None:
         """Let go of the file."""
@@ -280,71 +78,6 @@ class SqliteStore:
 def open_store(home: Path) -> SqliteStore:
     """The store of the workspace at `home`, made if need be."""
     return SqliteStore(place_of(home))
-
-
-def _project(db: sqlite3.Connection, event: RunEvent) -> None:
-    """Rows that follow from an event."""
-    match event:
-        case JobCreated():
-            values = (
-                event.job, "Running", event.display_name, event.experiment_name, event.type, event.source,
-                event.at, event.at, None, 0, event.owner, _dump(event.tags),
-            )  # fmt: skip
-            marks = ", ".join("?" * len(values))
-            db.execute(f"INSERT INTO jobs ({_JOB_COLUMNS}) VALUES ({marks})", values)  # noqa: S608 - constant
-        case JobResumed():
-            db.execute(
-                "UPDATE jobs SET status = 'Running', ended_at = NULL, owner = ? WHERE name = ?",
-                (event.owner, event.job),
-            )
-        case JobFinished():
-            db.execute("UPDATE jobs SET status = ?, ended_at = ? WHERE name = ?", (event.status, event.at, event.job))
-        case StepFinished() if event.status == "Completed":
-            _remember_parts(db, event)
-            if event.reusable:
-                db.execute(
-                    "INSERT OR REPLACE INTO step_cache VALUES (?, ?, ?, ?, ?, ?)",
-                    (event.key, event.job, event.step, _dump(event.outputs), _dump(event.metrics), event.at),
-                )
-        case StepReused():
-            _remember_parts(db, event)
-        case _:
-            pass
-
-
-def _remember_parts(db: sqlite3.Connection, event: StepFinished | StepReused) -> None:
-    db.execute(
-        "INSERT OR REPLACE INTO step_parts SELECT source, ?, ? FROM jobs WHERE name = ?",
-        (event.step, _dump(event.parts), event.job),
-    )
-
-
-def _same_asset(kept: AssetRow, wanted: AssetRow) -> AssetRow:
-    if kept.digest != wanted.digest:
-        raise ConflictError(
-            f"{wanted.kind.capitalize()} {wanted.name}:{wanted.version} exists with other content",
-            hint="A version never changes: give a new version, or leave the version out.",
-        )
-    return kept
-
-
-def _job_row(row: Sequence[Any]) -> JobRow:
-    values = dict(zip(_JOB_COLUMNS.split(", "), row, strict=True))
-    return JobRow(**values | {"archived": bool(values["archived"]), "tags": json.loads(values["tags"])})
-
-
-def _asset_row(row: Sequence[Any]) -> AssetRow:
-    values = dict(zip(_ASSET_COLUMNS.split(", "), row, strict=True))
-    read = {"tags": json.loads(values["tags"]), "body": json.loads(values["body"])}
-    return AssetRow(**values | read | {"archived": bool(values["archived"])})
-
-
-def _dump(value: object) -> str:
-    return json.dumps(value, separators=(",", ":"), default=_plain)
-
-
-def _plain(value: object) -> object:
-    return dict(value) if isinstance(value, Mapping) else list(value) if isinstance(value, Iterable) else str(value)
 
 
 @contextlib.contextmanager
