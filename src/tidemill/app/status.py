@@ -57,21 +57,24 @@ def _stage_of(app: App, endpoint: str) -> str:
 
 
 def _clusters(app: App) -> list[dict[str, Any]]:
-    """Endpoints of kubernetes stages that were released to."""
+    """Endpoints of stages elsewhere that were released to."""
     rows = []
     for name, stage in (app.project.document.stages if app.project else {}).items():
         release = serving_release(app, name)
-        if stage.target != "kubernetes" or release is None:
+        if stage.target == "local" or release is None:
             continue
         namespace = stage.namespace or (app.project.document.name if app.project else "")
         row = {
             "name": release["endpoint"],
             "url": release["url"],
             "stage": name,
-            "target": "kubernetes",
+            "target": stage.target,
             "model": release["model"],
             "version": release["version"],
         }
+        if stage.target != "kubernetes":  # other people's services are not asked for every `status`
+            rows.append({**row, "state": "Released", "deployments": []})
+            continue
         try:
             found = app.kubernetes(stage.context or "").observe(namespace, release["endpoint"])
         except BackendError as exc:
