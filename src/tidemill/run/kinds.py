@@ -9,6 +9,7 @@ from tidemill.run.command import run_command
 from tidemill.run.control import run_do_while, run_if_else, run_parallel_for
 from tidemill.run.parallel import run_parallel
 from tidemill.run.register import run_register_model
+from tidemill.run.spark import run_spark
 from tidemill.run.sweep import run_sweep
 from tidemill.run.work import StepRunner
 
@@ -20,6 +21,7 @@ RUNNERS: Mapping[StepKind, StepRunner] = {
     StepKind.DO_WHILE: run_do_while,
     StepKind.PARALLEL_FOR: run_parallel_for,
     StepKind.PARALLEL: run_parallel,
+    StepKind.SPARK: run_spark,
 }
 
 # Kinds that only wait for tasks of their own: they hold no slot while they do.
