@@ -197,7 +197,8 @@ def _has_two_axes(output: Any) -> bool:  # noqa: ANN401 - ONNX Runtime's own typ
     return output.type.startswith("tensor(") and "string" not in output.type and len(output.shape or ()) == 2  # noqa: PLR2004
 
 
-def _load_pyfunc(signature: ModelSignature, allow_pickle: bool) -> Predictor:  # noqa: FBT001
+def load_pyfunc(signature: ModelSignature, allow_pickle: bool) -> Predictor:  # noqa: FBT001
+    """Whatever MLflow can load."""
     if not allow_pickle:
         raise UsageError(
             "An MLflow pyfunc model may hold pickles",
@@ -217,12 +218,16 @@ def _load_pyfunc(signature: ModelSignature, allow_pickle: bool) -> Predictor:  #
     return Predictor(predict, signature.classes, "mlflow pyfunc", model)
 
 
+def _boosters() -> Any:  # noqa: ANN401 - a module that imports this one
+    return importlib.import_module("tidemill.serve.boosters")
+
+
 LOADERS: dict[str, Callable[[ModelSignature, bool], Predictor]] = {
     "sklearn": _load_sklearn,
     "keras": _load_keras,
     "onnx": _load_onnx,
-    "xgboost": _load_pyfunc,
-    "lightgbm": _load_pyfunc,
-    "pytorch": _load_pyfunc,
-    "python_function": _load_pyfunc,
+    "xgboost": lambda signature, allowed: _boosters().load_xgboost(signature, allowed),
+    "lightgbm": lambda signature, allowed: _boosters().load_lightgbm(signature, allowed),
+    "pytorch": load_pyfunc,
+    "python_function": load_pyfunc,
 }
