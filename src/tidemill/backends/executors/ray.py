@@ -1,0 +1,215 @@
+"""Steps as actors of a Ray cluster: each reserves its CPUs and GPUs, its log comes back, a lost node is said to be lost."""
+
+from __future__ import annotations
+
+import io
+import os
+import secrets
+import tarfile
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import cloudpickle
+from ray.exceptions import RayActorError, RayError
+
+from tidemill.backends.executors import ray_worker
+from tidemill.base.errors import BackendError
+from tidemill.base.ids import JobName
+from tidemill.run.ports import Task, TaskEnd, TaskWatch, Ticket
+
+GRACE_S = 5.0
+POLL_S = 0.2
+PLACE_S = 300.0
+CALLS_AT_ONCE = 4
+NAMESPACE = "tidemill"
+
+
+class RayExecutor:
+    """Runs each task on a node with room for it. `address` is a cluster's (`auto`, `host:port`); empty starts one here."""
+
+    def __init__(self, address: str = "", *, slots: int | None = None, grace_s: float = GRACE_S) -> None:
+        self._address = address
+        self._grace_s = grace_s
+        self._wished_slots = slots
+        self._running: dict[Ticket, Any] = {}
+        self._canceled: set[Ticket] = set()
+        self._threads: list[threading.Thread] = []
+        self._lock = threading.Lock()
+        self._connect()
+
+    @property
+    def slots(self) -> int:
+        """As many tasks as the cluster has CPUs."""
+        return self._wished_slots or max(1, int(ray.cluster_resources().get("CPU", 1)))
+
+    def submit(self, task: Task, watch: TaskWatch) -> None:
+        """Start the task in a thread of its own, which waits for room on the cluster and then for its end."""
+        thread = threading.Thread(target=self._drive, args=(task, watch), name=f"ray {task.step}", daemon=True)
+        with self._lock:
+            self._threads = [t for t in self._threads if t.is_alive()] + [thread]
+        thread.start()
+
+    def cancel(self, ticket: Ticket) -> None:
+        """Ask the task's processes to end; one that waits for room does not start."""
+        with self._lock:
+            self._canceled.add(ticket)
+            worker = self._running.get(ticket)
+        if worker is not None:
+            worker.cancel.remote()
+
+    def reap(self, job: JobName, handles: Iterable[str]) -> int:  # noqa: ARG002 - its handles name what it started
+        """End actors a killed run left; Ray itself ends those whose driver is gone."""
+        found = 0
+        for handle in handles:
+            kind, _, name = handle.partition(":")
+            if kind == "ray":
+                try:
+                    ray.kill(ray.get_actor(name, namespace=NAMESPACE))
+                    found += 1
+                except ValueError:
+                    continue  # gone
+        return found
+
+    def close(self) -> None:
+        """End everything still running; a cluster that was started here goes too."""
+        with self._lock:
+            tickets, threads = list(self._running), list(self._threads)
+        for ticket in tickets:
+            self.cancel(ticket)
+        for thread in threads:
+            thread.join()
+        ray.shutdown()
+
+    def _connect(self) -> None:
+        if ray.is_initialized():
+            return
+        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        quiet = {
+            "log_to_driver": False,
+            "configure_logging": False,
+            "include_dashboard": None if self._address else False,
+        }
+        try:
+            ray.init(
+                address=self._address or "local",
+                namespace=NAMESPACE,
+                **{k: v for k, v in quiet.items() if v is not None},
+            )
+        except (RayError, ConnectionError, RuntimeError, ValueError, OSError) as exc:
+            raise BackendError(
+                f"No Ray cluster answers at `{self._address or 'this machine'}`: {str(exc).splitlines()[0]}",
+                hint="Start one with `ray start --head`, or leave out `address` and one is started here.",
+            ) from exc
+        cloudpickle.register_pickle_by_value(ray_worker)
+
+    def _drive(self, task: Task, watch: TaskWatch) -> None:
+        """From waiting for room to the end of the task."""
+        name = f"{task.job}-{task.step}-{secrets.token_hex(4)}"
+        try:
+            end = self._run(task, watch, name)
+        except RayActorError as exc:
+            end = TaskEnd(None, lost=True, message=f"its Ray node was lost: {str(exc).splitlines()[0]}")
+        except (RayError, OSError, tarfile.TarError) as exc:
+            end = TaskEnd(None, message=f"Ray could not run it: {str(exc).splitlines()[0] if str(exc) else exc!r}")
+        with self._lock:
+            self._running.pop(task.ticket, None)
+            canceled = task.ticket in self._canceled
+            self._canceled.discard(task.ticket)
+        watch.ended(TaskEnd(end.exit_code, canceled=True) if canceled and not end.ok else end)
+
+    def _run(self, task: Task, watch: TaskWatch, name: str) -> TaskEnd:
+        worker = self._place(task, name)
+        if worker is None:
+            return TaskEnd(None, canceled=True)
+        try:
+            shared = self._shares_files(worker, task)
+            if not shared:
+                ray.get(worker.unpack.remote(_pack(task)))
+            watch.started(f"ray:{name}")
+            over = worker.run.remote(_spec(task, self._grace_s))
+            self._follow(worker, over, watch, task, shared=shared)
+            end = ray.get(over)
+            if not shared:
+                _unpack(ray.get(worker.pack.remote([str(p) for p in (*task.writes, task.log)])), task.folder)
+            return TaskEnd(**end)
+        finally:
+            ray.kill(worker)
+
+    def _place(self, task: Task, name: str) -> Any:  # noqa: ANN401 - an actor handle
+        """A worker on a node with room; None when the task was canceled while it waited."""
+        wants = task.resources
+        needs = {"num_cpus": wants.cpus * wants.instance_count, "num_gpus": wants.gpus * wants.instance_count}
+        actor = ray.remote(ray_worker.Worker).options(name=name, max_concurrency=CALLS_AT_ONCE, max_restarts=0, **needs)
+        worker = actor.remote()
+        up = worker.where.remote()
+        while not ray.wait([up], timeout=POLL_S)[0]:
+            if task.ticket in self._canceled:
+                ray.kill(worker)
+                return None
+        ray.get(up)
+        with self._lock:
+            self._running[task.ticket] = worker
+            canceled = task.ticket in self._canceled
+        if canceled:
+            worker.cancel.remote()
+        return worker
+
+    def _shares_files(self, worker: Any, task: Task) -> bool:  # noqa: ANN401
+        """Whether the node sees the task's folder itself, and not just a path of the same name."""
+        probe, text = task.folder / f".probe-{secrets.token_hex(6)}", secrets.token_hex(16)
+        probe.write_text(text, encoding="utf-8")
+        try:
+            return bool(ray.get(worker.sees.remote(str(probe), text)))
+        finally:
+            probe.unlink()
+
+    def _follow(self, worker: Any, over: Any, watch: TaskWatch, task: Task, *, shared: bool) -> None:  # noqa: ANN401
+        """Hand on each line while the task runs; the log of a node that shares no files is written here as it grows."""
+        if not watch.wrote and shared:
+            ray.wait([over])
+            return
+        told = 0
+        ended = False
+        while not ended:
+            ended = bool(ray.wait([over], timeout=POLL_S)[0])
+            for line in ray.get(worker.read.remote(told)):
+                told += 1
+                if watch.wrote:
+                    watch.wrote(line)
+                if not shared:
+                    with task.log.open("a", encoding="utf-8") as log:
+                        log.write(f"{line}\n")
+
+
+def _spec(task: Task, grace_s: float) -> dict[str, Any]:
+    return {
+        "argv": list(task.argv), "command": task.command, "cwd": str(task.cwd), "env": dict(task.env), "log": str(task.log),
+        "processes": [dict(p) for p in task.processes], "timeout_s": task.timeout_s, "grace_s": grace_s, "secrets": list(task.secrets),
+    }  # fmt: skip
+
+
+def _pack(task: Task) -> bytes:
+    """The task's folder and what it reads, for a node that shares no files with this one."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", dereference=True) as tar:
+        for path in (task.folder, *task.reads.values()):
+            tar.add(path, arcname=str(path.absolute()).lstrip("/"))
+    return buffer.getvalue()
+
+
+def _unpack(data: bytes, folder: Path) -> None:
+    """What the task wrote, taken over below its own folder and nowhere else."""
+    inside = str(folder.absolute()).lstrip("/")
+    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+        for member in tar.getmembers():
+            if member.name == inside or member.name.startswith(f"{inside}/"):
+                member.name = member.name.removeprefix(inside).lstrip("/") or "."
+                tar.extract(member, folder, filter="data")
+
+
+def open_executor(address: str, slots: int | None = None) -> RayExecutor:
+    """An executor on a cluster, or on one that is started here."""
+    return RayExecutor(address, slots=slots)

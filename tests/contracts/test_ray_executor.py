@@ -1,0 +1,95 @@
+"""The Ray executor keeps the promises of executors, on a cluster of two nodes on this machine."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tidemill.base.errors import BackendError
+from tidemill.plan.graph import Resources
+from tidemill.testing.executors import ExecutorContract, make_task, submit
+
+pytestmark = [pytest.mark.needs_ray, pytest.mark.filterwarnings("default")]
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    ray = pytest.importorskip("ray")
+    from ray.cluster_utils import Cluster
+
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
+    made.add_node(num_cpus=2, resources={"second": 1})
+    made.wait_for_nodes()
+    yield made
+    ray.shutdown()
+    made.shutdown()
+
+
+@pytest.fixture
+def executor(cluster: Any) -> Iterator[Any]:
+    from tidemill.backends.executors.ray import RayExecutor
+
+    found = RayExecutor(cluster.address, grace_s=0.5)
+    yield found
+    found.close()
+
+
+class TestRayExecutor(ExecutorContract):
+    """All of them."""
+
+
+def test_tasks_share_the_cluster_and_never_take_more_than_there_is(executor: Any, tmp_path: Path) -> None:
+    assert executor.slots == 4
+    command = "echo start $(date +%s%N) >> ../../times; sleep 0.5; echo end $(date +%s%N) >> ../../times"
+    tasks = [make_task(tmp_path / f"t{i}", command, resources=Resources(cpus=2)) for i in range(4)]
+    for one in [submit(executor, t) for t in tasks]:
+        assert one.wait().ok
+    running = most = 0
+    for line in sorted((tmp_path / "times").read_text().splitlines(), key=lambda text: int(text.split()[1])):
+        running += 1 if line.startswith("start") else -1
+        most = max(most, running)
+    assert most == 2, "four CPUs have room for two tasks of two"
+
+
+def test_a_task_whose_node_is_lost_is_lost_and_not_failed(cluster: Any, executor: Any, tmp_path: Path) -> None:
+    node = cluster.add_node(num_cpus=8)
+    cluster.wait_for_nodes()
+    task = make_task(tmp_path / "a", "echo up; sleep 60", resources=Resources(cpus=8))
+    submitted = submit(executor, task, lines=True)
+    deadline = time.monotonic() + 60
+    while "up" not in submitted.lines:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    threading.Thread(target=cluster.remove_node, args=(node,), kwargs={"allow_graceful": False}).start()
+    end = submitted.wait()
+    assert end.lost
+    assert not end.ok
+
+
+def test_a_node_without_the_drivers_files_gets_them_and_sends_back_what_was_written(
+    executor: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(executor), "_shares_files", lambda *_: False)
+    (tmp_path / "data.txt").write_text("seven")
+    task = make_task(
+        tmp_path / "a", f"cat {tmp_path}/data.txt > ../outputs/x; echo said", reads={"data": tmp_path / "data.txt"}
+    )
+    submitted = submit(executor, task, lines=True)
+    assert submitted.wait().ok
+    assert (tmp_path / "a" / "outputs" / "x").read_text() == "seven"
+    assert "said" in submitted.lines
+
+
+def test_a_cluster_that_is_not_there_is_named() -> None:
+    ray = pytest.importorskip("ray")
+    from tidemill.backends.executors.ray import RayExecutor
+
+    if ray.is_initialized():
+        ray.shutdown()
+    with pytest.raises(BackendError, match=r"127\.0\.0\.1:9"):
+        RayExecutor("127.0.0.1:9")
