@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
+import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -14,6 +19,25 @@ from tidemill.base.errors import BackendError
 from tidemill.plan.graph import Resources
 from tidemill.testing.executors import ExecutorContract, make_task, submit
 
+PIPELINE = """
+type: pipeline
+settings: {default_compute: azureml:big}
+outputs: {final: {type: uri_file}}
+jobs:
+  upper:
+    type: command
+    command: python step.py ${{inputs.text}} ${{outputs.out}}
+    code: .
+    environment: azureml:h:1
+    inputs: {text: {type: uri_file, path: ./in.txt}}
+    outputs: {out: {type: uri_file}}
+  copy:
+    type: command
+    command: cp ${{inputs.text}} ${{outputs.out}}
+    environment: azureml:h:1
+    inputs: {text: "${{parent.jobs.upper.outputs.out}}"}
+    outputs: {out: "${{parent.outputs.final}}"}
+"""
 pytestmark = [pytest.mark.needs_ray, pytest.mark.filterwarnings("default")]
 
 
@@ -93,3 +117,24 @@ def test_a_cluster_that_is_not_there_is_named() -> None:
         ray.shutdown()
     with pytest.raises(BackendError, match=r"127\.0\.0\.1:9"):
         RayExecutor("127.0.0.1:9")
+
+
+def test_a_pipeline_gives_the_same_on_ray_as_on_this_machine(cluster: Any, tmp_path: Path) -> None:
+    (tmp_path / "step.py").write_text("import sys; open(sys.argv[2], 'w').write(open(sys.argv[1]).read().upper())")
+    (tmp_path / "in.txt").write_text("tide")
+    (tmp_path / "pipeline.yml").write_text(PIPELINE)
+    compute = json.dumps({"big": {"executor": "ray", "address": cluster.address}})
+    outputs = {}
+    for name, words in {"local": ["--executor", "local"], "ray": []}.items():
+        (tmp_path / "tidemill.yaml").write_text(
+            f"name: {name}\nenvironments: {{h: {{python: host}}}}\ncompute: {compute}\n"
+        )
+        argv = [sys.executable, "-m", "tidemill", "run", "pipeline.yml", "-o", "json", *words]
+        env = {**os.environ, "TIDEMILL_HOME": str(tmp_path / f"home-{name}")}
+        done = subprocess.run(argv, cwd=tmp_path, env=env, capture_output=True, text=True, check=False, timeout=200)
+        assert done.returncode == 0, done.stderr
+        outputs[name] = Path(json.loads(done.stdout)["outputs"]["final"]).read_text()
+        with sqlite3.connect(tmp_path / f"home-{name}" / "tidemill.db") as db:
+            handles = [row[0] for row in db.execute("SELECT body FROM events WHERE kind = 'step_started'")]
+        assert all(('"ray:' in h) == (name == "ray") for h in handles)
+    assert outputs["local"] == outputs["ray"] == "TIDE"

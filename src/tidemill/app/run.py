@@ -41,6 +41,7 @@ class RunRequest:
     force: bool = False
     parallel: int | None = None
     relax_pins: bool = False
+    executor: str = ""
 
     def as_record(self) -> dict[str, Any]:
         """What it takes to plan the job again."""
@@ -49,6 +50,7 @@ class RunRequest:
             "overrides": [o.text for o in self.overrides],
             "force": self.force,
             "relax_pins": self.relax_pins,
+            "executor": self.executor,
         }
 
 
@@ -88,7 +90,12 @@ def run_job(
     settle_interrupted(app)
     job = choose_name(app, plan.name)
     options = make_options(app, request=request.as_record(), force=request.force, parallel=request.parallel)
-    return execute(plan, job=job, ports=app.run_ports(observers, relax_pins=request.relax_pins), options=options)
+    return execute(
+        plan,
+        job=job,
+        ports=app.run_ports(observers, relax_pins=request.relax_pins, executor=request.executor),
+        options=options,
+    )
 
 
 def choose_name(app: App, wished: JobName | None) -> JobName:
@@ -125,7 +132,11 @@ def resume_job(app: App, name: str, observers: Sequence[RunObserver] = ()) -> Jo
     return execute(
         plan,
         job=JobName(name),
-        ports=app.run_ports(observers, relax_pins=bool(view.request.get("relax_pins"))),
+        ports=app.run_ports(
+            observers,
+            relax_pins=bool(view.request.get("relax_pins")),
+            executor=str(view.request.get("executor") or ""),
+        ),
         options=options,
     )
 

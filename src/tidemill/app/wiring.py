@@ -12,6 +12,7 @@ from typing import Any
 
 from tidemill.app.assets import WorkspaceAssets
 from tidemill.app.budget import CostMeter
+from tidemill.app.executors import Executors
 from tidemill.app.project import Project, read_project
 from tidemill.app.settings import Settings
 from tidemill.backends.table import load
@@ -115,13 +116,18 @@ class App:
         """Keys and signatures."""
         return load("signers", "pem")()
 
-    def run_ports(self, observers: Sequence[RunObserver] = (), *, relax_pins: bool = False) -> RunPorts:
-        """Everything a run is handed; `observers` hear it after it was recorded."""
+    def run_ports(
+        self, observers: Sequence[RunObserver] = (), *, relax_pins: bool = False, executor: str = ""
+    ) -> RunPorts:
+        """Everything a run is handed; `observers` hear it after it was recorded. `executor` runs every step, if given."""
+        computes = self.project.document.compute if self.project is not None else {}
+        executors = Executors(lambda: self.executor, computes, self._stack, executor)
         store = self.store
         meter = self.meter
         return RunPorts(
             home=self.home,
-            executors={"local": self.executor},
+            executors=executors,
+            place_compute=executors.place,
             artifacts=self.artifacts,
             cache=StoreCache(store),
             environments=self.environments(relax_pins=relax_pins),

@@ -11,7 +11,10 @@ from tidemill.base.errors import UsageError
 from tidemill.base.suggest import did_you_mean
 
 BACKENDS: Mapping[str, Mapping[str, str]] = {
-    "executors": {"local": "tidemill.backends.executors.local:open_executor"},
+    "executors": {
+        "local": "tidemill.backends.executors.local:open_executor",
+        "ray": "tidemill.backends.executors.ray:open_executor",
+    },
     "stores": {
         "sqlite": "tidemill.backends.stores.sqlite:open_store",
         "postgresql": "tidemill.backends.stores.postgres:open_store",

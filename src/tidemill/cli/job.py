@@ -12,7 +12,7 @@ from tidemill.app.run import RunRequest, resume_job, run_job
 from tidemill.app.settings import read_settings
 from tidemill.app.wiring import open_app
 from tidemill.cli.errors import print_findings
-from tidemill.cli.options import name_option, noun_options, set_option
+from tidemill.cli.options import executor_option, name_option, noun_options, set_option
 from tidemill.cli.output import print_value
 from tidemill.cli.progress import Progress
 from tidemill.cli.run import report
@@ -42,6 +42,7 @@ def job() -> None:
 @click.option("--web", is_flag=True, expose_value=False, help="Accepted for az scripts.")
 @click.option("--save-as", "-a", expose_value=False, help="Accepted for az scripts.")
 @click.option("--relax-pins", is_flag=True, help="Loosen just the package pins that cannot be had here, and record it.")
+@executor_option
 @noun_options
 def create(
     file: Path,
@@ -52,9 +53,12 @@ def create(
     *,
     stream: bool,
     relax_pins: bool,
+    executor: str,
 ) -> int:
     """Run a job here to its end (a job that ran is a job that was created); exit code 0 only if it completed."""
-    request = RunRequest(file, tuple(parse_override(o) for o in overrides), name, relax_pins=relax_pins)
+    request = RunRequest(
+        file, tuple(parse_override(o) for o in overrides), name, relax_pins=relax_pins, executor=executor
+    )
     with open_app(read_settings(file)) as app:
         with Progress(stream_logs=stream) as progress:
             result = run_job(app, request, [progress], lambda found: print_findings(found, sys.stderr))

@@ -74,3 +74,10 @@ file_path_option = click.option(
 required_name_option = click.option("-n", "--name", "name", required=True, metavar="NAME", help="Name.")
 name_option = click.option("-n", "--name", "name", metavar="NAME", help="Name.")
 version_option = click.option("-v", "--version", "version", metavar="VERSION", help="Version.")
+
+executor_option = click.option(
+    "--executor",
+    default="",
+    metavar="NAME",
+    help="Run every step there (local, ray …), whatever its compute is mapped to in tidemill.yaml.",
+)

@@ -13,7 +13,7 @@ from tidemill.app.settings import read_settings
 from tidemill.app.wiring import open_app
 from tidemill.base.findings import Finding
 from tidemill.cli.errors import paint, print_findings
-from tidemill.cli.options import everywhere, output_options, set_option
+from tidemill.cli.options import everywhere, executor_option, output_options, set_option
 from tidemill.cli.output import print_value
 from tidemill.cli.progress import Progress
 from tidemill.run.result import JobResult, StepResult
@@ -31,6 +31,7 @@ LOG_LINES = 15
 @click.option("--force", is_flag=True, help="Run every step, reuse nothing.")
 @click.option("--parallel", type=click.IntRange(1), help="Steps at a time; default: the cores of this machine.")
 @click.option("--relax-pins", is_flag=True, help="Loosen just the package pins that cannot be had here, and record it.")
+@executor_option
 @everywhere
 @output_options("human")
 def command(
@@ -44,9 +45,10 @@ def command(
     force: bool,
     parallel: int | None,
     relax_pins: bool,
+    executor: str,
 ) -> int:
     """Run a job here and wait: independent steps in parallel, unchanged ones reused. Exit code 0 only if it completed."""
-    request = RunRequest(file, tuple(parse_override(o) for o in overrides), name, force, parallel, relax_pins)
+    request = RunRequest(file, tuple(parse_override(o) for o in overrides), name, force, parallel, relax_pins, executor)
     with open_app(read_settings(file)) as app, Progress(stream_logs=stream) as progress:
         result = run_job(app, request, [progress], lambda found: print_findings(found, sys.stderr))
     report(result, fmt, query)

@@ -20,6 +20,8 @@ from tidemill.run.staging import Source, lay_out, literal_paths, place_input, re
 from tidemill.run.state import Status
 from tidemill.run.work import StepEnd, StepWork, ticket_of
 
+LOST_RETRIES = 2  # a node that went away says nothing about the step
+
 
 def run_command(work: StepWork) -> StepEnd:
     """Stage the step, run its command to the end, and say how that went."""
@@ -28,7 +30,7 @@ def run_command(work: StepWork) -> StepEnd:
     paths = stage(work)
     task = make_task(work, prepared, paths)
     end = work.run_task(task)
-    for _ in range(step.retries if end.lost else 0):
+    for _ in range(max(step.retries, LOST_RETRIES) if end.lost else 0):
         end = work.run_task(task)
         if not end.lost:
             break

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import secrets
+import socket
 import tarfile
 import threading
 from collections.abc import Iterable
@@ -22,7 +23,7 @@ from tidemill.run.ports import Task, TaskEnd, TaskWatch, Ticket
 
 GRACE_S = 5.0
 POLL_S = 0.2
-PLACE_S = 300.0
+CONNECT_S = 5.0
 CALLS_AT_ONCE = 4
 NAMESPACE = "tidemill"
 
@@ -87,6 +88,7 @@ class RayExecutor:
         if ray.is_initialized():
             return
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        _require_listener(self._address)
         quiet = {
             "log_to_driver": False,
             "configure_logging": False,
@@ -184,6 +186,19 @@ class RayExecutor:
                         log.write(f"{line}\n")
 
 
+def _require_listener(address: str) -> None:
+    """`BackendError` at once for an address nobody listens at: Ray itself would try for minutes, and end the process."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not port.isdigit():
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=CONNECT_S).close()
+    except OSError as exc:
+        raise BackendError(
+            f"No Ray cluster answers at `{address}`: {exc.strerror or exc}", hint="Start one with `ray start --head`."
+        ) from exc
+
+
 def _spec(task: Task, grace_s: float) -> dict[str, Any]:
     return {
         "argv": list(task.argv), "command": task.command, "cwd": str(task.cwd), "env": dict(task.env), "log": str(task.log),
@@ -210,6 +225,6 @@ def _unpack(data: bytes, folder: Path) -> None:
                 tar.extract(member, folder, filter="data")
 
 
-def open_executor(address: str, slots: int | None = None) -> RayExecutor:
+def open_executor(settings: Any) -> RayExecutor:  # noqa: ANN401 - a compute's mapping: `address`, `slots`
     """An executor on a cluster, or on one that is started here."""
-    return RayExecutor(address, slots=slots)
+    return RayExecutor(settings.address or "", slots=settings.slots)
