@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from tidemill.spec.rules.bindings import check_bindings, check_circles, check_co
 from tidemill.spec.rules.commands import command_findings
 from tidemill.spec.rules.context import Context
 from tidemill.spec.rules.documents import near_name
-from tidemill.spec.rules.scope import Scope, commands_of, step_ports
+from tidemill.spec.rules.scope import Scope, bound_of, commands_of, step_ports
 from tidemill.spec.rules.values import complaint
 
 STEP_NAME = re.compile(r"[a-z_][a-z0-9_]*\Z")
@@ -147,7 +147,7 @@ def _check_inputs(scope: Scope, name: str, step: Any) -> Iterator[Finding]:  # n
     if known is None:
         return
     path = ("jobs", name, "inputs")
-    given = step.inputs or {}
+    given = bound_of(step)
     for key, value in given.items():
         port = known.get(key)
         if port is None:
@@ -193,7 +193,7 @@ def _check_bound_literals(scope: Scope) -> Iterator[Finding]:
     said: set[str] = set()
     for name, step in scope.jobs.items():
         known = scope.ports[name].inputs or {}
-        for key, value in found.items() if isinstance(found := getattr(step, "inputs", None), Mapping) else ():
+        for key, value in bound_of(step).items():
             source = _pipeline_input(value)
             if source in said or source not in scope.pipeline.inputs or key not in known:
                 continue

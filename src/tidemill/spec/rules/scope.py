@@ -73,6 +73,12 @@ def step_ports(context: Context, step: Any) -> Ports:  # noqa: ANN401 - any step
     return Ports(None, getattr(step, "outputs", None) or None)
 
 
+def bound_of(step: Any, side: str = "inputs") -> Mapping[str, Any]:  # noqa: ANN401
+    """What a step binds; nothing for one without, or where what stands there (control and AutoML steps keep it) is no mapping."""
+    found = getattr(step, side, None)
+    return found if isinstance(found, Mapping) else {}
+
+
 def texts_of(step: Any) -> Iterator[tuple[tuple[str, ...], str]]:  # noqa: ANN401
     """Where a step may hold `${{ }}`, and the text there: inputs, outputs, compute, the data of AutoML."""
     for side in ("inputs", "outputs"):
