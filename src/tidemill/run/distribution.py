@@ -50,7 +50,10 @@ def wrap_ray(command: str, distribution: Distribution, resources: Resources, por
     common = f"--disable-usage-stats --block --num-cpus=$(( ($(nproc) + {nodes - 1}) / {nodes} ))"
     head = f"--head --port={port} --include-dashboard=false {settings.get('head_node_additional_args') or ''}"
     worker = f"--address={address} {settings.get('worker_node_additional_args') or ''}"
-    start = [f"ray start {head} {common} > {RAY_LOG} 2>&1 & tm_nodes=$!"]
+    # newer Rays want a token of everybody who speaks to a cluster: one of the step's own, whatever lies in ~/.ray
+    drawn = "${RAY_AUTH_TOKEN:-$(od -An -N32 -tx1 /dev/urandom | tr -d ' \\n')}"
+    start = [f"export RAY_AUTH_MODE=${{RAY_AUTH_MODE:-token}} RAY_AUTH_TOKEN={drawn}"]
+    start += [f"ray start {head} {common} > {RAY_LOG} 2>&1 & tm_nodes=$!"]
     start += [
         f"until ray health-check --address={address} > /dev/null 2>&1; do",
         f"  kill -0 $tm_nodes 2> /dev/null || {{ cat {RAY_LOG} >&2; exit 1; }}",
