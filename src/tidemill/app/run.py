@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from tidemill.app.wiring import App
 from tidemill.base.clock import SystemClock, iso
@@ -158,7 +159,7 @@ def make_options(app: App, **more: Any) -> RunOptions:  # noqa: ANN401
 
 
 def find_secrets() -> tuple[str, ...]:
-    """Values of environment variables that look like secrets: masked in every log."""
-    return tuple(
-        v for k, v in os.environ.items() if len(v) >= SHORTEST_SECRET and any(w in k.upper() for w in SECRET_WORDS)
-    )
+    """Values of environment variables that look like secrets, and the store's password: masked in every log."""
+    named = [v for k, v in os.environ.items() if any(w in k.upper() for w in SECRET_WORDS)]
+    password = unquote(urlsplit(os.environ.get("TIDEMILL_STORE", "")).password or "")
+    return tuple(v for v in (*named, password) if len(v) >= SHORTEST_SECRET)
