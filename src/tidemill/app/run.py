@@ -161,5 +161,5 @@ def make_options(app: App, **more: Any) -> RunOptions:  # noqa: ANN401
 def find_secrets() -> tuple[str, ...]:
     """Values of environment variables that look like secrets, and the store's password: masked in every log."""
     named = [v for k, v in os.environ.items() if any(w in k.upper() for w in SECRET_WORDS)]
-    password = unquote(urlsplit(os.environ.get("TIDEMILL_STORE", "")).password or "")
-    return tuple(v for v in (*named, password) if len(v) >= SHORTEST_SECRET)
+    password = urlsplit(os.environ.get("TIDEMILL_STORE", "")).password or ""
+    return tuple(v for v in (*named, password, unquote(password)) if len(v) >= SHORTEST_SECRET)
