@@ -87,7 +87,7 @@ class Head:
 
     def __init__(self, config_file, config, batches):
         self._file, self._config, self._batches = config_file, config, batches
-        self._queue = queue.SimpleQueue()
+        self._queue = queue.Queue()  # SimpleQueue.get with a timeout may wait for ever when several threads get
         self._lock = threading.Lock()
         self._left = len(batches)
         self.count = {
