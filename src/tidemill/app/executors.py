@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing
+from pathlib import Path
 
 from tidemill.backends.table import known, load
 from tidemill.base.errors import UsageError
 from tidemill.base.suggest import did_you_mean
-from tidemill.run.ports import Executor
+from tidemill.run.ports import EnvironmentProvider, Executor
 from tidemill.spec.project import ComputeMapping
 
 LOCAL = "local"
@@ -18,7 +19,8 @@ LOCAL = "local"
 class Executors(Mapping[str, Executor]):
     """Executors by name, each opened when the first step wants it: `local`, and one for each compute that is mapped.
 
-    `chosen` is what `--executor` said: everything runs there.
+    `workspace` is its home, and what makes environments on this machine. `chosen` is what `--executor` said: everything
+    runs there.
     """
 
     def __init__(
@@ -26,6 +28,7 @@ class Executors(Mapping[str, Executor]):
         local: Callable[[], Executor],
         mapped: Mapping[str, ComputeMapping],
         stack: ExitStack,
+        workspace: tuple[Path, EnvironmentProvider],
         chosen: str = "",
     ) -> None:
         if chosen and chosen not in known("executors"):
@@ -33,6 +36,7 @@ class Executors(Mapping[str, Executor]):
         self._local = local
         self._mapped = {n: m for n, m in mapped.items() if m.executor != LOCAL}
         self._stack = stack
+        self._workspace = workspace
         self._chosen = chosen
         self._opened: dict[str, Executor] = {}
 
@@ -60,7 +64,7 @@ class Executors(Mapping[str, Executor]):
             return self._local()
         settings = self._mapped.get(name) or self._like(name)
         kind = settings.executor if name in self._mapped else name
-        opened: Executor = self._stack.enter_context(closing(load("executors", kind)(settings)))
+        opened: Executor = self._stack.enter_context(closing(load("executors", kind)(settings, *self._workspace)))
         return opened
 
     def _like(self, kind: str) -> ComputeMapping:

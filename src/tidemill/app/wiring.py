@@ -121,7 +121,8 @@ class App:
     ) -> RunPorts:
         """Everything a run is handed; `observers` hear it after it was recorded. `executor` runs every step, if given."""
         computes = self.project.document.compute if self.project is not None else {}
-        executors = Executors(lambda: self.executor, computes, self._stack, executor)
+        environments = self.environments(relax_pins=relax_pins)
+        executors = Executors(lambda: self.executor, computes, self._stack, (self.home, environments), executor)
         store = self.store
         meter = self.meter
         return RunPorts(
@@ -130,7 +131,7 @@ class App:
             place_compute=executors.place,
             artifacts=self.artifacts,
             cache=StoreCache(store),
-            environments=self.environments(relax_pins=relax_pins),
+            environments=environments,
             data=load("data", "workspace")(self.home, self._datastores(), self._data_environment),
             locks=self.locks,
             stamps=functools.partial(StampMemory, store),

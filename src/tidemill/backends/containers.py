@@ -97,6 +97,19 @@ def build(context: Path, dockerfile: str, say: Say, *, label: str) -> str:
     return found
 
 
+def push(image: str, reference: str, say: Say) -> None:
+    """Put an image of the engine into a registry under that name; `BackendError` with the engine's words."""
+    engine = require_engine(f"Pushing {reference}")
+    say(f"pushing {reference}")
+    proc.run([engine, "tag", image, reference], timeout_s=ANSWER_S)
+    done = proc.run([engine, "push", "--quiet", reference], timeout_s=PULL_S)
+    if done.returncode != 0:
+        raise BackendError(
+            f"The image cannot be pushed to {reference}: {done.stderr.strip()[-TAIL:]}",
+            hint="Log in to the registry with the engine's own `login`.",
+        )
+
+
 def python_of(image: str) -> str:
     """`3.11`: the Python of an image; `UsageError` when it has none."""
     engine = require_engine(f"The image {image}")
@@ -175,9 +188,8 @@ def run_argv(task: Task, index: int, extra: Mapping[str, str], scope: str) -> li
     ]
     argv += ["--label", f"{LABEL}={_job_label(scope, task.job)}", "--network", "host", "--workdir", str(task.cwd)]
     argv += ["--user", f"{os.getuid()}:{os.getgid()}", "--entrypoint", "bash", "--env", "HOME=/tmp"]
-    for name in sorted({*task.env, *extra} - _OF_THE_HOST):
-        if name in extra or _OURS.match(name) or task.env[name] != os.environ.get(name):
-            argv += ["--env", name]
+    for name in sorted({*own_variables(task), *extra} - _OF_THE_HOST):
+        argv += ["--env", name]
     for folder, mode in _mounts(task):
         argv += ["--volume", f"{folder}:{folder}:{mode}"]
     if resources.shm_size:
@@ -185,6 +197,15 @@ def run_argv(task: Task, index: int, extra: Mapping[str, str], scope: str) -> li
     if resources.gpus:
         argv += ["--gpus", str(int(resources.gpus))]
     return [*argv, str(task.environment.image), "-c", _FIRST_PROCESS, "tidemill", task.command]
+
+
+def own_variables(task: Task) -> dict[str, str]:
+    """The variables of a task that mean something where the rest of this machine's environment is not."""
+    return {
+        name: value
+        for name, value in task.env.items()
+        if name not in _OF_THE_HOST and (_OURS.match(name) or value != os.environ.get(name))
+    }
 
 
 def _mounts(task: Task) -> list[tuple[Path, str]]:

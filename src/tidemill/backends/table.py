@@ -14,6 +14,7 @@ BACKENDS: Mapping[str, Mapping[str, str]] = {
     "executors": {
         "local": "tidemill.backends.executors.local:open_executor",
         "ray": "tidemill.backends.executors.ray:open_executor",
+        "kubernetes": "tidemill.backends.executors.kubernetes:open_executor",
     },
     "stores": {
         "sqlite": "tidemill.backends.stores.sqlite:open_store",

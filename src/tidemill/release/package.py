@@ -90,12 +90,12 @@ def make_package(request: PackageRequest, *, runtime: Path, work: Path, uv: str)
     """
     site = install_requirements(request.requirements, request.python_version, work, uv)
     layers = [
-        ImageLayer("packages", _files(site, SITE)),
+        ImageLayer("packages", files_of(site, SITE)),
         ImageLayer("serving runtime", runtime_files(runtime)),
     ]
     if request.code is not None:
-        layers.append(ImageLayer("scoring code", _files(request.code, CODE)))
-    layers.append(ImageLayer("model", _files(request.model_path, MODEL)))
+        layers.append(ImageLayer("scoring code", files_of(request.code, CODE)))
+    layers.append(ImageLayer("model", files_of(request.model_path, MODEL)))
     environment = {
         "PYTHONPATH": f"{RUNTIME}:{SITE}",
         "PYTHONUNBUFFERED": "1",
@@ -146,15 +146,27 @@ def runtime_files(package: Path) -> tuple[ImageFile, ...]:
     return tuple(ImageFile(package / e.path, f"{RUNTIME}/tidemill/{e.path}", e.digest, e.executable) for e in entries)
 
 
-def install_requirements(requirements: Sequence[str], python_version: str, work: Path, uv: str) -> Path:
-    """A folder with `requirements` installed for Linux and that Python; made once per set of pins."""
-    key = digest_value([sorted(requirements), python_version])[:24]
+def install_requirements(
+    requirements: Sequence[str],
+    python_version: str,
+    work: Path,
+    uv: str,
+    constraints: Sequence[str] = (),
+    options: Sequence[str] = (),
+) -> Path:
+    """A folder with `requirements` installed for Linux and that Python; made once per set of pins.
+
+    `constraints` are the versions of whatever comes along; `options` name further package indexes.
+    """
+    key = digest_value([sorted(requirements), python_version, *([sorted(constraints)] if constraints else [])])[:24]
     site = work / f"site-{key}"
     ready = work / f"site-{key}.ready"
     if ready.exists():
         return site
     wanted = work / f"site-{key}.txt"
     write_atomic(wanted, "\n".join(sorted(requirements)) + "\n")
+    limits = work / f"site-{key}-constraints.txt"
+    write_atomic(limits, "\n".join(constraints) + "\n")
     argv = [
         uv,
         "pip",
@@ -176,6 +188,9 @@ def install_requirements(requirements: Sequence[str], python_version: str, work:
         "copy",
         "-r",
         str(wanted),
+        "-c",
+        str(limits),
+        *options,
     ]
     done = proc.run(argv, timeout_s=900)
     if done.returncode != 0:
@@ -187,7 +202,8 @@ def install_requirements(requirements: Sequence[str], python_version: str, work:
     return site
 
 
-def _files(source: Path, target: str) -> tuple[ImageFile, ...]:
+def files_of(source: Path, target: str) -> tuple[ImageFile, ...]:
+    """A file, or every file of a folder, below `target`; caches of bytecode are left out."""
     if source.is_file():
         (entry,) = hash_folder(source.parent, [source])
         return (ImageFile(source, f"{target}/{source.name}", entry.digest, entry.executable),)

@@ -25,8 +25,8 @@ LOST_RETRIES = 2  # a node that went away says nothing about the step
 
 def run_command(work: StepWork) -> StepEnd:
     """Stage the step, run its command to the end, and say how that went."""
-    context, step = work.context, work.step
-    prepared = context.ports.environments.prepare(step.environment, work.say)
+    step = work.step
+    prepared = work.prepare()
     paths = stage(work)
     task = make_task(work, prepared, paths)
     end = work.run_task(task)

@@ -39,7 +39,7 @@ FAILED_BATCHES = "TM-N121"
 def run_parallel(work: StepWork) -> StepEnd:
     """Split the data, run `init` and `run` in as many processes as there are slots for, gather what they return."""
     settings = read_parallel(work.step)
-    prepared = work.context.ports.environments.prepare(work.step.environment, work.say)
+    prepared = work.prepare()
     paths = stage(work)
     restore_artifacts(work.folder)
     with _slots(work, settings.workers) as workers:

@@ -203,6 +203,15 @@ class EnvironmentProvider(Protocol):
         ...
 
 
+@runtime_checkable
+class OwnEnvironments(Protocol):
+    """An executor that makes the environments of its tasks itself, since this machine's are of no use there."""
+
+    def prepare(self, environment: EnvironmentRef, say: Say) -> PreparedEnvironment:
+        """Ready for `submit`. Progress goes to `say`; `UsageError` for what cannot be had there."""
+        ...
+
+
 class ModelRegistrar(Protocol):
     """Registers models for `register_model` steps."""
 

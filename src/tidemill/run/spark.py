@@ -26,8 +26,8 @@ HERE = {"spark.ui.enabled": "false", "spark.driver.host": "127.0.0.1", "spark.dr
 def run_spark(work: StepWork) -> StepEnd:
     """Stage the step, submit its program in local mode, and say how that went."""
     context, step, folder = work.context, work.step, work.folder
-    prepared = context.ports.environments.prepare(step.environment, work.say)
-    submit = find_submit(prepared)
+    prepared = work.prepare()
+    submit = Path(SUBMIT) if prepared.image else find_submit(prepared)
     paths = stage(work)
     arguments = shlex.split(render_command(step, paths, folder, context.run_id(step.name)))
     words = submit_words(step.body, folder.cwd)

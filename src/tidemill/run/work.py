@@ -13,7 +13,7 @@ from tidemill.plan.graph import Step
 from tidemill.run.context import RunContext
 from tidemill.run.events import RunEvent, StepPreparing, StepStarted
 from tidemill.run.folders import StepFolder
-from tidemill.run.ports import Task, TaskEnd, TaskWatch, Ticket
+from tidemill.run.ports import OwnEnvironments, PreparedEnvironment, Task, TaskEnd, TaskWatch, Ticket
 from tidemill.run.reuse import Identity
 from tidemill.run.staging import Source
 from tidemill.run.state import Status
@@ -79,6 +79,13 @@ class StepWork:
             )
         )
         failpoint("step-started")
+
+    def prepare(self) -> PreparedEnvironment:
+        """The step's environment, made ready where the step will run."""
+        context, step = self.context, self.step
+        executor = context.ports.executors.get(context.ports.place_compute(step.compute))
+        maker = executor if isinstance(executor, OwnEnvironments) else context.ports.environments
+        return maker.prepare(step.environment, self.say)
 
     def run_task(self, task: Task, started: Callable[[str], None] | None = None) -> TaskEnd:
         """Run a task to its end on the executor of its compute, taking a slot unless the step holds one already."""

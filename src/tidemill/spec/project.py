@@ -43,7 +43,8 @@ class ComputeMapping(Part):
     namespace: str | None = None
     image: str | None = None
     context: str | None = None
-    storage: str | None = None
+    registry: str | None = None
+    pull_secret: str | None = None
     slots: int | None = None
 
 

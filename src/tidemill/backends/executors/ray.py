@@ -9,14 +9,14 @@ import socket
 import tarfile
 import threading
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import ray
 from ray import cloudpickle
 from ray.exceptions import RayActorError, RayError
 
-from tidemill.backends.executors import ray_worker
+from tidemill.backends.executors import remote_worker
+from tidemill.backends.executors.remote import detach_tracking, travelling, unpack_below
 from tidemill.base.errors import BackendError
 from tidemill.base.ids import JobName
 from tidemill.run.ports import Task, TaskEnd, TaskWatch, Ticket
@@ -105,7 +105,7 @@ class RayExecutor:
                 f"No Ray cluster answers at `{self._address or 'this machine'}`: {str(exc).splitlines()[0]}",
                 hint="Start one with `ray start --head`, or leave out `address` and one is started here.",
             ) from exc
-        cloudpickle.register_pickle_by_value(ray_worker)
+        cloudpickle.register_pickle_by_value(remote_worker)
 
     def _drive(self, task: Task, watch: TaskWatch) -> None:
         """From waiting for room to the end of the task."""
@@ -129,13 +129,13 @@ class RayExecutor:
         try:
             shared = self._shares_files(worker, task)
             if not shared:
-                ray.get(worker.unpack.remote(_pack(task)))
+                ray.get(worker.unpack.remote(_pack(task), str(task.folder)))
             watch.started(f"ray:{name}")
-            over = worker.run.remote(_spec(task, self._grace_s))
+            over = worker.run.remote(_spec(task if shared else detach_tracking(task), self._grace_s))
             self._follow(worker, over, watch, task, shared=shared)
             end = ray.get(over)
             if not shared:
-                _unpack(ray.get(worker.pack.remote([str(p) for p in (*task.writes, task.log)])), task.folder)
+                unpack_below(io.BytesIO(ray.get(worker.pack.remote(str(task.folder)))), task.folder)
             return TaskEnd(**end)
         finally:
             ray.kill(worker)
@@ -144,7 +144,9 @@ class RayExecutor:
         """A worker on a node with room; None when the task was canceled while it waited."""
         wants = task.resources
         needs = {"num_cpus": wants.cpus * wants.instance_count, "num_gpus": wants.gpus * wants.instance_count}
-        actor = ray.remote(ray_worker.Worker).options(name=name, max_concurrency=CALLS_AT_ONCE, max_restarts=0, **needs)
+        actor = ray.remote(remote_worker.Worker).options(
+            name=name, max_concurrency=CALLS_AT_ONCE, max_restarts=0, **needs
+        )
         worker = actor.remote()
         up = worker.where.remote()
         while not ray.wait([up], timeout=POLL_S)[0]:
@@ -207,24 +209,11 @@ def _spec(task: Task, grace_s: float) -> dict[str, Any]:
 
 
 def _pack(task: Task) -> bytes:
-    """The task's folder and what it reads, for a node that shares no files with this one."""
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", dereference=True) as tar:
-        for path in (task.folder, *task.reads.values()):
-            tar.add(path, arcname=str(path.absolute()).lstrip("/"))
+    remote_worker.pack_trees(travelling(task), buffer, str(task.folder))
     return buffer.getvalue()
 
 
-def _unpack(data: bytes, folder: Path) -> None:
-    """What the task wrote, taken over below its own folder and nowhere else."""
-    inside = str(folder.absolute()).lstrip("/")
-    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
-        for member in tar.getmembers():
-            if member.name == inside or member.name.startswith(f"{inside}/"):
-                member.name = member.name.removeprefix(inside).lstrip("/") or "."
-                tar.extract(member, folder, filter="data")
-
-
-def open_executor(settings: Any) -> RayExecutor:  # noqa: ANN401 - a compute's mapping: `address`, `slots`
+def open_executor(settings: Any, *_: object) -> RayExecutor:  # noqa: ANN401 - a compute's mapping: `address`, `slots`
     """An executor on a cluster, or on one that is started here."""
     return RayExecutor(settings.address or "", slots=settings.slots)

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
 import httpx2 as httpx
-from lightkube import ApiError, Client, KubeConfig
+from lightkube import ApiError, Client
 from lightkube.codecs import from_dict
 from lightkube.config import client_adapter
-from lightkube.core.exceptions import ConfigError
 from lightkube.generic_resource import create_namespaced_resource
 from lightkube.resources.apps_v1 import Deployment
 from lightkube.resources.core_v1 import Endpoints, Event, Namespace, Pod, Service
 
+from tidemill.backends.cluster import FIELD_MANAGER, find_cluster, speaking_to_cluster
 from tidemill.backends.targets.namespaces import Namespaces, NamespaceState
 from tidemill.base.clock import Clock, SystemClock
-from tidemill.base.errors import BackendError, FailedError, UsageError
+from tidemill.base.errors import FailedError
 from tidemill.release.labels import DEPLOYMENT_LABEL, ENDPOINT_LABEL, MANAGED, SERVING_ANNOTATION
 from tidemill.release.objects import (
     Object,
@@ -31,7 +29,6 @@ from tidemill.release.objects import (
 )
 from tidemill.release.pod_counts import PodCounts, read_counts
 
-FIELD_MANAGER = "tidemill"
 POLL_S = 0.5
 SWITCH_S = 30.0
 LOG_LINES = 20
@@ -46,21 +43,6 @@ HOPELESS = {
     "CreateContainerError",
 }
 RESTARTS_TOLERATED = 2
-
-
-@contextmanager
-def speaking_to_cluster(what: str) -> Iterator[None]:
-    """Turn client errors into ours, keeping the original as the cause."""
-    try:
-        yield
-    except ApiError as exc:
-        code = exc.status.code
-        hint = "Check the role of the account in your kubeconfig." if code == HTTPStatus.FORBIDDEN else ""
-        raise BackendError(f"The cluster refused {what}: HTTP {code}: {exc.status.message}", hint=hint) from exc
-    except httpx.HTTPError as exc:
-        raise BackendError(
-            f"The cluster did not answer ({what}): {exc}", hint="Check KUBECONFIG and that the cluster runs."
-        ) from exc
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,17 +66,7 @@ class KubernetesTarget:
     """One cluster and context. Safe to call again: applying twice changes nothing."""
 
     def __init__(self, context: str = "", clock: Clock | None = None) -> None:
-        try:
-            config = KubeConfig.from_env()
-            chosen = config.get(context_name=context or None)
-        except (ConfigError, OSError) as exc:
-            where = os.environ.get("KUBECONFIG", "~/.kube/config")
-            raise UsageError(
-                f"No usable cluster in {where}: {exc}",
-                hint="Set KUBECONFIG, or `context:` of the stage in tidemill.yaml.",
-            ) from exc
-        if chosen is None:
-            raise UsageError(f"No context `{context}` in the kubeconfig", hint=f"Known: {', '.join(config.contexts)}")
+        chosen = find_cluster(context)
         self._client = Client(config=chosen, field_manager=FIELD_MANAGER)
         self._config = chosen
         self._clock = clock or SystemClock()

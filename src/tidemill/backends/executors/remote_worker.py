@@ -1,4 +1,6 @@
-"""What runs on a Ray node. Standard library alone: it is sent there by value, and the node knows nothing of Tidemill."""
+"""What runs on another machine: a Ray node, a pod. Standard library alone: it is sent there, and knows nothing of Tidemill."""
+
+# ruff: noqa: PTH100, PTH110, PTH114, PTH115, PTH123, PTH208 - paths are words here: they go into archives and over wires
 
 from __future__ import annotations
 
@@ -12,11 +14,13 @@ import sys
 import tarfile
 import threading
 import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 LOOK_S = 0.05
 KEPT_LINES = 100_000
+Stamps = dict[str, tuple[int, int]]
 
 
 def _end_with_parent() -> None:
@@ -24,10 +28,74 @@ def _end_with_parent() -> None:
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
-class Worker:
-    """One task on its node: its processes, its log, its end. Its methods are called at the same time."""
+def pack_trees(roots: Iterable[str], stream: IO[bytes], folder: str) -> None:
+    """Write folders and files to `stream` as a tar with absolute names.
 
-    def __init__(self) -> None:
+    A link that leads out of `folder` becomes what it points at; one that stays inside remains a link.
+    """
+    with tarfile.open(fileobj=stream, mode="w|", dereference=True, format=tarfile.PAX_FORMAT) as tar:
+        for root in roots:
+            _add(tar, os.path.abspath(root), os.path.realpath(folder))
+
+
+def _add(tar: tarfile.TarFile, path: str, folder: str) -> None:
+    name = path.lstrip("/")
+    if os.path.islink(path) and (not os.path.exists(path) or f"{os.path.realpath(path)}/".startswith(f"{folder}/")):
+        link = tarfile.TarInfo(name)
+        link.type, link.linkname = tarfile.SYMTYPE, os.readlink(path)
+        tar.addfile(link)
+        return
+    info = tar.gettarinfo(path, name)
+    if info.isreg():
+        with open(path, "rb") as file:
+            tar.addfile(info, file)
+    elif info.isdir():
+        tar.addfile(info)
+        for child in sorted(os.listdir(path)):
+            _add(tar, f"{path}/{child}", folder)
+
+
+def unpack_trees(stream: IO[bytes]) -> None:
+    """Lay out what `pack_trees` wrote, at the same paths as there."""
+    with tarfile.open(fileobj=stream, mode="r|") as tar:
+        if hasattr(tarfile, "fully_trusted_filter"):
+            tar.extraction_filter = tarfile.fully_trusted_filter
+        tar.extractall("/")  # noqa: S202 - packed by the driver, which this machine works for
+
+
+def stamp_tree(folder: str) -> Stamps:
+    """Size and time of change of every file below `folder`, by path."""
+    found = {}
+    for place, _, names in os.walk(folder):
+        for name in names:
+            status = os.lstat(f"{place}/{name}")
+            found[f"{place}/{name}"] = (status.st_size, status.st_mtime_ns)
+    return found
+
+
+def pack_changes(folder: str, before: Stamps, stream: IO[bytes], besides: Iterable[str] = ()) -> None:
+    """Write what is new or other below `folder` since `before` to `stream` as a tar; `besides` are left out."""
+    left_out = set(besides)
+    with tarfile.open(fileobj=stream, mode="w|", format=tarfile.PAX_FORMAT) as tar:
+        for place, folders, names in os.walk(folder):
+            if not (folders or names):
+                tar.add(place, place.lstrip("/"), recursive=False)
+            links = [name for name in folders if os.path.islink(f"{place}/{name}")]
+            for path in (f"{place}/{name}" for name in sorted([*names, *links])):
+                status = os.lstat(path)
+                if before.get(path) != (status.st_size, status.st_mtime_ns) and path not in left_out:
+                    tar.add(path, path.lstrip("/"), recursive=False)
+
+
+class Worker:
+    """One task on its machine: its processes, its log, its end. Its methods are called at the same time.
+
+    `echo` hears every line too.
+    """
+
+    def __init__(self, echo: Callable[[str], None] | None = None) -> None:
+        self._echo = echo
+        self._stamps: Stamps = {}
         self._lines: list[str] = []
         self._lock = threading.Lock()
         self._canceled = threading.Event()
@@ -42,18 +110,15 @@ class Worker:
         path = Path(probe)
         return path.is_file() and path.read_text(encoding="utf-8") == text
 
-    def unpack(self, data: bytes) -> None:
-        """Lay out what the driver sent, at the same paths as there."""
-        with tarfile.open(fileobj=io.BytesIO(data)) as tar:
-            tar.extractall("/", filter="fully_trusted")  # noqa: S202 - packed by the driver, which this node belongs to
+    def unpack(self, data: bytes, folder: str) -> None:
+        """Lay out what the driver sent, and remember how the task's folder looked."""
+        unpack_trees(io.BytesIO(data))
+        self._stamps = stamp_tree(folder)
 
-    def pack(self, paths: list[str]) -> bytes:
-        """What the task wrote, for the driver."""
+    def pack(self, folder: str) -> bytes:
+        """What the task wrote below its folder, for the driver."""
         buffer = io.BytesIO()
-        with tarfile.open(fileobj=buffer, mode="w", dereference=True) as tar:
-            for path in paths:
-                if os.path.lexists(path):
-                    tar.add(path, arcname=path.lstrip("/"))
+        pack_changes(folder, self._stamps, buffer)
         return buffer.getvalue()
 
     def read(self, start: int) -> list[str]:
@@ -69,7 +134,7 @@ class Worker:
         """Run every process of the task to its end."""
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         try:
-            with open(spec["log"], "ab", buffering=0) as log:  # noqa: PTH123
+            with open(spec["log"], "ab", buffering=0) as log:
                 threads = [self._start(spec, index, extra, log) for index, extra in enumerate(spec["processes"])]
                 end = self._watch(spec)
                 for thread in threads:
@@ -100,9 +165,15 @@ class Worker:
             for secret in secrets:
                 line = line.replace(secret.encode(), b"***")
             log.write(prefix + line + b"\n")
-            with self._lock:
-                if len(self._lines) < KEPT_LINES:
-                    self._lines.append((prefix + line).decode(errors="replace"))
+            self._heard((prefix + line).decode(errors="replace"))
+
+    def _heard(self, line: str) -> None:
+        if self._echo:
+            self._echo(line)
+            return
+        with self._lock:
+            if len(self._lines) < KEPT_LINES:
+                self._lines.append(line)
 
     def _watch(self, spec: dict[str, Any]) -> dict[str, Any]:
         """Until all have ended; the first that fails, a cancel or the deadline ends the others."""

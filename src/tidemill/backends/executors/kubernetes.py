@@ -1,0 +1,213 @@
+"""Steps as Jobs of a Kubernetes cluster: what a step reads travels into its pod, what it says and writes travels back."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import tarfile
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import httpx2 as httpx
+
+from tidemill.backends.containers import own_variables
+from tidemill.backends.environments.images import ImageEnvironments
+from tidemill.backends.executors.pod_objects import PodRequest, mount_points
+from tidemill.backends.executors.pods import PodLostError, StepPods
+from tidemill.backends.executors.remote import detach_tracking, travelling
+from tidemill.base.errors import FailedError, TidemillError
+from tidemill.base.hashing import digest_value
+from tidemill.base.ids import JobName
+from tidemill.plan.graph import EnvironmentRef
+from tidemill.run.ports import EnvironmentProvider, PreparedEnvironment, Say, Task, TaskEnd, TaskWatch, Ticket
+
+GRACE_S = 5.0
+SLOTS = 16
+METRICS = "metrics.jsonl"  # read while a step runs, to end bad trials early
+_NOT_A_NAME = re.compile(r"[^a-z0-9]+")
+
+
+class KubernetesExecutor:
+    """Runs each task in a pod of its own; as many at once as `slots`, and the cluster's scheduler finds the room."""
+
+    def __init__(
+        self,
+        pods: StepPods,
+        environments: ImageEnvironments,
+        *,
+        slots: int = SLOTS,
+        pull_secret: str = "",
+        grace_s: float = GRACE_S,
+    ) -> None:
+        self._pods = pods
+        self._environments = environments
+        self._pull_secret = pull_secret
+        self._grace_s = grace_s
+        self._wished_slots = slots
+        self._prepared: dict[str, PreparedEnvironment] = {}
+        self._preparing: dict[str, threading.Lock] = {}
+        self._running: dict[Ticket, str] = {}
+        self._canceled: set[Ticket] = set()
+        self._threads: list[threading.Thread] = []
+        self._lock = threading.Lock()
+
+    @property
+    def slots(self) -> int:
+        """How many pods at once."""
+        return self._wished_slots
+
+    def prepare(self, environment: EnvironmentRef, say: Say) -> PreparedEnvironment:
+        """The environment's image, made once however many steps ask."""
+        key = digest_value([environment.label, str(environment.folder), environment.kind, repr(environment.document)])
+        with self._lock:
+            lock = self._preparing.setdefault(key, threading.Lock())
+        with lock:
+            if key not in self._prepared:
+                self._prepared[key] = self._environments.prepare(environment, say)
+            return self._prepared[key]
+
+    def submit(self, task: Task, watch: TaskWatch) -> None:
+        """Make the task's Job and follow it in a thread of its own."""
+        thread = threading.Thread(target=self._drive, args=(task, watch), name=f"pod {task.step}", daemon=True)
+        with self._lock:
+            self._threads = [t for t in self._threads if t.is_alive()] + [thread]
+        thread.start()
+
+    def cancel(self, ticket: Ticket) -> None:
+        """Ask the task's processes to end; one whose pod does not run yet does not start."""
+        with self._lock:
+            self._canceled.add(ticket)
+            pod = self._running.get(ticket)
+        if pod is not None:
+            self._ask_to_end(pod)
+
+    def reap(self, job: JobName, handles: Iterable[str]) -> int:
+        """Take away the Jobs a killed run of `job` left."""
+        names = {h.rpartition("/")[2] for h in handles if h.startswith(f"kubernetes:{self._pods.namespace}/")}
+        return sum(self._pods.delete(name) for name in sorted({*names, *self._pods.of_job(job)}))
+
+    def close(self) -> None:
+        """End everything still running."""
+        with self._lock:
+            tickets, threads = list(self._running), list(self._threads)
+        for ticket in tickets:
+            self.cancel(ticket)
+        for thread in threads:
+            thread.join()
+        self._pods.close()
+
+    def _drive(self, task: Task, watch: TaskWatch) -> None:
+        """From making the Job to taking it away; the task's end is told after that."""
+        name = _job_name(task)
+        try:
+            end = self._run(task, watch, name)
+        except PodLostError as exc:
+            end = TaskEnd(None, lost=True, message=str(exc))
+        except TidemillError as exc:
+            end = TaskEnd(None, message=f"{exc}. {exc.hint}" if exc.hint else str(exc))
+        except (httpx.HTTPError, OSError, tarfile.TarError) as exc:
+            end = TaskEnd(None, lost=True, message=f"the cluster could not be spoken to: {exc}")
+        end = self._tidy(name, end)
+        with self._lock:
+            self._running.pop(task.ticket, None)
+            canceled = task.ticket in self._canceled
+            self._canceled.discard(task.ticket)
+        watch.ended(TaskEnd(end.exit_code, canceled=True, usage=end.usage) if canceled and not end.ok else end)
+
+    def _tidy(self, name: str, end: TaskEnd) -> TaskEnd:
+        try:
+            self._pods.delete(name)
+        except TidemillError as exc:
+            return end if end.message else TaskEnd(end.exit_code, message=f"its Job could not be deleted: {exc}")
+        return end
+
+    def _run(self, task: Task, watch: TaskWatch, name: str) -> TaskEnd:
+        roots = travelling(task)
+        self._pods.create(self._request(task, name, roots))
+        watch.started(f"kubernetes:{self._pods.namespace}/{name}")
+        log = _log(task, watch)
+        pod = self._pods.await_running(
+            name, lambda: task.ticket in self._canceled, lambda why: log(f"tidemill: {why}\n")
+        )
+        if not pod:
+            return TaskEnd(None, canceled=True)
+        self._pods.send(pod, self._spec(task), roots)
+        with self._lock:
+            self._running[task.ticket] = pod
+            canceled = task.ticket in self._canceled
+        if canceled:
+            self._ask_to_end(pod)
+        end = self._pods.follow(pod, [log, _append_to(task.folder / METRICS)])
+        self._pods.collect(pod, task.folder)
+        return TaskEnd(**end)
+
+    def _ask_to_end(self, pod: str) -> None:
+        """In a thread, since whoever cancels many tasks must not wait for each; what fails here shows where it is followed."""
+
+        def ask() -> None:
+            try:
+                self._pods.cancel(pod)
+            except (TidemillError, httpx.HTTPError):
+                return
+
+        threading.Thread(target=ask, daemon=True).start()
+
+    def _request(self, task: Task, name: str, roots: list[str]) -> PodRequest:
+        if not task.environment.image:
+            raise FailedError(f"Step `{task.step}` has no image to run in")
+        return PodRequest(
+            name=name,
+            namespace=self._pods.namespace,
+            job=task.job,
+            step=task.step,
+            image=task.environment.image,
+            agent=self._pods.agent(),
+            folders=mount_points(roots, {r: Path(r).is_file() for r in roots}),
+            resources=task.resources,
+            pull_secret=self._pull_secret,
+        )
+
+    def _spec(self, task: Task) -> dict[str, Any]:
+        """What the pod is told. Variables travel in it, and not in the Job, where everybody who may read Jobs would see them."""
+        detached = detach_tracking(task)
+        return {
+            "argv": list(task.argv), "command": task.command, "cwd": str(task.cwd), "env": own_variables(detached), "log": str(task.log),
+            "processes": [dict(p) for p in task.processes], "timeout_s": task.timeout_s, "grace_s": self._grace_s,
+            "secrets": list(task.secrets), "folder": str(task.folder), "follows": [str(task.log), str(task.folder / METRICS)],
+        }  # fmt: skip
+
+
+def _log(task: Task, watch: TaskWatch) -> Callable[[str], None]:
+    """Writes what a task says into its log here, and tells each line."""
+    append = _append_to(task.log)
+
+    def take(text: str) -> None:
+        append(text)
+        if watch.wrote:
+            for line in text.splitlines():
+                watch.wrote(line)
+
+    return take
+
+
+def _append_to(path: Path) -> Callable[[str], None]:
+    def append(text: str) -> None:
+        with path.open("a", encoding="utf-8", errors="surrogateescape", newline="") as file:
+            file.write(text)
+
+    return append
+
+
+def _job_name(task: Task) -> str:
+    """At most 63 characters, as Kubernetes wants; the last of them make it this attempt's own."""
+    readable = _NOT_A_NAME.sub("-", f"{task.job}-{task.step}".lower()).strip("-")[:45].strip("-")
+    return f"tm-{readable}-{secrets.token_hex(4)}"
+
+
+def open_executor(settings: Any, home: Path, environments: EnvironmentProvider) -> KubernetesExecutor:  # noqa: ANN401 - a compute's mapping
+    """The executor of a compute: `context`, `namespace`, `registry`, `image` (below the packages), `pull_secret`, `slots`."""
+    images = ImageEnvironments(home / "images", environments, settings.image or "", settings.registry or "")
+    pods = StepPods(settings.context or "", settings.namespace or "")
+    return KubernetesExecutor(pods, images, slots=settings.slots or SLOTS, pull_secret=settings.pull_secret or "")

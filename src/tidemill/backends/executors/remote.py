@@ -1,0 +1,71 @@
+"""What executors on machines that share no files with this one have in common: what travels there, and back."""
+
+from __future__ import annotations
+
+import os
+import tarfile
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import IO
+
+from tidemill.run.ports import Task
+
+EMBEDDED = "sqlite:///"
+TRACKED = "mlflow"
+
+
+def travelling(task: Task) -> list[str]:
+    """The paths a task needs elsewhere: its folder, what its Python searches, and data it reads where it lies.
+
+    Inputs lie in its folder, as files or as links, which travel as what they point at.
+    """
+    words = [task.command, *task.argv, *task.env.values()]
+    direct = [p for p in task.reads.values() if any(str(p) in word for word in words)]
+    searched = [Path(p) for p in task.env.get("PYTHONPATH", "").split(os.pathsep) if p]
+    own = set(os.environ.get("PYTHONPATH", "").split(os.pathsep))
+    found = [task.folder, *direct, *(p for p in searched if str(p) not in own)]
+    kept: list[str] = []
+    for path in sorted({str(p.absolute()) for p in found if p.exists()}):
+        if not any(path.startswith(f"{k}/") for k in kept):
+            kept.append(path)
+    return kept
+
+
+def detach_tracking(task: Task) -> Task:
+    """The task with an MLflow store of its own in its folder, where the workspace's embedded one cannot be reached.
+
+    What it logs there comes back with the folder, and the workspace's tracker takes it over when the step ends.
+    """
+    return replace(task, env={**task.env, **_own_store(task.env, task.folder)})
+
+
+def _own_store(env: Mapping[str, str], folder: Path) -> dict[str, str]:
+    if not env.get("MLFLOW_TRACKING_URI", "").startswith(EMBEDDED):
+        return {}
+    own = folder.absolute() / TRACKED
+    uri = f"{EMBEDDED}{own / 'mlflow.db'}"
+    return {
+        "MLFLOW_TRACKING_URI": uri,
+        "MLFLOW_REGISTRY_URI": uri,
+        "TIDEMILL_MLFLOW_ARTIFACTS": (own / "artifacts").as_uri(),
+        "TIDEMILL_MLFLOW_LOCK": str(own / "create.lock"),
+    }
+
+
+def unpack_below(stream: IO[bytes], folder: Path) -> None:
+    """Take over what a task wrote, below its own folder and nowhere else; raises `tarfile.TarError` for what is torn."""
+    inside = str(folder.absolute()).lstrip("/")
+    with tarfile.open(fileobj=stream, mode="r|") as tar:
+        for member in tar:
+            if not member.name.startswith(f"{inside}/"):
+                continue
+            member.name = member.name.removeprefix(f"{inside}/")
+            target = folder / member.name
+            if member.isdir() and target.is_dir():
+                continue
+            if not member.isdir():
+                target.unlink(
+                    missing_ok=True
+                )  # a file that came from the store is read-only, and not the step's to change
+            tar.extract(member, folder, filter="data")
