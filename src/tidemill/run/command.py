@@ -27,11 +27,11 @@ def run_command(work: StepWork) -> StepEnd:
     """Stage the step, run its command to the end, and say how that went."""
     step = work.step
     prepared = work.prepare()
-    paths = stage(work)
-    task = make_task(work, prepared, paths)
-    end = work.run_task(task)
+    end = work.run_task(make_task(work, prepared, stage(work)))
     for _ in range(max(step.retries, LOST_RETRIES) if end.lost else 0):
-        end = work.run_task(task)
+        work.say(f"{end.message}: trying again")
+        shutil.rmtree(work.folder.root)  # what the lost attempt left must not pass for the next one's
+        end = work.run_task(make_task(work, prepared, stage(work)))
         if not end.lost:
             break
     return judge(end, step)

@@ -15,6 +15,7 @@ from tidemill.backends.environments.container import container_key
 from tidemill.backends.environments.packages import PackageList, name_of, read_packages
 from tidemill.base import proc
 from tidemill.base.errors import BackendError, UsageError
+from tidemill.base.files import write_atomic
 from tidemill.base.hashing import digest_value
 from tidemill.plan.graph import EnvironmentRef
 from tidemill.release.package import SITE, ImageLayer, Package, files_of, install_requirements
@@ -71,19 +72,29 @@ class ImageEnvironments:
         wanted = [_unpinned(p, pins) for p in (*packages.conda, *packages.pip)]
         base = base or self._base_for(python)
         key = digest_value(["image", base, python, sorted(wanted), [pins[n] for n in sorted(pins)]])
-        say(f"environment {environment.label}: an image with {len(wanted)} packages for {repository}")
-        uv = shutil.which("uv") or str(Path(sys.executable).parent / "uv")
-        site = install_requirements(wanted, python, self.folder, uv, tuple(sorted(pins.values())), packages.options)
+        record = self.folder / f"environment-{key[:24]}.txt"
+        known = record.read_text(encoding="utf-8") if record.is_file() else ""
+        if not known or not OciBuilder(self.folder).holds(known):
+            say(f"environment {environment.label}: an image with {len(wanted)} packages for {repository}")
+            uv = shutil.which("uv") or str(Path(sys.executable).parent / "uv")
+            pinned = tuple(sorted(pins.values()))
+            site = install_requirements(wanted, python, self.folder, uv, pinned, packages.options)
+            known = self._push(site, environment.label, base, f"{repository}:{key[:24]}")
+            write_atomic(record, known)
+        return PreparedEnvironment(PYTHON, env={"PYTHONPATH": SITE}, key=key, image=known)
+
+    def _push(self, site: Path, label: str, base: str, image: str) -> str:
+        """The base and the packages as an image of the registry; its name by digest."""
+        repository, _, tag = image.rpartition(":")
         package = Package(
             base_image=base,
             layers=(ImageLayer("packages", files_of(site, SITE)),),
             entrypoint=("python3",),
             arguments=(),
             environment={"PYTHONPATH": SITE, "PYTHONDONTWRITEBYTECODE": "1"},
-            labels={"io.tidemill.environment": environment.label},
+            labels={"io.tidemill.environment": label},
         )
-        built = OciBuilder(self.folder).build(package, repository, tags=(key[:24],))
-        return PreparedEnvironment(PYTHON, env={"PYTHONPATH": SITE}, key=key, image=built.reference)
+        return OciBuilder(self.folder).build(package, repository, tags=(tag,)).reference
 
     def _versions(self, environment: EnvironmentRef, say: Say) -> tuple[str, Mapping[str, str]]:
         """The Python of the environment on this machine, and `name==version` of all it has, by name."""

@@ -107,7 +107,9 @@ class KubernetesExecutor:
             end = TaskEnd(None, lost=True, message=str(exc))
         except TidemillError as exc:
             end = TaskEnd(None, message=f"{exc}. {exc.hint}" if exc.hint else str(exc))
-        except (httpx.HTTPError, OSError, tarfile.TarError) as exc:
+        except tarfile.TarError as exc:
+            end = TaskEnd(None, message=f"what it wrote cannot be brought back: {exc}")
+        except (httpx.HTTPError, OSError) as exc:
             end = TaskEnd(None, lost=True, message=f"the cluster could not be spoken to: {exc}")
         end = self._tidy(name, end)
         with self._lock:

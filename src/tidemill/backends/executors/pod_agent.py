@@ -44,21 +44,20 @@ def read(name: str) -> Any:  # noqa: ANN401
         return json.load(file)
 
 
-def await_file(name: str) -> bool:
-    """Whether the file came in time."""
+def await_file(name: str, leave: threading.Event) -> bool:
+    """Whether the file came in time, and before the pod was asked to leave."""
     deadline = time.monotonic() + WAIT_S
     while not os.path.exists(place(name)):
-        if time.monotonic() > deadline:
+        if time.monotonic() > deadline or leave.wait(LOOK_S):
             return False
-        time.sleep(LOOK_S)
     return True
 
 
 def serve() -> int:
     """The pod's own process: one task from its coming to its being collected."""
-    canceled = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: canceled.set())
-    if not await_file("task.json"):
+    leave = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: leave.set())
+    if not await_file("task.json", leave):
         sys.stderr.write("tidemill: no task came\n")
         return NEVER_CAME
     spec = read("task.json")
@@ -69,10 +68,10 @@ def serve() -> int:
     thread.start()
     while thread.is_alive():
         thread.join(LOOK_S)
-        if canceled.is_set() or os.path.exists(place("cancel")):
+        if leave.is_set() or os.path.exists(place("cancel")):
             worker.cancel()
     write("end.json", ends[0] if ends else {"exit_code": None, "message": "its pod could not run it"})
-    await_file("collected")
+    await_file("collected", leave)
     return 0
 
 

@@ -54,7 +54,10 @@ def _own_store(env: Mapping[str, str], folder: Path) -> dict[str, str]:
 
 
 def unpack_below(stream: IO[bytes], folder: Path) -> None:
-    """Take over what a task wrote, below its own folder and nowhere else; raises `tarfile.TarError` for what is torn."""
+    """Take over what a task wrote, below its own folder and nowhere else; raises `tarfile.TarError` for what is torn.
+
+    A link that leads out of the folder points at nothing here, and is such an error too.
+    """
     inside = str(folder.absolute()).lstrip("/")
     with tarfile.open(fileobj=stream, mode="r|") as tar:
         for member in tar:
@@ -64,6 +67,8 @@ def unpack_below(stream: IO[bytes], folder: Path) -> None:
             target = folder / member.name
             if member.isdir() and target.is_dir():
                 continue
+            if member.issym() and member.linkname.startswith(f"/{inside}/"):
+                member.linkname = os.path.relpath(member.linkname, f"/{inside}/{Path(member.name).parent}")
             if not member.isdir():
                 target.unlink(
                     missing_ok=True

@@ -14,7 +14,7 @@ import sys
 import tarfile
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -66,25 +66,29 @@ def unpack_trees(stream: IO[bytes]) -> None:
 def stamp_tree(folder: str) -> Stamps:
     """Size and time of change of every file below `folder`, by path."""
     found = {}
-    for place, _, names in os.walk(folder):
-        for name in names:
-            status = os.lstat(f"{place}/{name}")
-            found[f"{place}/{name}"] = (status.st_size, status.st_mtime_ns)
+    for path in _files(folder):
+        status = os.lstat(path)
+        found[path] = (status.st_size, status.st_mtime_ns)
     return found
+
+
+def _files(folder: str) -> Iterator[str]:
+    """Everything below `folder` that is not a folder with something in it, links to folders included."""
+    for place, folders, names in os.walk(folder):
+        if not (folders or names):
+            yield place
+        yield from (f"{place}/{name}" for name in sorted(names))
+        yield from (f"{place}/{name}" for name in sorted(folders) if os.path.islink(f"{place}/{name}"))
 
 
 def pack_changes(folder: str, before: Stamps, stream: IO[bytes], besides: Iterable[str] = ()) -> None:
     """Write what is new or other below `folder` since `before` to `stream` as a tar; `besides` are left out."""
     left_out = set(besides)
     with tarfile.open(fileobj=stream, mode="w|", format=tarfile.PAX_FORMAT) as tar:
-        for place, folders, names in os.walk(folder):
-            if not (folders or names):
-                tar.add(place, place.lstrip("/"), recursive=False)
-            links = [name for name in folders if os.path.islink(f"{place}/{name}")]
-            for path in (f"{place}/{name}" for name in sorted([*names, *links])):
-                status = os.lstat(path)
-                if before.get(path) != (status.st_size, status.st_mtime_ns) and path not in left_out:
-                    tar.add(path, path.lstrip("/"), recursive=False)
+        for path in _files(folder):
+            status = os.lstat(path)
+            if before.get(path) != (status.st_size, status.st_mtime_ns) and path not in left_out:
+                tar.add(path, path.lstrip("/"), recursive=False)
 
 
 class Worker:

@@ -71,6 +71,12 @@ class OciBuilder:
                 str(ImageName(target.registry, target.repository, digest=digest)), digest, tuple(tags), there.sent_bytes
             )
 
+    def holds(self, image: str) -> bool:
+        """Whether the registry still has an image, by its digest."""
+        name = parse_image(image)
+        with closing(RegistryClient(name.registry)) as client:
+            return client.has_digest(name.repository, name.digest)
+
     def attach(self, image: str, signature: Signature) -> None:
         """Put a signature beside an image."""
         attach_signature(image, signature)

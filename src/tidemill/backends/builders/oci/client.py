@@ -123,13 +123,12 @@ class RegistryClient:
 
     def has_manifest(self, repository: str, manifest: Mapping[str, Any]) -> bool:
         """Whether the repository holds an image with exactly that manifest."""
-        answer = self._call(
-            "HEAD",
-            f"/v2/{repository}/manifests/sha256:{digest_bytes(encode_manifest(manifest))}",
-            repository,
-            headers={"Accept": ACCEPT},
-        )
-        return answer.status_code == HTTPStatus.OK
+        return self.has_digest(repository, f"sha256:{digest_bytes(encode_manifest(manifest))}")
+
+    def has_digest(self, repository: str, digest: str) -> bool:
+        """Whether the repository holds the image of that digest."""
+        path = f"/v2/{repository}/manifests/{digest}"
+        return self._call("HEAD", path, repository, headers={"Accept": ACCEPT}).status_code == HTTPStatus.OK
 
     def put_manifest(self, repository: str, reference: str, manifest: Mapping[str, Any]) -> str:
         """Store a manifest under a tag or digest; its digest."""
