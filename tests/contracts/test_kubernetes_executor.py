@@ -8,22 +8,57 @@ import secrets
 import sqlite3
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tidemill.base.errors import FailedError
 from tidemill.base.ids import JobName
-from tidemill.plan.graph import HOST_ENVIRONMENT, Resources
-from tidemill.run.ports import PreparedEnvironment
-from tidemill.testing.executors import ExecutorContract, Submitted, make_task, submit
+from tidemill.plan.graph import Resources
+from tidemill.run.ports import PreparedEnvironment, Task, TaskWatch
+from tidemill.testing.executors import ExecutorContract, make_task, submit
 
 pytestmark = [pytest.mark.needs_cluster, pytest.mark.filterwarnings("default")]
+
+
+PIPELINE = """
+type: pipeline
+settings: {default_compute: azureml:big}
+outputs: {final: {type: uri_folder}}
+jobs:
+  upper:
+    type: command
+    command: python step.py ${{inputs.text}} ${{outputs.out}}
+    code: .
+    environment: azureml:listed:1
+    inputs: {text: {type: uri_file, path: ./in.txt}}
+    outputs: {out: {type: uri_folder}}
+  copy:
+    type: command
+    command: cp -r ${{inputs.text}}/. ${{outputs.out}} && echo "said $WORD"
+    environment: azureml:listed:1
+    environment_variables: {WORD: tide}
+    inputs: {text: "${{parent.jobs.upper.outputs.out}}"}
+    outputs: {out: "${{parent.outputs.final}}"}
+"""
+ENVIRONMENT = """
+$schema: https://azuremlschemas.azureedge.net/latest/environment.schema.json
+name: listed
+version: "1"
+image: mcr.microsoft.com/azureml/openmpi4.1.0-ubuntu22.04:latest
+conda_file: {name: listed, dependencies: [pip, {pip: [mlflow-skinny, packaging]}]}
+"""
+STEP = """
+import os, sys, packaging, mlflow
+out = sys.argv[2]
+open(out + "/text", "w").write(open(sys.argv[1]).read().upper() + packaging.__version__)
+os.symlink(out + "/text", out + "/same")
+mlflow.log_metric("score", 0.5, step=1)
+mlflow.log_text("kept", "note.txt")
+"""
 
 
 @pytest.fixture(scope="module")
@@ -33,38 +68,173 @@ def namespace() -> Iterator[str]:
 
     name = f"tm-steps-{secrets.token_hex(3)}"
     yield name
-    Client().delete(Namespace, name)
+    client = Client()
+    client.delete(Namespace, name)
+    client.close()
 
 
 @pytest.fixture
-def image() -> str:
-    return os.environ["BASE_IMAGE"]
-
-
-@pytest.fixture
-def executor(namespace: str, image: str, tmp_path: Path) -> Iterator[Any]:
+def executor(namespace: str, tmp_path: Path) -> Iterator[Any]:
     from tidemill.backends.environments.images import ImageEnvironments
     from tidemill.backends.environments.provider import Environments
     from tidemill.backends.executors.kubernetes import KubernetesExecutor
     from tidemill.backends.executors.pods import StepPods
 
-    images = ImageEnvironments(tmp_path / "images", Environments(tmp_path / "envs"), image)
-    found = _InImage(StepPods("", namespace), images, grace_s=0.5)
+    class InImage(KubernetesExecutor):
+        """Gives tasks an image, as a step's `prepare` does, and little to reserve, since the cluster is small."""
+
+        def submit(self, task: Task, watch: TaskWatch) -> None:
+            image = task.environment.image or os.environ["BASE_IMAGE"]
+            environment = replace(task.environment, image=image)
+            resources = task.resources if task.resources.cpus > 1 else replace(task.resources, cpus=0.1)
+            super().submit(replace(task, environment=environment, resources=resources), watch)
+
+    images = ImageEnvironments(tmp_path / "images", Environments(tmp_path / "envs"))
+    found = InImage(StepPods("", namespace), images, grace_s=0.5)
     yield found
     found.close()
 
 
-def _InImage(*args: Any, **more: Any) -> Any:  # noqa: N802
-    """An executor whose tasks run in the base image, as `work.prepare` would have it."""
-    from tidemill.backends.executors.kubernetes import KubernetesExecutor
-
-    class InImage(KubernetesExecutor):
-        def submit(self, task: Any, watch: Any) -> None:
-            prepared = self.prepare(HOST_ENVIRONMENT, lambda _: None)
-            super().submit(replace(task, environment=prepared, resources=Resources(cpus=0.1)), watch)
-
-    return InImage(*args, **more)
+def until(true: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 class TestKubernetesExecutor(ExecutorContract):
     """All of them."""
+
+
+def test_what_a_step_reads_is_there_and_what_it_writes_comes_back(executor: Any, tmp_path: Path) -> None:
+    data = tmp_path / "data.txt"
+    data.write_text("seven")
+    inputs = tmp_path / "a" / "inputs"
+    inputs.mkdir(parents=True)
+    (inputs / "linked").symlink_to(data)
+    command = f"cat ../inputs/linked {data} > ../outputs/x; id -u > ../outputs/user; mkdir ../outputs/empty"
+    task = make_task(tmp_path / "a", command, reads={"linked": data})
+    assert submit(executor, task).wait().ok
+    outputs = tmp_path / "a" / "outputs"
+    assert (outputs / "x").read_text() == "sevenseven"
+    assert (outputs / "user").read_text().strip() != "0", "no step is root in a cluster"
+    assert (outputs / "empty").is_dir()
+
+
+def test_a_value_of_the_environment_is_in_no_object_of_the_cluster(
+    executor: Any, namespace: str, tmp_path: Path
+) -> None:
+    from lightkube import Client
+    from lightkube.resources.batch_v1 import Job
+
+    task = make_task(tmp_path / "a", "echo up; sleep 60")
+    submitted = submit(executor, replace(task, env={**task.env, "PASSWORD": "s3cr3t-value"}), lines=True)
+    until(lambda: "up" in submitted.lines)
+    client = Client()
+    shown = [json.dumps(j.to_dict()) for j in client.list(Job, namespace=namespace)]
+    client.close()
+    executor.cancel(task.ticket)
+    assert submitted.wait().canceled
+    assert shown
+    assert not any("s3cr3t-value" in text for text in shown)
+
+
+def test_a_canceled_command_is_asked_politely_first(executor: Any, tmp_path: Path) -> None:
+    script = "trap 'echo goodbye; exit 0' TERM; echo up; while true; do sleep 0.02; done"
+    task = make_task(tmp_path / "a", f'bash -c "{script}"; true')
+    submitted = submit(executor, task, lines=True)
+    until(lambda: "up" in submitted.lines)
+    executor.cancel(task.ticket)
+    assert submitted.wait().canceled
+    assert submitted.lines[-1] == "goodbye"
+
+
+def test_a_pod_that_is_taken_away_is_lost_and_not_failed(executor: Any, namespace: str, tmp_path: Path) -> None:
+    from lightkube import Client
+    from lightkube.resources.core_v1 import Pod
+
+    task = make_task(tmp_path / "a", "trap '' TERM; echo up; sleep 60; sleep 60")
+    submitted = submit(executor, task, lines=True)
+    until(lambda: "up" in submitted.lines)
+    client = Client()
+    for pod in client.list(Pod, namespace=namespace, labels={"tidemill.io/step": "a"}):
+        client.delete(Pod, pod.metadata.name, namespace=namespace, grace_period=0)
+    client.close()
+    end = submitted.wait()
+    assert end.lost
+    assert not end.ok
+
+
+def test_an_image_that_is_not_there_fails_with_the_clusters_words(executor: Any, tmp_path: Path) -> None:
+    missing = PreparedEnvironment(Path("python3"), image=f"{os.environ['REGISTRY']}/nobody/has:this")
+    end = submit(executor, make_task(tmp_path / "a", "true", environment=missing)).wait()
+    assert not end.ok
+    assert not end.lost
+    assert "nobody/has" in end.message
+
+
+def test_a_step_that_waits_for_room_says_so_and_can_be_canceled(executor: Any, tmp_path: Path) -> None:
+    task = make_task(tmp_path / "a", "true", resources=Resources(cpus=500))
+    submitted = submit(executor, task, lines=True)
+    until(lambda: any("Insufficient cpu" in line for line in submitted.lines))
+    executor.cancel(task.ticket)
+    assert submitted.wait().canceled
+
+
+def test_what_a_killed_run_left_is_taken_away(executor: Any, tmp_path: Path) -> None:
+    task = make_task(tmp_path / "a", "echo up; sleep 60")
+    submitted = submit(executor, task, lines=True)
+    until(lambda: "up" in submitted.lines)
+    assert executor.reap(JobName("job"), submitted.handles) == 1
+    assert submitted.wait().lost
+    assert executor.reap(JobName("job"), submitted.handles) == 0
+
+
+def test_a_pipeline_gives_the_same_on_kubernetes_as_on_this_machine(namespace: str, tmp_path: Path) -> None:
+    (tmp_path / "step.py").write_text(STEP)
+    (tmp_path / "in.txt").write_text("tide")
+    (tmp_path / "environment.yml").write_text(ENVIRONMENT)
+    (tmp_path / "pipeline.yml").write_text(PIPELINE)
+    outputs = {}
+    for name, words in {"local": ["--executor", "local"], "kubernetes": []}.items():
+        big = {
+            "executor": "kubernetes",
+            "namespace": namespace,
+            "registry": os.environ["REGISTRY"],
+            "image": os.environ["BASE_IMAGE"],
+        }
+        (tmp_path / "tidemill.yaml").write_text(
+            json.dumps({"name": name, "environments": {"listed": {"python": "host"}}, "compute": {"big": big}})
+        )
+        home = tmp_path / f"home-{name}"
+        argv = [sys.executable, "-m", "tidemill", "run", "pipeline.yml", "-o", "json", *words]
+        env = {**os.environ, "TIDEMILL_HOME": str(home)}
+        done = subprocess.run(argv, cwd=tmp_path, env=env, capture_output=True, text=True, check=False, timeout=250)
+        assert done.returncode == 0, done.stderr
+        said = json.loads(done.stdout)
+        final = Path(said["outputs"]["final"])
+        outputs[name] = ((final / "text").read_text(), (final / "same").read_text())
+        with sqlite3.connect(home / "tidemill.db") as db:
+            handles = [row[0] for row in db.execute("SELECT body FROM events WHERE kind = 'step_started'")]
+        assert all(('"kubernetes:' in h) == (name == "kubernetes") for h in handles)
+        with sqlite3.connect(home / "mlflow" / "mlflow.db") as db:
+            (artifacts,) = [row[0] for row in db.execute("SELECT artifact_uri FROM runs")]
+            assert db.execute("SELECT key, value, step FROM metrics").fetchall() == [("score", 0.5, 1)]
+        assert Path(artifacts.removeprefix("file://"), "note.txt").read_text() == "kept"
+    assert outputs["local"] == outputs["kubernetes"]
+    assert outputs["local"][0].startswith("TIDE")
+
+
+def test_an_environment_with_packages_needs_a_registry(namespace: str, tmp_path: Path) -> None:
+    (tmp_path / "environment.yml").write_text(ENVIRONMENT)
+    (tmp_path / "job.yml").write_text(
+        "type: command\ncommand: echo hello\nenvironment: azureml:listed:1\ncompute: azureml:big\n"
+    )
+    (tmp_path / "tidemill.yaml").write_text(
+        f"name: x\nenvironments: {{listed: {{python: host}}}}\ncompute: {{big: {{executor: kubernetes, namespace: {namespace}}}}}\n"
+    )
+    argv = [sys.executable, "-m", "tidemill", "run", "job.yml"]
+    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=100)
+    assert done.returncode == 1
+    assert "names no registry" in done.stderr + done.stdout
+    assert "Traceback" not in done.stderr

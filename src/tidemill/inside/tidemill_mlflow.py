@@ -6,6 +6,7 @@
 import atexit
 import contextlib
 import fcntl
+import importlib.util
 import json
 import os
 import shutil
@@ -25,6 +26,8 @@ def wire(mlflow):
     uri = os.environ.get("MLFLOW_TRACKING_URI")
     if not uri:
         return
+    if uri.startswith(SQLITE) and importlib.util.find_spec("sqlalchemy") is None:
+        uri = _use_files()
     from mlflow.tracking import fluent
 
     _set_uri(mlflow, uri)
@@ -36,6 +39,15 @@ def wire(mlflow):
     for name in ("set_tracking_uri", "set_registry_uri"):
         _override(mlflow, name, uri)
     _record(mlflow, job)
+
+
+def _use_files():
+    """For an MLflow without a database (mlflow-skinny): files in the step's folder, taken over when the step ends."""
+    os.environ.pop("TIDEMILL_MLFLOW_ARTIFACTS", None)
+    os.environ["MLFLOW_ALLOW_FILE_STORE"] = "true"
+    uri = "file://" + os.path.join(step.FOLDER, "mlflow", "files")
+    os.environ["MLFLOW_TRACKING_URI"] = os.environ["MLFLOW_REGISTRY_URI"] = uri
+    return uri
 
 
 def _set_uri(mlflow, uri):
@@ -67,6 +79,7 @@ class JobRun:
     def __init__(self, mlflow, fluent, uri):
         self._mlflow = mlflow
         self._uri = uri
+        self._artifacts = ARTIFACTS if uri.startswith(SQLITE) else ""
         self._start, self._end = fluent.start_run, fluent.end_run
         self._experiment = ""
         self.run_id = os.environ.get(RUN_ID, "")
@@ -148,7 +161,7 @@ class JobRun:
     def _create(self, client):
         name = _experiment_name()
         found = client.get_experiment_by_name(name)
-        experiment = found.experiment_id if found else client.create_experiment(name, ARTIFACTS or None)
+        experiment = found.experiment_id if found else client.create_experiment(name, self._artifacts or None)
         tags = {
             "tidemill.job": os.environ.get("TIDEMILL_JOB", ""),
             "tidemill.step": os.environ.get("TIDEMILL_STEP", ""),

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from tidemill.base.files import write_atomic
 
 STORE = "mlflow"
 DATABASE = "mlflow.db"
+FILES = "files"  # of an MLflow that can use no database
 RUN_FILE = "mlflow-run.json"
 PARENT = "mlflow.parentRunId"
 AT_ONCE = 1000  # values of one metric that MLflow takes in a call
@@ -22,14 +24,16 @@ AT_ONCE = 1000  # values of one metric that MLflow takes in a call
 
 def has_own_store(folder: Path) -> bool:
     """Whether the step in `folder` tracked to a store of its own."""
-    return (folder / STORE / DATABASE).is_file()
+    return (folder / STORE / DATABASE).is_file() or (folder / STORE / FILES).is_dir()
 
 
 def open_store(folder: Path) -> Any:
     """A client of the step's own store; raises MLflow's own error when it is another MLflow's."""
     from mlflow import MlflowClient  # noqa: PLC0415 - takes seconds
 
-    uri = f"sqlite:///{folder / STORE / DATABASE}"
+    database, files = folder / STORE / DATABASE, folder / STORE / FILES
+    uri = f"sqlite:///{database}" if database.is_file() else files.as_uri()
+    os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
     client = MlflowClient(tracking_uri=uri, registry_uri=uri)
     client.search_experiments(max_results=1)
     return client
