@@ -65,6 +65,7 @@ def load(kind: str, name: str) -> Any:
 EXTRAS = {
     "lightkube": "kubernetes",
     "httpx2": "kubernetes",
+    "wsproto": "kubernetes",
     "psycopg": "postgres",
     "ray": "ray",
     "cryptography": "sign",

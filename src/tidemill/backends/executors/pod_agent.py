@@ -21,6 +21,7 @@ from remote_worker import Worker, pack_changes, stamp_tree, unpack_trees  # type
 MEET = os.environ.get("TIDEMILL_MEET", "/tidemill")
 WAIT_S = 600.0
 LOOK_S = 0.1
+ALIVE_S = 10.0
 LENGTH = 16
 NEVER_CAME = 75
 CHUNK = 1 << 16
@@ -89,7 +90,7 @@ def follow(offsets: list[str]) -> int:
     """Send what is added to each file the driver follows, from its offsets on, until the task has ended; then its end."""
     files = read("task.json")["follows"]
     told = [int(offset) for offset in offsets] or [0] * len(files)
-    ended = False
+    ended, said_at = False, time.monotonic()
     while not ended:
         ended = os.path.exists(place("end.json"))  # looked at first, so that nothing written before it is missed
         quiet = True
@@ -100,6 +101,9 @@ def follow(offsets: list[str]) -> int:
                 told[number] += len(data)
                 _send([number, data.decode("utf-8", "surrogateescape")])
         ended = ended and quiet
+        if not quiet or time.monotonic() - said_at > ALIVE_S:
+            said_at = time.monotonic()
+            _send(["alive", 0])
         if quiet and not ended:
             time.sleep(LOOK_S)
     _send(["end", read("end.json")])

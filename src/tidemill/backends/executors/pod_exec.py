@@ -1,23 +1,30 @@
 """Programs in pods, over the API server's websocket.
 
-Speaks version 4 of the channel protocol, which every cluster since 1.4 understands. It cannot close standard input, so what
-reads it has to know where it ends. (https://kubernetes.io/docs/reference/command-line-tools-reference/feature-gates/, TranslateStreamCloseWebsocketRequests)
+Speaks version 4 of the channel protocol, which every cluster since 1.4 understands: a byte that names the channel, then
+data. It cannot close standard input, so what reads it has to know where it ends. One thread alone reads and writes:
+Python's TLS sockets do not bear two at once, which rules out websocket clients that read in a thread of their own.
 """
 
 from __future__ import annotations
 
+import base64
 import json
-from collections.abc import Callable, Sequence
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from http import HTTPStatus
 from typing import IO, Any
 
 import httpx2 as httpx
+from wsproto.connection import Connection, ConnectionType
+from wsproto.events import BytesMessage, CloseConnection, Ping
 
 from tidemill.base.errors import BackendError
 
 PROTOCOL = "v4.channel.k8s.io"
 STDIN, STDOUT, STDERR, STATUS = range(4)
 CHUNK = 1 << 17
-MESSAGE = 1 << 22
+READ_BYTES = 1 << 16
 
 
 def run_in_pod(
@@ -27,30 +34,21 @@ def run_in_pod(
     *,
     stdin: IO[bytes] | None = None,
     sink: Callable[[bytes], object] = len,
-    timeout_s: float | None = None,
+    silence_s: float | None = None,
 ) -> str:
     """Run a program in the pod (namespace, name) to its end; what it wrote to standard error.
 
-    `sink` is given its output as it comes. `BackendError` when it cannot start or ends with another code than 0.
+    `sink` is given its output as it comes; after `silence_s` without any the connection is taken for dead. `BackendError` when it cannot start, is cut off, or ends with another code than 0.
     """
     namespace, name = pod
-    params: list[tuple[str, str | int | float | bool | None]] = [("command", word) for word in argv]
-    params += [("stdout", "true"), ("stderr", "true"), *([("stdin", "true")] if stdin else [])]
-    url = f"/api/v1/namespaces/{namespace}/pods/{name}/exec"
+    params = [*(("command", word) for word in argv), ("stdout", "true"), ("stderr", "true")]
+    params += [("stdin", "true")] if stdin else []
     said: list[bytes] = []
-    with http.websocket(
-        url,
-        params=tuple(params),
-        subprotocols=[PROTOCOL],
-        max_message_size_bytes=MESSAGE,
-        keepalive_ping_interval_seconds=None,
-    ) as session:
+    with _connected(http, f"/api/v1/namespaces/{namespace}/pods/{name}/exec", params) as (stream, connection):
         while stdin and (data := stdin.read(CHUNK)):
-            session.send_bytes(bytes((STDIN,)) + data)
-        while True:
-            message = session.receive_bytes(timeout=timeout_s)
-            channel, body = message[0], message[1:]
-            if channel == STDOUT and body:
+            stream.write(connection.send(BytesMessage(bytes((STDIN,)) + data)))
+        for channel, body in _messages(stream, connection, silence_s):
+            if channel == STDOUT:
                 sink(body)
             elif channel == STDERR:
                 said.append(body)
@@ -58,6 +56,54 @@ def run_in_pod(
                 words = b"".join(said).decode(errors="replace").strip()
                 _require_success(json.loads(body), name, words)
                 return words
+    raise BackendError(f"The cluster cut off the connection to pod `{name}`")
+
+
+@contextmanager
+def _connected(http: httpx.Client, url: str, params: list[tuple[str, str]]) -> Iterator[tuple[Any, Connection]]:
+    """The raw stream behind an upgraded request, and the framing on it."""
+    headers = {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": base64.b64encode(secrets.token_bytes(16)).decode(),
+        "Sec-WebSocket-Protocol": PROTOCOL,
+    }
+    timeout = httpx.Timeout(60, read=None)
+    with http.stream("GET", url, params=tuple(params), headers=headers, timeout=timeout) as answer:
+        if answer.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
+            answer.read()
+            raise BackendError(
+                f"The cluster refused to run a program in a pod: HTTP {answer.status_code}: {_why(answer)}"
+            )
+        yield answer.extensions["network_stream"], Connection(ConnectionType.CLIENT)
+
+
+def _messages(stream: Any, connection: Connection, silence_s: float | None) -> Iterator[tuple[int, bytes]]:  # noqa: ANN401 - the HTTP library's
+    """Whole messages as (channel, data), until the other side has no more to say."""
+    message = bytearray()
+    while True:
+        data = stream.read(READ_BYTES, silence_s)
+        connection.receive_data(data or None)
+        for event in connection.events():
+            if isinstance(event, BytesMessage):
+                message += event.data
+                if event.message_finished and message:
+                    yield message[0], bytes(message[1:])
+                    message.clear()
+            elif isinstance(event, Ping):
+                stream.write(connection.send(event.response()))
+            elif isinstance(event, CloseConnection):
+                return
+        if not data:
+            return
+
+
+def _why(answer: httpx.Response) -> str:
+    try:
+        return str(answer.json()["message"])
+    except (ValueError, KeyError, TypeError):
+        return answer.text[:200]
 
 
 def _require_success(status: Any, name: str, words: str) -> None:  # noqa: ANN401 - a Status object

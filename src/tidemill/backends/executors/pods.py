@@ -38,6 +38,7 @@ from tidemill.base.errors import BackendError, FailedError
 POLL_S = 0.3
 REACH_S = 60.0
 RETRY_S = 1.0
+SILENCE_S = 60.0  # the pod says something every ten
 LENGTH = 16
 SPOOL_BYTES = 64 << 20
 SENT_THERE = tuple(Path(__file__).with_name(name) for name in ("pod_agent.py", "remote_worker.py"))
@@ -125,6 +126,7 @@ class StepPods:
         def hear(message: list[Any]) -> None:
             if message[0] == "end":
                 ends.append(message[1])
+            if not isinstance(message[0], int):
                 return
             offsets[message[0]] += len(message[1].encode("utf-8", "surrogateescape"))
             sinks[message[0]](message[1])
@@ -134,8 +136,8 @@ class StepPods:
             lines = _Lines(hear)
             before = list(offsets)
             try:
-                self._agent_in(pod, "follow", *map(str, offsets), sink=lines.take)
-            except (BackendError, httpx.HTTPError) as exc:
+                self._agent_in(pod, "follow", *map(str, offsets), sink=lines.take, silence_s=SILENCE_S)
+            except (BackendError, httpx.HTTPError, OSError, TimeoutError) as exc:
                 trouble_since = time.monotonic() if offsets != before or not trouble_since else trouble_since
                 self._require_running(pod, exc, trouble_since)
                 time.sleep(RETRY_S)
@@ -223,10 +225,15 @@ class StepPods:
             return ""
 
     def _agent_in(
-        self, pod: str, *words: str, stdin: IO[bytes] | None = None, sink: Callable[[bytes], object] = len
+        self,
+        pod: str,
+        *words: str,
+        stdin: IO[bytes] | None = None,
+        sink: Callable[[bytes], object] = len,
+        silence_s: float | None = None,
     ) -> None:
         argv = ["python3", f"{AGENT}/pod_agent.py", *words]
-        run_in_pod(self._http, (self.namespace, pod), argv, stdin=stdin, sink=sink)
+        run_in_pod(self._http, (self.namespace, pod), argv, stdin=stdin, sink=sink, silence_s=silence_s)
 
 
 class _Lines:
