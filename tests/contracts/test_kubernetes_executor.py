@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import sqlite3
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests.contracts.namespaces import scratch_namespace
 from tidemill.base.ids import JobName
 from tidemill.plan.graph import Resources
 from tidemill.run.ports import PreparedEnvironment, Task, TaskWatch
@@ -63,14 +63,8 @@ mlflow.log_text("kept", "note.txt")
 
 @pytest.fixture(scope="module")
 def namespace() -> Iterator[str]:
-    from lightkube import Client
-    from lightkube.resources.core_v1 import Namespace
-
-    name = f"tm-steps-{secrets.token_hex(3)}"
-    yield name
-    client = Client()
-    client.delete(Namespace, name)
-    client.close()
+    with scratch_namespace("steps") as name:
+        yield name
 
 
 @pytest.fixture

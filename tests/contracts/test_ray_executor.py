@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests.contracts.ray_cluster import two_nodes
 from tidemill.base.errors import BackendError
 from tidemill.plan.graph import Resources
 from tidemill.testing.executors import ExecutorContract, make_task, submit
@@ -43,15 +44,8 @@ pytestmark = [pytest.mark.needs_ray, pytest.mark.filterwarnings("default")]
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
-    ray = pytest.importorskip("ray")
-    from ray.cluster_utils import Cluster
-
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
-    made.add_node(num_cpus=2, resources={"second": 1})
-    made.wait_for_nodes()
-    yield made
-    ray.shutdown()
-    made.shutdown()
+    with two_nodes() as made:
+        yield made
 
 
 @pytest.fixture
