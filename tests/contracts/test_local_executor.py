@@ -54,3 +54,13 @@ def test_closing_ends_what_runs(tmp_path: Path) -> None:
     submitted = submit(executor, make_task(tmp_path / "a", "sleep 60"))
     executor.close()
     assert submitted.wait().canceled
+
+
+def test_a_task_whose_log_cannot_be_written_ends_and_says_why(executor: LocalExecutor, tmp_path: Path) -> None:
+    task = make_task(tmp_path / "a", "echo one; sleep 60", log=Path("/dev/full"), secrets=("hidden",))
+    started = time.monotonic()
+    end = submit(executor, task).wait()
+    assert not end.ok
+    assert "No space left" in end.message
+    assert time.monotonic() - started < 30
+    assert submit(executor, make_task(tmp_path / "b", "true")).wait().ok

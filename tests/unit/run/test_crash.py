@@ -113,7 +113,12 @@ def test_an_interrupt_cancels_politely_and_the_job_resumes(tmp_path: Path) -> No
     check_resumed(home)
 
 
-@pytest.mark.parametrize(("name", "error"), [("step-staged", "ENOSPC"), ("command-ended", "EIO")])
+ERRORS = ("ENOSPC", "EIO")
+IN_A_STEP = [n for n in NAMES if n in {"step-staged", "step-started", "command-ended", "outputs-kept"}]
+
+
+@pytest.mark.parametrize("error", ERRORS)
+@pytest.mark.parametrize("name", IN_A_STEP)
 def test_a_failing_disk_fails_the_step_with_words_and_the_job_resumes(name: str, error: str, tmp_path: Path) -> None:
     home = tmp_path / ".tidemill"
     process = start(home, "run", TIDEMILL_FAILPOINT=f"{name}:3:{error}")
@@ -124,4 +129,14 @@ def test_a_failing_disk_fails_the_step_with_words_and_the_job_resumes(name: str,
     store.close()
     assert len(failed) == 1
     assert os.strerror(getattr(errno, error)) in failed[0]
+    check_resumed(home)
+
+
+@pytest.mark.parametrize("error", ERRORS)
+@pytest.mark.parametrize("name", ["job-created", "step-recorded", "job-ended"])
+def test_a_disk_that_fails_the_record_ends_the_run_and_the_job_resumes(name: str, error: str, tmp_path: Path) -> None:
+    home = tmp_path / ".tidemill"
+    process = start(home, "run", TIDEMILL_FAILPOINT=f"{name}:1:{error}")
+    process.communicate(timeout=60)
+    assert process.returncode == 1
     check_resumed(home)

@@ -50,6 +50,7 @@ class _Running:
     exit_code: int = 0
     canceled: bool = False
     timed_out: bool = False
+    broken: str = ""
     usage: dict[str, float] = field(default_factory=lambda: {"cpu_s": 0.0, "peak_mib": 0.0})
 
 
@@ -244,7 +245,13 @@ class LocalExecutor:
         del self._running[running.task.ticket]
         running.log.close()
         usage = {} if running.task.environment.image else dict(running.usage)  # what was measured is the client's
-        end = TaskEnd(running.exit_code, canceled=running.canceled, timed_out=running.timed_out, usage=usage)
+        end = TaskEnd(
+            None if running.broken else running.exit_code,
+            canceled=running.canceled,
+            timed_out=running.timed_out,
+            message=running.broken,
+            usage=usage,
+        )
         running.watch.ended(end)
 
     def _read(self, running: _Running, process: _Process) -> None:
@@ -261,17 +268,33 @@ class LocalExecutor:
             lines = (process.pending + data).split(b"\n")
             process.pending = lines.pop()
             for line in lines:
-                _write_line(running, process, line)
+                self._write_line(running, process, line)
 
     def _stop_reading(self, running: _Running, process: _Process) -> None:
         stream: Any = process.popen.stdout
         if stream.closed:
             return
         if process.pending:
-            _write_line(running, process, process.pending)
+            self._write_line(running, process, process.pending)
             process.pending = b""
         self._selector.unregister(stream)
         stream.close()
+
+    def _write_line(self, running: _Running, process: _Process, line: bytes) -> None:
+        """A line into the log, secrets masked; a task whose log cannot be written ends, since nobody would see what it did."""
+        for secret in running.task.secrets:
+            line = line.replace(secret.encode(), MASK)
+        if len(running.processes) > 1:
+            line = b"[%d] " % process.index + line
+        if running.watch.wrote:
+            running.watch.wrote(line.decode(errors="replace"))
+        if running.broken:
+            return
+        try:
+            running.log.write(line + b"\n")
+        except OSError as exc:
+            running.broken = f"its log cannot be written: {exc.strerror or exc}"
+            self._ask_to_end(running)
 
     def _cancel(self, ticket: Ticket) -> None:
         running = self._running.get(ticket)
@@ -288,16 +311,6 @@ class LocalExecutor:
         self._closing = True
         for ticket in list(self._running):
             self._cancel(ticket)
-
-
-def _write_line(running: _Running, process: _Process, line: bytes) -> None:
-    for secret in running.task.secrets:
-        line = line.replace(secret.encode(), MASK)
-    if len(running.processes) > 1:
-        line = b"[%d] " % process.index + line
-    running.log.write(line + b"\n")
-    if running.watch.wrote:
-        running.watch.wrote(line.decode(errors="replace"))
 
 
 def _signal_groups(running: _Running, number: signal.Signals) -> None:
