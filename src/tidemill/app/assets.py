@@ -9,7 +9,7 @@ from typing import Protocol
 
 from tidemill.app.project import Project, empty_project
 from tidemill.base.errors import NotFoundError
-from tidemill.plan.graph import DataRef, EnvironmentRef
+from tidemill.plan.graph import DataRef, EnvironmentRef, Resources
 from tidemill.record.ports import Registry
 from tidemill.spec.environment import Environment
 from tidemill.spec.kinds import COMPONENTS, Kind
@@ -131,6 +131,13 @@ class WorkspaceAssets:
         except NotFoundError:
             return None
         return DataRef(str(found.path), found.type, found.digest, f"{name}:{found.version}")
+
+    def reserve(self, compute: str | None) -> Resources:
+        """As the project maps the compute."""
+        mapping = self._project.document.compute.get(compute or "")
+        if mapping is None:
+            return Resources()
+        return Resources(cpus=mapping.cpus or 1.0, gpus=float(mapping.gpus or 0), memory=mapping.memory or "")
 
     def known(self, kind: str) -> list[str]:
         """What there is of a kind, for suggestions."""

@@ -21,6 +21,7 @@ from tidemill.record.runs import clean_up, get_job, interrupted_jobs, past_steps
 from tidemill.run.context import RunOptions
 from tidemill.run.ports import RunObserver
 from tidemill.run.result import JobResult
+from tidemill.run.retry import Retry
 from tidemill.run.runner import execute
 from tidemill.spec.check import check_loaded
 from tidemill.spec.kinds import JOBS, Kind
@@ -155,7 +156,9 @@ def make_options(app: App, **more: Any) -> RunOptions:  # noqa: ANN401
     env = read_dotenv(app.settings.root / ".env")
     # logs are masked line by line, and a key may have many
     hidden = tuple(line for v in env.values() for line in v.splitlines() if len(line) >= SHORTEST_SECRET)
-    return RunOptions(env=env, secrets=(*find_secrets(), *hidden), **more)
+    found = app.project.document.retry if app.project is not None else None
+    retry = Retry(found.times, tuple(found.causes), found.wait_s) if found else Retry()
+    return RunOptions(env=env, secrets=(*find_secrets(), *hidden), retry=retry, **more)
 
 
 def find_secrets() -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from tidemill.app.budget import CostMeter
 from tidemill.app.executors import Executors
 from tidemill.app.project import Project, read_project
 from tidemill.app.settings import Settings
+from tidemill.backends.gpus import find_gpus
 from tidemill.backends.table import load
 from tidemill.base.dotenv import read_dotenv
 from tidemill.base.ids import JobName
@@ -142,6 +143,7 @@ class App:
             tracker=load("trackers", "mlflow")(self.home, self.settings.tracking_uri),
             meter=meter,
             searches=_open_search,
+            gpus=find_gpus,
         )
 
     @cached_property

@@ -101,6 +101,7 @@ class Progress:
             self._say(f"job {event.job}: {len(event.steps)} step{'' if len(event.steps) == 1 else 's'}")
         elif isinstance(event, StepPreparing):
             self._row(event.step, Status.PREPARING).note = event.note
+            self._say(f"{event.step}: {event.note}")
         elif isinstance(event, StepStarted):
             row = self._row(event.step, Status.RUNNING)
             row.note = event.reason

@@ -156,7 +156,6 @@ class Step:
     resources: Resources = field(default_factory=Resources)
     distribution: Distribution | None = None
     timeout_s: float | None = None
-    retries: int = 0
     deterministic: bool = True
     at: Location = Location("")
     component: str | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from tidemill.plan.graph import DataRef, EnvironmentRef
+from tidemill.plan.graph import DataRef, EnvironmentRef, Resources
 
 if TYPE_CHECKING:
     from tidemill.spec.load import Loaded
@@ -30,6 +30,10 @@ class AssetLookup(Protocol):
 
     def find_model(self, name: str, version: str | None, label: str | None) -> DataRef | None:
         """Where the model's bytes are."""
+        ...
+
+    def reserve(self, compute: str | None) -> Resources:
+        """What a step reserves on that compute unless its document says more."""
         ...
 
     def known(self, kind: str) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from tidemill.base.files import is_folder, is_plain_file, is_there
 from tidemill.base.suggest import did_you_mean
-from tidemill.plan.graph import DataRef, EnvironmentRef
+from tidemill.plan.graph import DataRef, EnvironmentRef, Resources
 from tidemill.plan.ports import AssetLookup
 from tidemill.plan.problems import Problems
 from tidemill.plan.scope import Place
@@ -32,6 +32,10 @@ class Resolver:
         self._environments: dict[tuple[Path, str], EnvironmentRef] = {}
         self._data: dict[tuple[Path, str, str], DataRef | None] = {}
         self._code: dict[tuple[Path, str], Path | None] = {}
+
+    def reserve(self, compute: str | None) -> Resources:
+        """What a step on that compute reserves by default."""
+        return self._assets.reserve(compute)
 
     def component(self, text: str, place: Place) -> Loaded | str | None:
         """The document of a component; `register_model` for the built-in; None if it was not found (and noted)."""

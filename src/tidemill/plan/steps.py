@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -234,12 +234,14 @@ class StepMaker:
 
     def _resources(self, step: Any, document: Any, scope: Scope, place: Place) -> Resources:  # noqa: ANN401
         found = getattr(step, "resources", None) or getattr(document, "resources", None)
+        reserved = self._resolver.reserve(self._compute(step, scope))
         if found is None:
-            return Resources()
+            return reserved
         count = self._whole(
             getattr(found, "instance_count", None), 1, scope, place.below("resources", "instance_count")
         )
-        return Resources(instance_count=max(1, count), shm_size=getattr(found, "shm_size", None) or "")
+        shm_size = getattr(found, "shm_size", None) or ""
+        return replace(reserved, instance_count=max(1, count), shm_size=shm_size)
 
     def _distribution(self, step: Any, document: Any, scope: Scope, place: Place) -> Distribution | None:  # noqa: ANN401
         found = getattr(step, "distribution", None) or getattr(document, "distribution", None)

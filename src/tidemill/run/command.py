@@ -20,20 +20,20 @@ from tidemill.run.staging import Source, lay_out, literal_paths, place_input, re
 from tidemill.run.state import Status
 from tidemill.run.work import StepEnd, StepWork, ticket_of
 
-LOST_RETRIES = 2  # a node that went away says nothing about the step
-
 
 def run_command(work: StepWork) -> StepEnd:
     """Stage the step, run its command to the end, and say how that went."""
     step = work.step
     prepared = work.prepare()
     end = work.run_task(make_task(work, prepared, stage(work)))
-    for _ in range(max(step.retries, LOST_RETRIES) if end.lost else 0):
-        work.say(f"{end.message}: trying again")
-        shutil.rmtree(work.folder.root)  # what the lost attempt left must not pass for the next one's
-        end = work.run_task(make_task(work, prepared, stage(work)))
-        if not end.lost:
+    retry, tried = work.context.options.retry, 0
+    while cause := retry.cause(end, read_tail(work.folder.log), tried):
+        tried += 1
+        work.say(f"{cause}: trying again ({tried})")
+        if work.context.canceled.wait(retry.wait_s):
             break
+        shutil.rmtree(work.folder.root)  # what the last attempt left must not pass for the next one's
+        end = work.run_task(make_task(work, prepared, stage(work)))
     return judge(end, step)
 
 

@@ -18,6 +18,8 @@ from tidemill.plan.graph import DataRef, Plan, Step
 from tidemill.run.events import FindingRaised, RunEvent
 from tidemill.run.folders import JobFolder, job_folder
 from tidemill.run.ports import RunPorts, Say
+from tidemill.run.retry import Retry
+from tidemill.run.slots import Gpus, Slots
 from tidemill.run.snapshot import Snapshot, take_snapshot
 from tidemill.run.staging import Source
 
@@ -51,6 +53,7 @@ class RunOptions:
     env: Mapping[str, str] = field(default_factory=dict)
     secrets: tuple[str, ...] = ()
     copy_below_bytes: int = COPY_BELOW_BYTES
+    retry: Retry = field(default_factory=Retry)
 
 
 Emit = Callable[[RunEvent], None]
@@ -66,7 +69,8 @@ class RunContext:
     options: RunOptions
     emit: Emit
     wake: Callable[[], None]
-    slots: threading.Semaphore
+    slots: Slots
+    gpus: Gpus
     clock: Clock = field(default_factory=SystemClock)
     canceled: threading.Event = field(default_factory=threading.Event)
     outputs: dict[StepName, Mapping[str, str]] = field(default_factory=dict)

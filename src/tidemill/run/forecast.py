@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -12,6 +11,7 @@ from tidemill.plan.graph import Plan, Step
 from tidemill.run.context import RunContext, RunOptions
 from tidemill.run.ports import RunPorts
 from tidemill.run.reuse import MissingOutputError, explain_run, find_past, find_sources, identify
+from tidemill.run.slots import Gpus, Slots
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,8 @@ def forecast(plan: Plan, ports: RunPorts, options: RunOptions | None = None) -> 
         options or RunOptions(),
         emit=lambda _: None,
         wake=lambda: None,
-        slots=threading.Semaphore(1),
+        slots=Slots(1),
+        gpus=Gpus(ports.gpus),
     )
     found: dict[StepName, Forecast] = {}
     for step in plan.steps:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 Ticket = NewType("Ticket", str)
 Say = Callable[[str], None]
+LOCAL = "local"
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,4 +323,5 @@ class RunPorts:
     tracker: Tracker | None = None
     meter: Meter | None = None
     searches: Callable[[SearchRequest], TrialSearch] | None = None
-    place_compute: Callable[[str | None], str] = lambda _: "local"
+    place_compute: Callable[[str | None], str] = lambda _: LOCAL
+    gpus: Callable[[], Sequence[str]] = tuple

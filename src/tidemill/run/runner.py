@@ -25,6 +25,7 @@ from tidemill.run.kinds import CONTROL
 from tidemill.run.ports import RunPorts
 from tidemill.run.result import JobResult, make_result
 from tidemill.run.scheduler import Scheduler
+from tidemill.run.slots import Gpus, Slots
 from tidemill.run.state import Status, job_status
 
 MAX_THREADS = 256
@@ -71,9 +72,16 @@ class _Run:
         self.closing = threading.Event()
         self.view = JobView(job)
         self.steps = {s.name: s for s in plan.steps}
-        self.slots = threading.Semaphore(self._count_slots())
+        self.slots = Slots(self._count_slots())
         self.context = RunContext(
-            plan, job, ports, options, emit=self.inbox.put, wake=lambda: self.inbox.put(None), slots=self.slots
+            plan,
+            job,
+            ports,
+            options,
+            emit=self.inbox.put,
+            wake=lambda: self.inbox.put(None),
+            slots=self.slots,
+            gpus=Gpus(ports.gpus),
         )
         self.scheduler = Scheduler({s.name: s.depends_on for s in plan.steps}, keep_going=self._keep_going())
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 
 from tidemill.base.errors import FailedError
 from tidemill.base.failpoint import failpoint
@@ -13,8 +14,9 @@ from tidemill.plan.graph import Step
 from tidemill.run.context import RunContext
 from tidemill.run.events import RunEvent, StepPreparing, StepStarted
 from tidemill.run.folders import StepFolder
-from tidemill.run.ports import OwnEnvironments, PreparedEnvironment, Task, TaskEnd, TaskWatch, Ticket
+from tidemill.run.ports import LOCAL, OwnEnvironments, PreparedEnvironment, Task, TaskEnd, TaskWatch, Ticket
 from tidemill.run.reuse import Identity
+from tidemill.run.slots import share_of
 from tidemill.run.staging import Source
 from tidemill.run.state import Status
 
@@ -88,13 +90,33 @@ class StepWork:
         return maker.prepare(step.environment, self.say)
 
     def run_task(self, task: Task, started: Callable[[str], None] | None = None) -> TaskEnd:
-        """Run a task to its end on the executor of its compute, taking a slot unless the step holds one already."""
-        if self.holds_slot:
-            return run_task(self.context, task, started or self.started, self.stop)
-        with self.context.slots:
-            end = run_task(self.context, task, started or self.started, self.stop)
-        self.context.wake()
+        """Run a task to its end on the executor of its compute, taking slots besides the one the step may hold.
+
+        On this machine a task takes as many as it may keep busy, and GPUs of its own; elsewhere the cluster shares out.
+        """
+        context, begun = self.context, started or self.started
+        here = context.ports.place_compute(task.compute) == LOCAL
+        share = share_of(task.resources, len(task.processes)) if here else 1
+        gpus = int(task.resources.gpus * task.resources.instance_count) if here else 0
+        with ExitStack() as held:
+            if gpus:
+                names = held.enter_context(context.gpus.hold(gpus, self._is_over))
+                task = replace(task, env={**task.env, "CUDA_VISIBLE_DEVICES": ",".join(names)})
+            if not self.holds_slot:
+                context.slots.acquire()
+                held.callback(self._let_go)
+            with context.slots.more(1, share):
+                end = run_task(context, task, begun, self.stop)
+        if share > 1:
+            context.wake()
         return end
+
+    def _is_over(self) -> bool:
+        return self.context.canceled.is_set() or self.stop.asked.is_set()
+
+    def _let_go(self) -> None:
+        self.context.slots.release()
+        self.context.wake()
 
 
 StepRunner = Callable[[StepWork], StepEnd]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from tidemill.spec.fields import Part, Tags, Text
 
@@ -15,6 +16,21 @@ def _named(value: Any) -> Any:  # noqa: ANN401
 
 def _listed(value: Any) -> Any:  # noqa: ANN401
     return [value] if isinstance(value, str) else value
+
+
+def _cause(value: str) -> str:
+    if value in {"lost", "timeout"} or re.fullmatch(r"exit -?\d+", value):
+        return value
+    if len(value) > 2 and value.startswith("/") and value.endswith("/"):  # noqa: PLR2004 - two slashes
+        try:
+            re.compile(value[1:-1])
+        except re.error as exc:
+            raise ValueError(f"{value} is not a regular expression: {exc}") from exc
+        return value
+    raise ValueError(f"`{value}` is no cause: write `lost`, `timeout`, `exit 75`, or /words of the log/")
+
+
+Cause = Annotated[str, AfterValidator(_cause)]
 
 
 class ProjectModel(Part):
@@ -46,6 +62,9 @@ class ComputeMapping(Part):
     registry: str | None = None
     pull_secret: str | None = None
     slots: int | None = None
+    cpus: Annotated[float | None, Field(gt=0)] = None
+    gpus: Annotated[int | None, Field(ge=0)] = None
+    memory: str | None = None
 
 
 class Stage(Part):
@@ -106,6 +125,14 @@ class Retrain(Part):
     budget: float | None = None
 
 
+class Retry(Part):
+    """When a step that failed is tried again: at most `times`, for the causes named, after `wait_s` seconds."""
+
+    times: Annotated[int, Field(ge=1, le=100)] = 2
+    causes: Annotated[list[Cause], BeforeValidator(_listed), Field(min_length=1)]
+    wait_s: Annotated[float, Field(ge=0)] = 0
+
+
 class Budget(Part):
     """How much jobs may cost in a period; at `warn_at` of the limit it is said, at the limit no step starts any more."""
 
@@ -132,5 +159,6 @@ class Project(Part):
     stages: dict[str, Stage] = Field(default_factory=dict)
     monitor: str | None = None
     retrain: Retrain | None = None
+    retry: Retry | None = None
     budget: Budget | None = None
     prices: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)

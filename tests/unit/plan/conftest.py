@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tidemill.plan.graph import DataRef, EnvironmentRef, Plan
+from tidemill.plan.graph import DataRef, EnvironmentRef, Plan, Resources
 from tidemill.plan.make import make_plan
 from tidemill.spec.load import Loaded, load
 from tidemill.spec.overrides import parse_override
@@ -23,6 +23,9 @@ class ListedAssets:
     def find_data(self, name: str, version: str | None, label: str | None) -> DataRef | None:
         path = self._data.get(name)
         return DataRef(str(path), "uri_folder", None, f"{name}:{version or label}") if path else None
+
+    def reserve(self, compute: str | None) -> Resources:
+        return Resources(gpus=1.0) if compute == "with-gpu" else Resources()
 
     def find_model(self, name: str, version: str | None, label: str | None) -> DataRef | None:
         return self.find_data(name, version, label)
