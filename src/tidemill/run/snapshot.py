@@ -14,7 +14,8 @@ from tidemill.base.errors import SpecError
 from tidemill.base.hashing import StampCache, TreeEntry, hash_files
 
 IGNORE_FILES = (".amlignore", ".gitignore")
-NEVER = frozenset({".git", ".tidemill", "__pycache__", ".ipynb_checkpoints"})
+# `.env` holds secrets: steps get its values as variables, and no copy of it is kept
+NEVER = frozenset({".git", ".tidemill", "__pycache__", ".ipynb_checkpoints", ".env"})
 NESTED_MARK = "pyvenv.cfg"
 
 Ignored = Callable[[str, bool], bool]

@@ -25,8 +25,8 @@ def test_an_amlignore_wins_over_a_gitignore(tmp_path: Path) -> None:
     assert names(tmp_path) == [".amlignore", ".gitignore", "a.py", "c.txt"]
 
 
-def test_caches_and_environments_are_never_code(tmp_path: Path) -> None:
-    write(tmp_path, "a.py", "__pycache__/a.pyc", ".git/x", ".tidemill/x", "venv/pyvenv.cfg", "venv/lib/x.py")
+def test_caches_environments_and_secrets_are_never_code(tmp_path: Path) -> None:
+    write(tmp_path, "a.py", "__pycache__/a.pyc", ".git/x", ".tidemill/x", "venv/pyvenv.cfg", "venv/lib/x.py", ".env")
     assert names(tmp_path) == ["a.py"]
 
 
