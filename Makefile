@@ -20,6 +20,7 @@ test: .venv/.synced  ## everything that needs nothing but Python
 	@$(RUN)python -m pytest -q -n 2 -m "$(PLAIN)"
 
 check: lint docs-check .venv/.synced  ## what a change must pass besides its tests
+	@$(RUN)tidemill check .
 
 lint: .venv/.synced
 	@$(RUN)ruff format --check --quiet src tests benchmarks docs

@@ -5,22 +5,38 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from tidemill.app.settings import find_root
+from tidemill.app.settings import PROJECT_FILE, find_root
 from tidemill.base.errors import UsageError
 from tidemill.base.files import write_atomic
-from tidemill.spec.check import FileReport, check_paths
+from tidemill.spec.check import Checked, FileReport
+from tidemill.spec.check import check_all as check_files
+from tidemill.spec.kinds import Kind
 from tidemill.spec.lint import FIXES
+from tidemill.spec.load import load
+from tidemill.spec.policy import Policy, make_policy
 
 
 def check(paths: Sequence[Path]) -> list[FileReport]:
     """One report per document or linted file; `UsageError` for a path that is not there."""
+    return list(check_all(paths).reports)
+
+
+def check_all(paths: Sequence[Path]) -> Checked:
+    """As `check`, with the files the project file leaves out."""
     missing = [str(p) for p in paths if not p.exists()]
     if missing:
         raise UsageError(
             f"No such file or folder: {', '.join(missing)}",
             hint="Give a YAML file or a folder; `.` checks everything here.",
         )
-    return check_paths(paths, root=find_root(paths[0]))
+    root = find_root(paths[0])
+    project = root / PROJECT_FILE
+    if not project.is_file():
+        return check_files(paths, Policy(root))
+    document = load(project, kind=Kind.PROJECT).document
+    if document is None and not any(p.absolute() in (project.absolute(), *project.absolute().parents) for p in paths):
+        paths = [*paths, project]  # what it wants left out is not known: say why
+    return check_files(paths, make_policy(document.check if document is not None else None, root))
 
 
 def fix(reports: Sequence[FileReport]) -> list[Path]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from tidemill.app.check import check, fix
+from tidemill.app.check import check_all, fix
 from tidemill.base.errors import UsageError
 from tidemill.base.findings import Finding, Severity
 from tidemill.base.suggest import did_you_mean
@@ -16,7 +16,7 @@ from tidemill.cli.errors import print_findings
 from tidemill.cli.options import everywhere
 from tidemill.cli.output import print_value
 from tidemill.cli.reports import github_line, make_sarif
-from tidemill.spec.check import FileReport
+from tidemill.spec.check import Checked, FileReport
 from tidemill.spec.codes import CODES
 
 FORMATS = ("human", "json", "sarif", "github")
@@ -40,32 +40,56 @@ def command(paths: tuple[Path, ...], fmt: str, explain: str | None, *, mend: boo
         _explain(explain.upper())
         return 0
     chosen = list(paths) or [Path()]
-    reports = check(chosen)
+    checked = check_all(chosen)
     if mend:
-        for path in fix(reports):
+        for path in fix(checked.reports):
             click.echo(f"mended {path}", err=True)
-        reports = check(chosen)
-    shown = [_visible(r, show_all=show_all) for r in reports]
-    _print(shown, fmt)
-    return 0 if all(r.valid for r in reports) else 1
+        checked = check_all(chosen)
+    shown = tuple(_visible(r, show_all=show_all) for r in checked.reports)
+    _print(Checked(shown, checked.ignored), fmt)
+    return 0 if all(r.valid for r in checked.reports) else 1
 
 
 def _visible(report: FileReport, *, show_all: bool) -> FileReport:
-    kept = tuple(f for f in report.findings if show_all or f.severity is not Severity.INFO)
-    return FileReport(report.path, report.kind, report.valid, kept)
+    def some(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+        return tuple(f for f in findings if show_all or f.severity is not Severity.INFO)
+
+    commented, off = some(report.commented), some(report.switched_off)
+    return FileReport(report.path, report.kind, report.valid, some(report.findings), commented, off)
 
 
-def _print(reports: Sequence[FileReport], fmt: str) -> None:
-    findings = [f for r in reports for f in r.findings]
+def _print(checked: Checked, fmt: str) -> None:
+    findings = [f for r in checked.reports for f in r.findings]
     if fmt == "json":
-        print_value({"files": [r.as_json() for r in reports]})
+        files = [r.as_json() for r in checked.reports]
+        comments, settings = _count_silenced(checked)
+        silenced = {"by_comment": comments, "by_setting": settings}
+        print_value({"files": files, "silenced": silenced, "ignored": [str(p) for p in checked.ignored]})
     elif fmt == "sarif":
         print_value(make_sarif(findings))
     elif fmt == "github":
         sys.stdout.writelines(f"{github_line(f)}\n" for f in findings)
     else:
         print_findings(findings, sys.stdout)
-        sys.stdout.write(_summary(reports, findings))
+        sys.stdout.write(_summary(checked.reports, findings))
+        sys.stdout.write(_silenced(checked))
+
+
+def _silenced(checked: Checked) -> str:
+    """What is not shown because somebody asked for it; empty when nobody did."""
+    comments, settings = _count_silenced(checked)
+    left_out = len(checked.ignored)
+    parts = [
+        f"{comments} finding{'' if comments == 1 else 's'} by comments" if comments else "",
+        f"{settings} finding{'' if settings == 1 else 's'} by tidemill.yaml" if settings else "",
+        f"{left_out} file{'' if left_out == 1 else 's'} not looked at" if left_out else "",
+    ]
+    said = ", ".join(p for p in parts if p)
+    return f"silenced: {said}\n" if said else ""
+
+
+def _count_silenced(checked: Checked) -> tuple[int, int]:
+    return sum(len(r.commented) for r in checked.reports), sum(len(r.switched_off) for r in checked.reports)
 
 
 def _summary(reports: Sequence[FileReport], findings: Sequence[Finding]) -> str:

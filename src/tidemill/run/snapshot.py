@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import fnmatch
 import os
-import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tidemill.base.errors import SpecError
 from tidemill.base.hashing import StampCache, TreeEntry, hash_files
+from tidemill.base.ignore import Ignored, make_ignore
 
 IGNORE_FILES = (".amlignore", ".gitignore")
 # `.env` holds secrets: steps get its values as variables, and no copy of it is kept
 NEVER = frozenset({".git", ".tidemill", "__pycache__", ".ipynb_checkpoints", ".env"})
 NESTED_MARK = "pyvenv.cfg"
-
-Ignored = Callable[[str, bool], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,53 +91,3 @@ def read_ignore(root: Path) -> Ignored:
         if path.is_file():
             return make_ignore(path.read_text(encoding="utf-8", errors="replace").splitlines())
     return lambda _relative, _folder: False
-
-
-def make_ignore(lines: Iterable[str]) -> Ignored:
-    """A judge of relative paths by gitignore rules; the last rule that matches decides."""
-    rules = [rule for line in lines if (rule := _parse_rule(line))]
-
-    def ignored(relative: str, folder: bool) -> bool:  # noqa: FBT001 - called in a hot loop
-        verdict = False
-        for pattern, keeps, folders_only in rules:
-            if (folder or not folders_only) and pattern.match(relative):
-                verdict = not keeps
-        return verdict
-
-    return ignored
-
-
-def _parse_rule(line: str) -> tuple[re.Pattern[str], bool, bool] | None:
-    text = line.rstrip("\n")
-    if not text.endswith("\\ "):
-        text = text.rstrip()
-    if not text or text.startswith("#"):
-        return None
-    keeps = text.startswith("!")
-    text = text.removeprefix("!").removeprefix("\\")
-    folders_only = text.endswith("/")
-    text = text.rstrip("/")
-    anchored = "/" in text
-    body = _translate(text.lstrip("/"))
-    prefix = "" if anchored else "(?:.*/)?"
-    return re.compile(f"{prefix}{body}\\Z", re.DOTALL), keeps, folders_only
-
-
-def _translate(pattern: str) -> str:
-    """A gitignore pattern as a regular expression: `**` crosses folders, `*` and `?` do not."""
-    out: list[str] = []
-    for part in re.split(r"(\*\*/|/\*\*|\*|\?|\[[^\]]+\])", pattern):
-        match part:
-            case "**/":
-                out.append("(?:.*/)?")
-            case "/**":
-                out.append("/.*")
-            case "*":
-                out.append("[^/]*")
-            case "?":
-                out.append("[^/]")
-            case _ if part.startswith("[") and part.endswith("]"):
-                out.append(fnmatch.translate(part)[4:-3])
-            case _:
-                out.append(re.escape(part))
-    return "".join(out)

@@ -11,11 +11,14 @@ from typing import Any
 
 from tidemill.base.findings import Finding, Severity, has_errors
 from tidemill.spec.codes import CODES
+from tidemill.spec.folders import walk_files
 from tidemill.spec.kinds import Kind
 from tidemill.spec.lint import lint_repository
+from tidemill.spec.lint.files import is_read, kind_of
 from tidemill.spec.load import Loaded, load
 from tidemill.spec.partial import salvage
-from tidemill.spec.repository import Repository, scan, yaml_files
+from tidemill.spec.policy import Policy, silenced_lines
+from tidemill.spec.repository import Repository, scan
 from tidemill.spec.rules.context import Context
 from tidemill.spec.rules.table import RULES
 from tidemill.spec.source import uncollected
@@ -31,6 +34,8 @@ class FileReport:
     kind: str
     valid: bool
     findings: tuple[Finding, ...]
+    commented: tuple[Finding, ...] = ()
+    switched_off: tuple[Finding, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """The shape of `check -o json`."""
@@ -40,6 +45,14 @@ class FileReport:
             "valid": self.valid,
             "findings": [f.as_json() for f in self.findings],
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What `check` says of everything named, and the files the project wanted left out."""
+
+    reports: tuple[FileReport, ...]
+    ignored: tuple[Path, ...] = ()
 
 
 def check_loaded(loaded: Loaded, get_repository: Callable[[], Repository]) -> tuple[Finding, ...]:
@@ -61,12 +74,19 @@ def _judge(loaded: Loaded, get_repository: Callable[[], Repository]) -> list[Fin
 
 
 def check_paths(paths: Sequence[Path], *, root: Path) -> list[FileReport]:
+    """As `check_all`, with nothing ignored."""
+    return list(check_all(paths, Policy(root)).reports)
+
+
+def check_all(paths: Sequence[Path], policy: Policy) -> Checked:
     """A report for every file named, and for every document and linted file of every folder named.
 
-    A file that is no Azure ML document is reported only when it was named itself.
+    A file that is no Azure ML document is reported only when it was named itself. What is named is looked at, ignored or not.
     """
+    root = policy.root
     named = {p for p in paths if not p.is_dir()}
-    documents = {p: load(p) for p in _files(paths)}
+    files, ignored = _choose(paths, policy)
+    documents = {p: load(p) for p in files if p in named or p.suffix in {".yml", ".yaml"}}
 
     @cache
     def get_repository() -> Repository:
@@ -74,21 +94,22 @@ def check_paths(paths: Sequence[Path], *, root: Path) -> list[FileReport]:
 
     reports: dict[Path, list[Finding]] = defaultdict(list)
     for path, loaded in documents.items():
-        if loaded.kind is not Kind.UNKNOWN or _claims_azure(loaded) or (path in named and not _is_other(path)):
+        if loaded.kind is not Kind.UNKNOWN or _claims_azure(loaded) or (path in named and not _is_other(loaded)):
             reports[path] += check_loaded(loaded, get_repository)
     if len(named) < len(paths):
-        for path, finding in _twins(get_repository(), documents):
+        for path, finding in _twins(get_repository(), documents, policy):
             reports[path].append(finding)
-    for path, finding in lint_repository(root, paths):
+    for path, finding in lint_repository(root, files):
         reports[path].append(finding)
-    return [_report(path, documents.get(path), reports[path]) for path in sorted(reports)]
+    made = [_report(path, documents.get(path), reports[path], policy) for path in sorted(reports)]
+    return Checked(tuple(made), tuple(ignored))
 
 
-def _twins(repository: Repository, documents: Mapping[Path, Loaded]) -> Iterator[tuple[Path, Finding]]:
+def _twins(repository: Repository, documents: Mapping[Path, Loaded], policy: Policy) -> Iterator[tuple[Path, Finding]]:
     """Documents of the same kind, name and version that differ: which one is meant is chance."""
     shown = {p.absolute(): p for p in documents}
     for group in repository.duplicates():
-        first, *others = group
+        first, *others = [d for d in group if d.path.absolute() in shown or not policy.leaves_out(d.path)] or group
         for loaded in others:
             path = shown.get(loaded.path.absolute())
             if path is None:
@@ -105,18 +126,28 @@ def _relative(path: Path, root: Path) -> str:
     return path.relative_to(base).as_posix() if base in path.parents else str(path)
 
 
-def _files(paths: Sequence[Path]) -> Iterator[Path]:
-    seen: set[Path] = set()
+def _choose(paths: Sequence[Path], policy: Policy) -> tuple[list[Path], list[Path]]:
+    """The files to look at, each once, and those worth a look that the project ignores."""
+    chosen: dict[Path, Path] = {}
+    ignored: dict[Path, Path] = {}
     for path in paths:
-        for file in yaml_files(path) if path.is_dir() else [path]:
-            if file.absolute() not in seen:
-                seen.add(file.absolute())
-                yield file
+        if not path.is_dir():
+            chosen.setdefault(path.absolute(), path)
+            continue
+        judge = not policy.leaves_out(path)
+        for file in walk_files(path):
+            left_out = judge and policy.leaves_out(file)
+            if not left_out or is_read(file):
+                (ignored if left_out else chosen).setdefault(file.absolute(), file)
+    return list(chosen.values()), [file for place, file in ignored.items() if place not in chosen]
 
 
-def _is_other(path: Path) -> bool:
-    """Scripts and Dockerfiles are for the repository's rules alone."""
-    return path.suffix in {".py", ".sh", ".ps1", ".ipynb"} or "dockerfile" in path.name.casefold()
+def _is_other(loaded: Loaded) -> bool:
+    """Scripts, Dockerfiles, workflows and manifests are for the repository's rules alone."""
+    path = loaded.path
+    if path.suffix in {".py", ".sh", ".ps1", ".ipynb"} or "dockerfile" in path.name.casefold():
+        return True
+    return kind_of(path, _text(loaded)) in {"workflow", "manifest"}
 
 
 def _claims_azure(loaded: Loaded) -> bool:
@@ -133,10 +164,30 @@ def _text(loaded: Loaded) -> str:
         return ""
 
 
-def _report(path: Path, loaded: Loaded | None, findings: Sequence[Finding]) -> FileReport:
-    ordered = _in_order(tuple(findings))
+def _report(path: Path, loaded: Loaded | None, findings: Sequence[Finding], policy: Policy) -> FileReport:
+    kept: list[Finding] = []
+    commented: list[Finding] = []
+    off: list[Finding] = []
+    lines = silenced_lines(_whole_text(path, loaded), path.suffix) if findings else {}
+    for finding in dict.fromkeys(findings):
+        judged = policy.judge(finding)
+        if judged is None:
+            off.append(finding)
+        elif finding.at.file == str(path) and finding.code in lines.get(finding.at.line, ()):
+            commented.append(judged)
+        else:
+            kept.append(judged)
     kind = loaded.kind if loaded is not None else Kind.UNKNOWN
-    return FileReport(str(path), str(kind), not has_errors(ordered), ordered)
+    return FileReport(str(path), str(kind), not has_errors(kept), _in_order(kept), tuple(commented), tuple(off))
+
+
+def _whole_text(path: Path, loaded: Loaded | None) -> str:
+    if loaded is not None and loaded.source.text:
+        return loaded.source.text
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
 
 
 def _in_order(findings: Sequence[Finding]) -> tuple[Finding, ...]:

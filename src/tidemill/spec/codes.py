@@ -9,7 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from tidemill.spec import codes_of_bindings, codes_of_documents, codes_of_kinds, codes_of_repository, codes_of_runs
+from tidemill.spec import (
+    codes_of_bindings,
+    codes_of_documents,
+    codes_of_kinds,
+    codes_of_repository,
+    codes_of_runs,
+    codes_of_safety,
+)
 from tidemill.spec.code import Code
 
 __all__ = ["CODES", "ROWS", "Code"]
@@ -20,6 +27,7 @@ TABLES: Sequence[Sequence[Code]] = (
     codes_of_kinds.ROWS,
     codes_of_runs.ROWS,
     codes_of_repository.ROWS,
+    codes_of_safety.ROWS,
 )
 ROWS: tuple[Code, ...] = tuple(row for table in TABLES for row in table)
 CODES: Mapping[str, Code] = {row.code: row for row in ROWS}

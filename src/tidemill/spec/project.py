@@ -142,6 +142,19 @@ class Budget(Part):
     currency: str = "EUR"
 
 
+def _switch(value: Any) -> Any:  # noqa: ANN401
+    return "off" if value is False else value
+
+
+class Check(Part):
+    """What `tidemill check` leaves out, and how bad this project finds a code. YAML reads the word `off` as false."""
+
+    ignore: Annotated[list[str], BeforeValidator(_listed)] = Field(default_factory=list)
+    codes: dict[str, Annotated[Literal["off", "info", "warning", "error"], BeforeValidator(_switch)]] = Field(
+        default_factory=dict
+    )
+
+
 class Project(Part):
     """The project file. Every field is optional but the name."""
 
@@ -161,4 +174,5 @@ class Project(Part):
     retrain: Retrain | None = None
     retry: Retry | None = None
     budget: Budget | None = None
+    check: Check | None = None
     prices: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -10,24 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from tidemill.base.errors import SpecError
+from tidemill.spec.folders import walk_files
 from tidemill.spec.kinds import COMPONENTS, Kind, detect_kind
 from tidemill.spec.load import Loaded, load_source
 from tidemill.spec.source import Source, read_source
 
-SKIPPED = {
-    ".git",
-    ".tidemill",
-    ".venv",
-    "venv",
-    "node_modules",
-    "__pycache__",
-    ".tox",
-    ".mypy_cache",
-    ".ruff_cache",
-    "site-packages",
-    ".hg",
-    ".idea",
-}
 MAX_BYTES = 4 << 20
 # Words one of which every named document contains; a file without any, or without `name`, is not parsed.
 HINTS = (b"azureml", b"command:", b"conda_file", b"image:", b"build:", b"path:", b"type:", b"trial:", b"endpoint")
@@ -38,11 +24,7 @@ MUTABLE = {Kind.COMPUTE, Kind.DATASTORE}  # two files of one name are two states
 
 def yaml_files(root: Path) -> Iterator[Path]:
     """YAML files below `root` in a stable order, without what tools put there."""
-    for folder, folders, names in os.walk(root):
-        folders[:] = sorted(f for f in folders if f not in SKIPPED)
-        for name in sorted(names):
-            if name.endswith((".yml", ".yaml")):
-                yield Path(folder, name)
+    return (p for p in walk_files(root) if p.name.endswith((".yml", ".yaml")))
 
 
 @dataclass(slots=True)

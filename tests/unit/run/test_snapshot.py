@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tidemill.run.snapshot import list_code, make_ignore, take_snapshot
+from tidemill.base.ignore import make_ignore
+from tidemill.run.snapshot import list_code, take_snapshot
 
 
 def write(root: Path, *names: str) -> None:

@@ -60,6 +60,7 @@ def unpack_trees(stream: IO[bytes]) -> None:
     with tarfile.open(fileobj=stream, mode="r|") as tar:
         if hasattr(tarfile, "fully_trusted_filter"):
             tar.extraction_filter = tarfile.fully_trusted_filter
+        # tidemill: ignore TM-X39 - the same
         tar.extractall("/")  # noqa: S202 - packed by the driver, which this machine works for
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from tidemill.base.findings import Finding
 from tidemill.spec.lint.components import lint_azure
 from tidemill.spec.lint.files import LintFile, lint_files
+from tidemill.spec.lint.ignores import lint_ignores
 from tidemill.spec.lint.images import lint_copies, lint_dockerfile, lint_manifests
 from tidemill.spec.lint.python import lint_python
 from tidemill.spec.lint.scripts import lint_secrets, lint_shell
@@ -21,7 +22,7 @@ Fix = Callable[[str, Finding], str]
 def lint_repository(root: Path, paths: Sequence[Path]) -> list[tuple[Path, Finding]]:
     """Findings of the files below the folders of `paths`, and of linted files named themselves."""
     files = list(lint_files(root, paths))
-    found = [(f.path, finding) for f in files for finding in (*RULES[f.kind](f), *lint_secrets(f))]
+    found = [(f.path, finding) for f in files for finding in (*RULES[f.kind](f), *lint_secrets(f), *lint_ignores(f))]
     found += lint_manifests([f for f in files if f.kind == "manifest"])
     found += lint_copies(files)
     found += lint_together(files)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import os
 import re
 import warnings
 from collections.abc import Iterator, Sequence
@@ -13,21 +12,8 @@ from pathlib import Path
 from tidemill.base.errors import Location
 from tidemill.base.findings import Finding, Severity
 from tidemill.spec.codes import CODES
+from tidemill.spec.folders import walk_files
 
-SKIPPED = {
-    ".git",
-    ".tidemill",
-    ".venv",
-    "venv",
-    "node_modules",
-    "__pycache__",
-    ".tox",
-    ".mypy_cache",
-    ".ruff_cache",
-    "site-packages",
-    "dist",
-    "build",
-}
 MAX_BYTES = 1 << 20
 MAX_BRACKETS = 20_000  # deeper nesting ends in the parser's stack, not in an exception
 COMMENT = re.compile(r"(?:^|(?<=\s))#[^\n]*", re.MULTILINE)
@@ -62,7 +48,7 @@ def lint_files(root: Path, paths: Sequence[Path]) -> Iterator[LintFile]:
     del root
     seen: set[Path] = set()
     for path in paths:
-        for candidate in _walk(path) if path.is_dir() else [path]:
+        for candidate in walk_files(path) if path.is_dir() else [path]:
             if candidate.absolute() in seen:
                 continue
             seen.add(candidate.absolute())
@@ -71,22 +57,21 @@ def lint_files(root: Path, paths: Sequence[Path]) -> Iterator[LintFile]:
                 yield file
 
 
-def _walk(root: Path) -> Iterator[Path]:
-    for folder, folders, names in os.walk(root):
-        folders[:] = sorted(f for f in folders if f not in SKIPPED)
-        yield from (Path(folder, name) for name in sorted(names))
+def is_read(path: Path) -> bool:
+    """Whether a file of this name is worth a look."""
+    name = path.name.lower()
+    return (
+        name.endswith((".yml", ".yaml", ".py", ".sh", ".bash", ".dockerfile"))
+        or name in {"dockerfile", ".env"}
+        or name.startswith("dockerfile.")
+    )
 
 
 def _read(path: Path) -> LintFile | None:
     name = path.name.lower()
     if name == "variables.index":
         return LintFile(path, "weights", "")
-    plain = (
-        name.endswith((".yml", ".yaml", ".py", ".sh", ".bash", ".dockerfile"))
-        or name in {"dockerfile", ".env"}
-        or name.startswith("dockerfile.")
-    )
-    if not plain:
+    if not is_read(path):
         return None
     try:
         if path.stat().st_size > MAX_BYTES:
@@ -96,13 +81,15 @@ def _read(path: Path) -> LintFile | None:
         return None
     if not name.endswith(".py") and text.count("[") + text.count("{") > MAX_BRACKETS:
         return None
-    file = LintFile(path, _kind(path, name, text), text, text)
+    file = LintFile(path, kind_of(path, text), text, text)
     if file.kind in {"python", "data", "environment"}:
         return file
     return replace(file, bare=COMMENT.sub(lambda found: " " * len(found.group()), text))
 
 
-def _kind(path: Path, name: str, text: str) -> str:
+def kind_of(path: Path, text: str) -> str:
+    """As what a file is looked at."""
+    name = path.name.lower()
     if name == ".env":
         return "environment"
     if "dockerfile" in name and not name.endswith((".yml", ".yaml", ".py", ".sh")):

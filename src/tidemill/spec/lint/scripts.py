@@ -25,6 +25,7 @@ LATEST = re.compile(
     r"\baz\s+ml\s+(?:model|component|environment|data)\b(?:[^\n\\|;&]|\\[\s\S]){0,500}?(?P<place>(?:--version|\s-v)[ =][\"']?latest\b)"
 )
 CREATE = re.compile(rf"\baz\s+ml\s+job\s+create\b(?P<rest>{REST})")
+# tidemill: ignore TM-X11 - the pattern itself
 SKIPPING = re.compile(r"already exists[^\n]{0,40}skip", re.IGNORECASE)
 REGISTERING = re.compile(r"(?P<what>data|environment|component)[\"',\s]{1,5}create\b|create_or_update")
 ROLE = re.compile(rf"\baz\s+role\s+assignment\s+create\b{REST}?(?P<role>(?:Owner|Contributor)\b)")

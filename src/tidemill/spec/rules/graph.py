@@ -12,10 +12,10 @@ from tidemill.base.findings import Finding
 from tidemill.base.suggest import did_you_mean
 from tidemill.spec.expression import has_reference, parse_template
 from tidemill.spec.fields import InputPort, InputValue
+from tidemill.spec.folders import SKIPPED
 from tidemill.spec.kinds import COMPONENTS, Kind
 from tidemill.spec.pipeline import CommandStep, DoWhile, IfElse, ParallelFor, PipelineJob, PipelineStep
 from tidemill.spec.references import FileRef, parse_reference
-from tidemill.spec.repository import SKIPPED
 from tidemill.spec.rules.bindings import check_bindings, check_circles, check_control
 from tidemill.spec.rules.commands import command_findings
 from tidemill.spec.rules.context import Context
