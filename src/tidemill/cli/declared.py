@@ -98,10 +98,10 @@ def make_switch(verb: str) -> click.Command:
     @click.option("--no-wait", is_flag=True, expose_value=False, help="Accepted for az scripts.")
     @noun_options
     def command(name: str, fmt: str, query: str | None) -> None:
+        del fmt, query  # az prints nothing either
         with open_app(read_settings()) as app:
-            row, changed = set_state(app, name, state)
+            _, changed = set_state(app, name, state)
         if not changed:
             click.echo(f"compute `{name}` is {state} already", err=True)
-        print_value(row, fmt=fmt, query=query)
 
     return command

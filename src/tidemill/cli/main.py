@@ -14,6 +14,7 @@ from tidemill import __version__
 from tidemill.base.errors import EXIT_BUG, InterruptedRun, TidemillError
 from tidemill.cli.errors import print_error
 from tidemill.cli.folder import change_folder
+from tidemill.cli.words import regroup
 
 VERBS = {
     "check": ("check", "Validate files or folders: every finding with its place and a way out."),
@@ -125,7 +126,7 @@ def main(argv: list[str] | None = None) -> None:
 def run_command_line(argv: list[str]) -> int:
     """The exit code of one command line; words go to stderr."""
     try:
-        code = tidemill.main(args=argv, prog_name="tidemill", standalone_mode=False)
+        code = tidemill.main(args=regroup(argv, frozenset(NOUNS)), prog_name="tidemill", standalone_mode=False)
     except click.exceptions.Exit as exc:
         return exc.exit_code
     except click.ClickException as exc:

@@ -77,17 +77,23 @@ class StepOutput:
 
 
 InputBinding = Literal | DataInput | StepOutput
+MODEL_TYPES = frozenset({"mlflow_model", "custom_model", "triton_model"})
 
 
 @dataclass(frozen=True, slots=True)
 class OutputSpec:
-    """One output of a step; `destination` is where the document sends it, an asset name registers it as data."""
+    """One output of a step; `destination` is where the document sends it, an asset name registers it as data, or as a model."""
 
     type: str = "uri_folder"
     mode: str = "rw_mount"
     destination: str | None = None
     asset_name: str | None = None
     asset_version: str | None = None
+
+    @property
+    def is_model(self) -> bool:
+        """Whether an asset name registers it as a model."""
+        return self.type in MODEL_TYPES
 
     @property
     def is_file(self) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 from tidemill.base.files import is_folder, is_plain_file, is_there
 from tidemill.base.suggest import did_you_mean
-from tidemill.plan.graph import DataRef, EnvironmentRef, Resources
+from tidemill.plan.graph import MODEL_TYPES, DataRef, EnvironmentRef, Resources
 from tidemill.plan.ports import AssetLookup
 from tidemill.plan.problems import Problems
 from tidemill.plan.scope import Place
@@ -18,7 +18,6 @@ from tidemill.spec.load import Loaded, load
 from tidemill.spec.references import AssetRef, ExpressionRef, FileRef, UrlRef, is_register_model, parse_reference
 
 REGISTER_MODEL = "register_model"
-MODEL_TYPES = frozenset({"mlflow_model", "custom_model", "triton_model"})
 
 
 class Resolver:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
-from tidemill.plan.graph import DataInput, Step
+from tidemill.base.errors import FailedError
+from tidemill.plan.graph import DataInput, OutputSpec, Step
 from tidemill.run.context import RunContext
 from tidemill.run.folders import StepFolder
+from tidemill.run.models import ModelRequest
 from tidemill.run.notice import notice_changed_input, notice_empty, notice_groups, notice_missing
 from tidemill.run.staging import Source
 from tidemill.spec.expression import parse_template
@@ -36,7 +40,16 @@ def collect(context: RunContext, step: Step, folder: StepFolder, sources: Mappin
     return refs
 
 
-def publish(context: RunContext, step: Step, folder: StepFolder, refs: Mapping[str, str]) -> None:
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The job and step that made the outputs; of a reused step those of the past, so that no version is made twice."""
+
+    job: str
+    step: str
+    metrics: Mapping[str, float]
+
+
+def publish(context: RunContext, step: Step, folder: StepFolder, refs: Mapping[str, str], origin: Origin) -> None:
     """Put outputs where their documents send them, and register those that name an asset."""
     for name, spec in step.outputs.items():
         if name not in refs:
@@ -44,10 +57,30 @@ def publish(context: RunContext, step: Step, folder: StepFolder, refs: Mapping[s
         if spec.destination:
             destination = fill_destination(spec.destination, context.run_id(step.name), name)
             context.ports.data.publish(refs[name], destination, context.ports.artifacts)
-        if spec.asset_name and context.ports.datasets:
+        if spec.asset_name and spec.is_model:
+            _register_model(context, spec, folder.outputs / name, origin)
+        elif spec.asset_name and context.ports.datasets:
             context.ports.datasets.register_data(
                 spec.asset_name, spec.asset_version, refs[name], folder.outputs / name, spec.type
             )
+
+
+def _register_model(context: RunContext, spec: OutputSpec, path: Path, origin: Origin) -> None:
+    if context.ports.models is None:
+        raise FailedError(
+            "No model registry is set up", hint="Install the `mlflow` extra: pip install tidemill[mlflow]"
+        )
+    context.ports.models.register(
+        ModelRequest(
+            spec.asset_name or "",
+            path,
+            spec.type,
+            spec.asset_version,
+            job=origin.job,
+            step=origin.step,
+            metrics=origin.metrics,
+        )
+    )
 
 
 def fill_destination(text: str, run_id: str, output: str) -> str:

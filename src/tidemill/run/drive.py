@@ -11,7 +11,7 @@ from functools import partial
 from tidemill.base.errors import FailedError, TidemillError
 from tidemill.base.failpoint import failpoint
 from tidemill.plan.graph import Step
-from tidemill.run.collect import collect, place_outputs, publish
+from tidemill.run.collect import Origin, collect, place_outputs, publish
 from tidemill.run.context import RunContext
 from tidemill.run.events import FindingRaised, RunEvent, StepFinished, StepNoted, StepReused
 from tidemill.run.kinds import CONTROL, RUNNERS
@@ -109,7 +109,7 @@ def _reuse(context: RunContext, step: Step, identity: Identity, past: Remembered
         place_outputs(context, folder, past.outputs)
     except KeyError as exc:
         raise FailedError(f"The outputs kept of `{past.step}` in {past.job} are damaged", hint="Run again.") from exc
-    publish(context, step, folder, past.outputs)
+    publish(context, step, folder, past.outputs, Origin(past.job, past.step, past.metrics))
     context.note(step.name, past.outputs, past.metrics)
     if past.properties:
         context.emit(StepNoted(context.job, context.now(), step=step.name, properties=past.properties))
@@ -154,7 +154,7 @@ def _run(
     metrics = _metrics(context, step, end)
     outputs = collect(context, step, folder, sources) if end.status is Status.COMPLETED else {}
     failpoint("outputs-kept")
-    publish(context, step, folder, outputs)
+    publish(context, step, folder, outputs, Origin(context.job, step.name, metrics))
     for finding in end.findings:
         context.raise_finding(finding, step.name)
     context.note(step.name, outputs, metrics)
