@@ -116,4 +116,5 @@ def _chain():
 if os.environ.get("TIDEMILL_STEP_FOLDER"):
     sys.meta_path.insert(0, Finder)
     _sort_listings()
+    __import__("tidemill_outside").watch(os.path.abspath(os.environ["TIDEMILL_STEP_FOLDER"]))
 _chain()

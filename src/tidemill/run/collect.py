@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +12,13 @@ from tidemill.plan.graph import DataInput, OutputSpec, Step
 from tidemill.run.context import RunContext
 from tidemill.run.folders import StepFolder
 from tidemill.run.models import ModelRequest
-from tidemill.run.notice import notice_changed_input, notice_empty, notice_groups, notice_missing
+from tidemill.run.notice import notice_changed_input, notice_empty, notice_groups, notice_missing, notice_outside
 from tidemill.run.staging import Source
 from tidemill.spec.expression import parse_template
 
 DEFAULT_OUTPUT = "default"
 ARTIFACTS_OUTPUT = "artifacts"
+OUTSIDE = "outside.jsonl"  # written by inside/tidemill_outside.py
 
 
 def collect(context: RunContext, step: Step, folder: StepFolder, sources: Mapping[str, Source]) -> dict[str, str]:
@@ -37,7 +39,18 @@ def collect(context: RunContext, step: Step, folder: StepFolder, sources: Mappin
         refs[DEFAULT_OUTPUT] = context.ports.artifacts.keep(default).ref
         (folder.outputs / DEFAULT_OUTPUT).symlink_to(default)
     _notice(context, step, sources, refs)
+    outside = read_outside(folder)
+    if outside:
+        context.raise_finding(notice_outside(step, outside), step.name)
     return refs
+
+
+def read_outside(folder: StepFolder) -> list[str]:
+    """What the step's Pythons noted of files they opened for writing elsewhere."""
+    notes = folder.root / OUTSIDE
+    if not notes.is_file():
+        return []
+    return sorted({json.loads(line) for line in notes.read_text(encoding="utf-8").splitlines() if line})
 
 
 @dataclass(frozen=True, slots=True)

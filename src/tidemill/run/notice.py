@@ -14,6 +14,8 @@ EMPTY_OUTPUT = "TM-N101"
 LOST_GROUPS = "TM-N102"
 MISSING_OUTPUT = "TM-N103"
 CHANGED_INPUT = "TM-N104"
+WRITTEN_OUTSIDE = "TM-N108"
+SHOWN = 5
 
 Trees = Mapping[str, Sequence[TreeEntry]]
 
@@ -51,6 +53,19 @@ def notice_changed_input(step: Step, name: str) -> Finding:
         "On Azure ML this fails. Write to an output, or give the input `mode: download` for a copy of its own.",
         step.at,
         f"jobs.{step.name}.inputs.{name}",
+    )
+
+
+def notice_outside(step: Step, paths: Sequence[str]) -> Finding:
+    """Files written outside the step's own folders."""
+    more = f" and {len(paths) - SHOWN} more" if len(paths) > SHOWN else ""
+    return Finding(
+        WRITTEN_OUTSIDE,
+        Severity.WARNING,
+        f"`{step.name}` wrote outside its own folders: {', '.join(paths[:SHOWN])}{more}",
+        "Elsewhere these files are lost, and a reused step does not write them again. Write to an output, or to ./outputs.",
+        step.at,
+        f"jobs.{step.name}",
     )
 
 

@@ -62,6 +62,13 @@ ROWS = (
         "budget: {limit: 50, per: month, warn_at: 0.8, currency: EUR}",
     ),
     Code(
+        "TM-N108", WARNING, "Written outside the step",
+        "A step's Python opened a file for writing outside the step's own folders (its temporary files and caches do not count).",
+        "In a cluster the file is lost, and when the step is reused it is not written again.",
+        "Write to an output the step declares, or below ./outputs.",
+        'open(os.path.join(args.out, "scores.csv"), "w")',
+    ),
+    Code(
         "TM-N121", WARNING, "Mini batches failed",
         "A parallel step completed although some of its mini batches failed or gave fewer results than they had items.",
         "Azure ML ignores any number of failures unless a threshold says otherwise; the output lacks their rows.",

@@ -160,3 +160,11 @@ def test_a_registered_custom_model_keeps_the_mount_in_its_path(
     assert (request.name, request.step, files) == ("m", "register", layout)
     details = result.steps["register"].outputs["registration_details_folder"]
     assert json.loads((details / "model_registration_details.json").read_text())["id"] == "azureml:m:1"
+
+
+def test_a_write_outside_the_steps_folders_is_noticed_and_named(workspace: Workspace, tmp_path: Path) -> None:
+    step = command("a", "true", outputs={"o": "uri_file"})
+    notes = "echo '\"/data/out.csv\"' >> ../outside.jsonl; echo x > ${{outputs.o}}"
+    result = workspace.run(pipeline(command("a", notes, outputs=dict.fromkeys(step.outputs, "uri_file"))))
+    assert [f.code for f in result.findings] == ["TM-N108"]
+    assert "/data/out.csv" in result.findings[0].message
