@@ -9,6 +9,7 @@ from typing import Any
 
 from tidemill.base.errors import Location
 from tidemill.base.ids import StepName
+from tidemill.plan.automl import check_automl_body
 from tidemill.plan.bind import UNKNOWN_TYPE, Binder
 from tidemill.plan.graph import (
     Distribution,
@@ -149,6 +150,9 @@ class StepMaker:
             ports = {n: p for n, p in ports.items() if n not in searched or n in values}
         text = _command_of(kind, document, inner)
         environment = getattr(inner, "environment", None) or getattr(document, "environment", None)
+        body = _fill(_body(kind, step, document), scope.inputs)
+        if kind is StepKind.AUTOML:
+            check_automl_body(body, definition.place, self._problems)
         return Step(
             name=entry.full_name,
             kind=kind,
@@ -166,7 +170,7 @@ class StepMaker:
             deterministic=_deterministic(step, inner if kind is StepKind.SWEEP else document),
             at=entry.at,
             component=definition.name,
-            body=_fill(_body(kind, step, document), scope.inputs),
+            body=body,
         )
 
     def _outputs_of(self, definition: Definition, inner: Any) -> Definition:  # noqa: ANN401

@@ -46,11 +46,24 @@ def _table(paths: list[str], table: Mapping[str, Any], settings: Parallel) -> di
     return {"kind": "table", "paths": paths, "batch_bytes": parse_size(settings.mini_batch_size), "table": dict(table)}
 
 
-def _read_mltable(folder: Path, description: Path, settings: Parallel) -> dict[str, Any]:
-    """A table's description: where its files are, and what to do with them."""
+def describe_table(path: Path) -> dict[str, Any]:
+    """A whole table at `path`: an MLTable as it describes itself, else every file there."""
+    description = path / MLTABLE
+    if not (path.is_dir() and description.is_file()):
+        return {"paths": [str(path)], "table": {}}
+    paths, table = _parse_mltable(path, description)
+    return {"paths": paths, "table": table}
+
+
+def _parse_mltable(folder: Path, description: Path) -> tuple[list[str], dict[str, Any]]:
     found = yaml.safe_load(description.read_text(encoding="utf-8")) or {}
     paths = [_place(folder, entry) for entry in found.get("paths") or ()] or [str(folder)]
-    table = _transformations(found.get("transformations") or (), description)
+    return paths, _transformations(found.get("transformations") or (), description)
+
+
+def _read_mltable(folder: Path, description: Path, settings: Parallel) -> dict[str, Any]:
+    """A table's description: where its files are, and what to do with them."""
+    paths, table = _parse_mltable(folder, description)
     return _table(paths, table, settings) if table.get("reader") else _files(paths, settings)
 
 

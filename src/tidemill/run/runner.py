@@ -17,6 +17,7 @@ from tidemill.base.errors import InterruptedRun
 from tidemill.base.failpoint import failpoint
 from tidemill.base.ids import JobName, StepName
 from tidemill.plan.graph import Plan, Step
+from tidemill.run.automl import require_automl
 from tidemill.run.context import RunContext, RunOptions
 from tidemill.run.drive import drive
 from tidemill.run.events import JobCreated, JobFinished, JobResumed, RunEvent, StepFinished
@@ -53,6 +54,7 @@ def execute(plan: Plan, *, job: JobName, ports: RunPorts, options: RunOptions | 
     taken up again: steps that completed under the same key are not run. A job another process drives is a
     `ConflictError`.
     """
+    require_automl(plan)
     with ports.locks.job(job):
         run = _Run(plan, job, ports, options or RunOptions())
         with _signals_to(run.inbox):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tidemill.spec.code import WARNING, Code
+from tidemill.spec.code import ERROR, WARNING, Code
 
 ROWS = (
     Code(
@@ -74,5 +74,19 @@ ROWS = (
         "Azure ML ignores any number of failures unless a threshold says otherwise; the output lacks their rows.",
         "Read the step's log; set thresholds so that such a job fails.",
         "mini_batch_error_threshold: 0\nerror_threshold: 0",
+    ),
+    Code(
+        "TM-N122", WARNING, "AutoML setting without effect",
+        "The document sets something of AutoML that the search on this machine does not do.",
+        "The job runs, and its models can differ from those Azure ML would find with it.",
+        "Remove the setting, or run the job on Azure ML.",
+        "training: {allowed_training_algorithms: [light_gbm, random_forest]}",
+    ),
+    Code(
+        "TM-N123", ERROR, "AutoML cannot do this here",
+        "The task is on text or images, or no algorithm is left to try.",
+        "There is nothing the job could train.",
+        "Train such a model in a command step, allow an algorithm that is known here, or run the job on Azure ML.",
+        "task: classification\ntraining: {allowed_training_algorithms: [light_gbm]}",
     ),
 )  # fmt: skip

@@ -1,0 +1,142 @@
+"""Classification and regression: from tables to a scikit-learn pipeline that takes the raw columns."""
+
+import shutil
+
+import numpy as np
+import pandas
+import tidemill_automl_data as data
+import tidemill_automl_metrics as measures
+from sklearn.model_selection import train_test_split
+from tidemill_automl_search import SEED, Problem, build, search
+from tidemill_split import Refused
+
+EXAMPLE = 5
+
+
+class Tabular:
+    """One step's task, from its settings."""
+
+    def __init__(self, config, say):
+        self.config, self.say = config, say
+        training = data.read_table(config["data"]["training_data"])
+        self._rest = None
+        if config["test_data_size"] and not config["data"].get("test_data"):
+            training, self._rest = train_test_split(training, test_size=config["test_data_size"], random_state=SEED)
+        rows, truth, weights = self._take_apart(training, "The training data")
+        self.kinds = data.sort_columns(rows, config["featurization"], say)
+        self.columns = [c for c, kind in self.kinds.items() if kind != "nothing"]
+        rows = data.prepare(rows, self.kinds)
+        transformer = data.make_transformer(rows, self.kinds, config["featurization"])
+        self.problem = Problem(config, rows, truth, weights, self._held(), transformer)
+        self.metric = self.problem.metric
+
+    def _take_apart(self, frame, what):
+        """Rows, target and weights; rows without a target teach nothing."""
+        target, weight = self.config["target"], self.config["weight"]
+        data.require(frame, [target, *([weight] if weight else [])], what)
+        frame = frame[frame[target].notna()].reset_index(drop=True)
+        if not len(frame):
+            raise Refused("%s has no row whose `%s` is known" % (what, target))
+        truth = self._target(frame[target])
+        weights = frame[weight].to_numpy(float) if weight else None
+        others = [target, weight, *self.config["split_columns"]]
+        return frame.drop(columns=[c for c in others if c in frame.columns]), truth, weights
+
+    def _target(self, values):
+        if self.config["task"] != "classification":
+            numbers = pandas.to_numeric(values, errors="coerce")
+            if numbers.isna().any():
+                raise Refused("The target is not a number everywhere: %s" % values[numbers.isna()].iloc[0])
+            return numbers.to_numpy(float)
+        if pandas.api.types.is_float_dtype(values) and (values == values.round()).all():
+            values = values.astype("int64")
+        plain = pandas.api.types.is_numeric_dtype(values)
+        return values.to_numpy() if plain else values.astype(str).to_numpy(object).astype(str)
+
+    def _held(self):
+        """The validation data, if the document names some."""
+        source = self.config["data"].get("validation_data")
+        return self._ready(data.read_table(source), "The validation data") if source else None
+
+    def _ready(self, frame, what):
+        rows, truth, weights = self._take_apart(frame, what)
+        data.require(rows, self.columns, what)
+        return data.prepare(rows, {c: self.kinds[c] for c in self.columns}), truth, weights
+
+    def search(self, tell):
+        """Every trial."""
+        return search(self.problem, self.config, self.problem.measure, tell)
+
+    def choose(self, trials, log, spent):
+        """The best single model, or an ensemble that is better: its name, itself and its metrics."""
+        from tidemill_automl_ensembles import make_ensembles
+
+        found = [(trials.best["learner"], build(self.problem, trials.best))]
+        over = spent > self.config["limits"]["timeout_s"]
+        wanted = {} if over else self.config["ensembles"]
+        measured = [(n, m, self.problem.evaluate(m)) for n, m in found]
+        for name, model in make_ensembles(self.problem, trials, wanted):
+            metrics = self.problem.evaluate(model)
+            self.say("%s: %s %.6g" % (name, self.metric, metrics[self.metric]))
+            log.child(name, name, metrics)
+            measured.append((name, model, metrics))
+        return min(measured, key=lambda m: measures.loss_of(self.metric, m[2][self.metric]))
+
+    def finish(self, model):
+        """The chosen model, fitted for use."""
+        return self.problem.finish(model)
+
+    def test(self, final):
+        """The metrics on the test data, if there is any."""
+        source = self.config["data"].get("test_data")
+        frame = data.read_table(source) if source else self._rest
+        if frame is None:
+            return None
+        rows, truth, weights = self._ready(frame, "The test data")
+        if self.problem.classes is None:
+            return measures.regression(truth, final.predict(rows), weights, self.problem.span)
+        numbers = {name: number for number, name in enumerate(self.problem.classes)}
+        known = np.array([name in numbers for name in truth])
+        if not known.all():
+            self.say("%d test rows have a class that training lacks; they are left out" % (~known).sum())
+        kept = [numbers[name] for name in truth[known]]
+        weights = None if weights is None else weights[known]
+        return measures.classification(kept, final.predict_proba(rows[known]) if hasattr(final, "predict_proba")
+                                       else self._certain(final, rows[known], numbers), weights)  # fmt: skip
+
+    def _certain(self, final, rows, numbers):
+        return np.eye(len(numbers))[[numbers[name] for name in final.predict(rows)]]
+
+    def save(self, final, name, place):
+        """An MLflow model with a signature; what serves it needs the named packages and nothing of Tidemill or FLAML."""
+        save(final, self.problem.rows, place)
+        self.say("best model: %s" % name)
+
+
+def save(model, rows, place):
+    """The model and its parts of ours in one folder, in MLflow's format."""
+    import cloudpickle
+    import mlflow.sklearn
+    import tidemill_automl_model
+    from mlflow.models import infer_signature
+
+    cloudpickle.register_pickle_by_value(tidemill_automl_model)
+    shutil.rmtree(place, ignore_errors=True)
+    mlflow.sklearn.save_model(
+        model,
+        place,
+        signature=infer_signature(rows, model.predict(rows.head(EXAMPLE))),
+        pip_requirements=requirements(model),
+        serialization_format="cloudpickle",
+    )
+
+
+def requirements(model):
+    """The packages of the model, as they are here."""
+    from importlib.metadata import version
+
+    used = {"scikit-learn", "numpy", "pandas", "scipy", "cloudpickle"}
+    text = repr(model)
+    used |= {"lightgbm"} if "LGBM" in text else set()
+    used |= {"xgboost"} if "XGB" in text else set()
+    return ["%s==%s" % (name, version(name)) for name in sorted(used)]

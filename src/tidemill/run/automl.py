@@ -1,0 +1,163 @@
+"""Runs an AutoML step: one task in which the scripts in `inside` search models with FLAML."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shlex
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from tidemill import inside
+from tidemill.base.errors import UsageError
+from tidemill.base.files import write_atomic
+from tidemill.plan.automl import estimators
+from tidemill.plan.graph import Plan, Step, StepKind
+from tidemill.run.command import judge, make_task, stage
+from tidemill.run.parallel_data import describe_table
+from tidemill.run.ports import TaskEnd
+from tidemill.run.work import StepEnd, StepWork
+
+SCRIPTS = (
+    "tidemill_automl.py",
+    "tidemill_automl_data.py",
+    "tidemill_automl_ensembles.py",
+    "tidemill_automl_forecast.py",
+    "tidemill_automl_metrics.py",
+    "tidemill_automl_model.py",
+    "tidemill_automl_search.py",
+    "tidemill_automl_tabular.py",
+    "tidemill_split.py",
+)
+DATA = ("training_data", "validation_data", "test_data")
+DRIVER = "automl"
+CONFIG = "automl.json"
+SUMMARY = "automl_summary.json"
+OUTPUT = "best_model"
+# Azure ML's own limits, and its primary metrics.
+TIMEOUT_MINUTES = 360
+MAX_TRIALS = 1000
+METRICS = {
+    "classification": "accuracy",
+    "regression": "normalized_root_mean_squared_error",
+    "forecasting": "normalized_root_mean_squared_error",
+}
+
+
+def run_automl(work: StepWork) -> StepEnd:
+    """Stage the data, search until a limit is met, and say how that went."""
+    prepared = work.context.ports.environments.prepare(work.step.environment, work.say)
+    paths = stage(work)
+    config = _make_config(work, paths)
+    driver = _lay_out_driver(work, config)
+    command = f"exec python {shlex.quote(str(driver / SCRIPTS[0]))} {shlex.quote(str(driver / CONFIG))}"
+    end = work.run_task(make_task(work, prepared, paths, command=command))
+    return _judge(end, work.step, Path(config["summary"]))
+
+
+def require_automl(plan: Plan) -> None:
+    """`UsageError` before anything runs when the plan has AutoML steps and FLAML is not here."""
+    step = next((s for s in _all_steps(plan.steps) if s.kind is StepKind.AUTOML), None)
+    if step is not None and importlib.util.find_spec("flaml") is None:
+        raise UsageError(
+            f"`{step.name}` is an AutoML step, which needs FLAML, and it is not installed",
+            hint="pip install 'tidemill[automl]'",
+            at=step.at,
+        )
+
+
+def _all_steps(steps: tuple[Step, ...]) -> Iterator[Step]:
+    for step in steps:
+        yield step
+        for block in step.blocks.values():
+            yield from _all_steps(block)
+
+
+def _make_config(work: StepWork, paths: Mapping[str, str]) -> dict[str, Any]:
+    folder, step = work.folder, work.step
+    output = OUTPUT if OUTPUT in step.outputs else next(iter(step.outputs), None)
+    place = folder.outputs / output if output else folder.cwd / "outputs" / OUTPUT
+    data = {name: describe_table(Path(paths[name])) for name in DATA if name in paths}
+    return read_settings(step.body) | {
+        "data": data,
+        "output": str(place),
+        "work": str(folder.root / DRIVER),
+        "summary": str(folder.logs / SUMMARY),
+    }
+
+
+def read_settings(body: Mapping[str, Any]) -> dict[str, Any]:
+    """A document's settings as the driver takes them, with what Azure ML takes where it says nothing."""
+    task = str(body["task"]).lower()
+    limits, training = body.get("limits") or {}, body.get("training") or {}
+    timeout_s = 60.0 * (_number(limits.get("timeout_minutes")) or TIMEOUT_MINUTES)
+    trial = _number(limits.get("trial_timeout_minutes"))
+    cores = int(_number(limits.get("max_cores_per_trial")) or -1)
+    wanted = ensembles(task, training)
+    trials = int(_number(limits.get("max_trials")) or MAX_TRIALS)
+    if trials < len(wanted) + 2:
+        wanted = {}  # they are trials too
+    return {
+        "task": task,
+        "target": body["target_column_name"],
+        "weight": body.get("weight_column_name"),
+        "split_columns": body.get("cv_split_column_names") or [],
+        "primary_metric": str(body.get("primary_metric") or METRICS[task]),
+        "n_cross_validations": _folds(body.get("n_cross_validations")),
+        "validation_data_size": _number(body.get("validation_data_size")),
+        "test_data_size": _number(body.get("test_data_size")),
+        "featurization": body.get("featurization") or {},
+        "forecasting": body.get("forecasting") or {},
+        "estimators": list(estimators(task, training)),
+        "ensembles": wanted,
+        "jobs": min(cores, os.cpu_count() or 1) if cores > 0 else -1,
+        "limits": {
+            "timeout_s": timeout_s,
+            "trial_timeout_s": 60.0 * trial if trial else None,
+            "max_trials": trials - len(wanted),
+            "early_stop": limits.get("enable_early_termination") is not False,
+            "exit_score": _number(limits.get("exit_score")),
+        },
+    }
+
+
+def ensembles(task: str, training: Mapping[str, Any]) -> dict[str, Any]:
+    """The ensembles that are tried after the search, with their settings; for forecasts there are none."""
+    if task == "forecasting":
+        return {}
+    found: dict[str, Any] = {}
+    if training.get("enable_vote_ensemble") is not False:
+        found["vote"] = {}
+    if training.get("enable_stack_ensemble") is not False:
+        found["stack"] = training.get("stack_ensemble_settings") or {}
+    return found
+
+
+def _number(value: Any) -> float | None:  # noqa: ANN401 - a number, or one as text from an input
+    return None if value is None or value == "" else float(value)
+
+
+def _folds(value: Any) -> int | None:  # noqa: ANN401
+    """`auto` leaves it to how many rows there are."""
+    return None if value is None or str(value).lower() == "auto" else int(value)
+
+
+def _lay_out_driver(work: StepWork, config: Mapping[str, Any]) -> Path:
+    driver = work.folder.root / DRIVER
+    driver.mkdir(exist_ok=True)
+    for name in SCRIPTS:
+        shutil.copyfile(Path(inside.__file__).parent / name, driver / name)
+    write_atomic(driver / CONFIG, json.dumps(config))
+    return driver
+
+
+def _judge(end: TaskEnd, step: Step, summary_file: Path) -> StepEnd:
+    """The task's end, in the words of the driver if it left any."""
+    judged = judge(end, step)
+    if end.canceled or not summary_file.is_file():
+        return judged
+    summary = json.loads(summary_file.read_text(encoding="utf-8"))
+    return StepEnd(judged.status, judged.exit_code, summary["error"] or summary["message"], judged.usage)
