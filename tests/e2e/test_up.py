@@ -145,6 +145,23 @@ def test_what_was_killed_half_way_is_finished_by_the_next_up(tidemill: Run, proj
     assert ask(url)["version"] == "1"
 
 
+def test_the_same_model_with_other_settings_is_deployed_too(tidemill: Run, project: Path) -> None:
+    def up(mode: str, stage: str = "target: local, auth: none") -> bool:
+        (project / "deployment.yml").write_text(
+            f"name: blue\nendpoint_name: iris\nenvironment_variables: {{MODE: {mode}}}\n"
+        )
+        (project / "tidemill.yaml").write_text(
+            PROJECT.replace("target: local, auth: none", stage) + "deployment: deployment.yml\n"
+        )
+        return bool(json.loads(tidemill("up", "-o", "json").stdout)["changed"])
+
+    assert [up("fast"), up("fast"), up("slow"), up("slow")] == [True, False, True, False]
+    port = int(endpoint(tidemill)["url"].rpartition(":")[2])
+    elsewhere = f"target: local, auth: none, host: localhost, port: {port}"
+    assert [up("slow", elsewhere), up("slow", elsewhere)] == [True, False]
+    assert ask(f"http://localhost:{port}")["version"] == "1"
+
+
 def test_a_stage_waits_for_somebody_other_than_the_author(tidemill: Run, project: Path) -> None:
     (project / "tidemill.yaml").write_text(PROJECT.replace("auth: none", "auth: none, approvals: 1"))
     ann, bob = {"TIDEMILL_USER": "ann"}, {"TIDEMILL_USER": "bob"}

@@ -7,7 +7,7 @@ import json
 import secrets
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
@@ -54,6 +54,7 @@ class Deployed:
     image: str = ""
     model_image: str = ""
     arguments: tuple[str, ...] = ()
+    workload: Mapping[str, Any] = field(default_factory=dict)
 
 
 def load_documents(project: Project) -> tuple[str, OnlineDeployment | None, str]:
@@ -90,7 +91,7 @@ def deploy_local(app: App, project: Project, candidate: Candidate, stage_name: s
         wish["env"] |= dict(stage.environment_variables or {})
         colour = document.name if document and document.name else "blue"
         name = _deployment_name(before.get("deployments", {}), f"{colour}-{candidate.version.version}", wish)
-        if before.get("deployments", {}).get(name) == wish and before.get("traffic") == {name: 100}:
+        if _serves_as(before, name, wish, stage):
             return _unchanged(app, endpoint, stage_name, name, candidate, before)
         sample = sample_of(project, candidate)
         say(f"starting {name} of endpoint {endpoint}")
@@ -138,6 +139,13 @@ def _deployment_name(there: Mapping[str, Any], name: str, wish: Mapping[str, Any
     return running or (name if name not in there else f"{name}-{digest_value(wish)[:6]}")
 
 
+def _serves_as(before: Mapping[str, Any], name: str, wish: Mapping[str, Any], stage: Stage) -> bool:
+    """Whether the version alone serves, started so, at the address the stage asks for."""
+    asked = {"host": stage.host or "127.0.0.1", "port": stage.port or None}
+    there = all(before.get(key) == value for key, value in asked.items() if value)
+    return there and before.get("deployments", {}).get(name) == wish and before.get("traffic") == {name: 100}
+
+
 def _unchanged(
     app: App, endpoint: str, stage: str, name: str, candidate: Candidate, before: Mapping[str, Any]
 ) -> Deployed:
@@ -177,7 +185,7 @@ def _desired(
 
 def _undo(app: App, endpoint: str, before: Mapping[str, Any], name: str, wish: Mapping[str, Any]) -> None:
     """As it was, without the version itself where an `up` that was killed had left it half way."""
-    if before.get("deployments", {}).get(name) == wish:
+    if before.get("deployments", {}).get(name) == wish and before.get("traffic") != {name: 100}:
         others = {n: t for n, t in before.get("traffic", {}).items() if n != name and t > 0}
         kept = {n: d for n, d in before["deployments"].items() if n != name}
         before = {**before, "deployments": kept, "traffic": share_out(others, 100)} if others else {}

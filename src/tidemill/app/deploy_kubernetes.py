@@ -16,8 +16,11 @@ from tidemill.app.shift import BakeFailedError
 from tidemill.app.shift_kubernetes import shift_on_cluster
 from tidemill.app.signatures import sign_image, signing_key, trusted_keys, verify_image
 from tidemill.app.wiring import App
-from tidemill.app.workloads import describe_version, stage_workload
+from tidemill.app.workloads import MODEL_DIGEST, describe_version, stage_workload, workload_record
 from tidemill.base.errors import BackendError, FailedError, UsageError
+from tidemill.base.failpoint import failpoint
+from tidemill.base.hashing import digest_value
+from tidemill.release.labels import POD_ANNOTATION, SETTINGS_ANNOTATION
 from tidemill.release.objects import Workload, check_workload
 from tidemill.spec.project import Stage
 
@@ -35,54 +38,112 @@ def deploy_kubernetes(
     workload = make_workload(project, candidate, endpoint, name, stage)
     target = app.kubernetes(stage.context or "")
     states = {s.deployment: s for s in target.observe(workload.namespace, endpoint)}
-    url = f"http://{endpoint}.{workload.namespace}.svc"
-    there = states.get(name)
-    if (
-        there is not None
-        and there.serving
-        and there.state == "Healthy"
-        and there.annotations.get("tidemill.dev/model-digest") == version.digest
-    ):
-        _take_away(target, workload, states, name)  # what an `up` that was killed left standing
-        return Deployed(endpoint, stage_name, url, name, version.name, version.version, changed=False)
+    serves = next((s for s in states.values() if s.serving), None)
+    if serves is not None and _is_as_wished(target, serves, workload):
+        _take_away(target, workload, states, serves.deployment)  # what an `up` that was killed left standing
+        return _deployed(replace(workload, deployment=serves.deployment), candidate, stage_name, changed=False)
     say("building the image")
     images = build_images(app, candidate, stage, say)
     _prove_origin(app, project, stage_name, stage, images, say)
     workload = images.onto(workload)
-    serving = target.serving(workload.namespace, endpoint)
-    target.apply(workload, serving=serving)
+    if serves is not None and _has_pods_of(serves, workload):
+        workload = replace(workload, deployment=serves.deployment)
+        evidence = _change_around(target, workload, serves, sample_of(project, candidate), say)
+    else:
+        workload = _beside(workload, states)
+        evidence = _bring_in(app, target, workload, serves, (stage_name, stage, sample_of(project, candidate)), say)
+    target.prune(workload)
+    _take_away(target, workload, states, workload.deployment)
+    return _deployed(workload, candidate, stage_name, changed=True, evidence=evidence)
+
+
+def _deployed(
+    workload: Workload, candidate: Candidate, stage_name: str, *, changed: bool, evidence: str = ""
+) -> Deployed:
+    version = candidate.version
+    return Deployed(
+        workload.endpoint,
+        stage_name,
+        f"http://{workload.endpoint}.{workload.namespace}.svc",
+        workload.deployment,
+        version.name,
+        version.version,
+        changed=changed,
+        evidence=evidence,
+        image=workload.image,
+        model_image=workload.model_image,
+        arguments=workload.arguments,
+        workload=workload_record(workload),
+    )
+
+
+def _is_as_wished(target: Any, serves: Any, workload: Workload) -> bool:  # noqa: ANN401 - its own small interface
+    """Whether what serves is this model with these settings, and no traffic is half way between two versions."""
+    same = all(serves.annotations.get(k) == workload.annotations[k] for k in (MODEL_DIGEST, SETTINGS_ANNOTATION))
+    counted = serves.wanted == workload.replicas or workload.replicas <= serves.wanted <= workload.max_replicas
+    return same and counted and serves.state == "Healthy" and target.settled(workload.namespace, workload.endpoint)
+
+
+def _has_pods_of(state: Any, workload: Workload) -> bool:  # noqa: ANN401
+    """Whether a version's pods are those of the workload, so that only what is around them has to change."""
+    same = all(state.annotations.get(k) == workload.annotations[k] for k in (MODEL_DIGEST, POD_ANNOTATION))
+    return same and state.image == workload.image
+
+
+def _beside(workload: Workload, states: Mapping[str, Any]) -> Workload:
+    """The workload under a name that is free, or its own already: the same version with other settings is proven beside the old, too."""
+    there = states.get(workload.deployment)
+    if there is None or (_has_pods_of(there, workload) and not there.serving):
+        return workload
+    suffix = digest_value([workload.annotations[POD_ANNOTATION], workload.image])[:6]
+    return replace(workload, deployment=f"{workload.deployment}-{suffix}")
+
+
+def _change_around(target: Any, workload: Workload, serves: Any, sample: bytes | None, say: Say) -> str:  # noqa: ANN401
+    """Other numbers, addresses or a frontend around the pods that serve; a number that cannot be had is taken back."""
+    say(f"changing the settings of {workload.deployment}, its pods stay")
+    target.apply(workload, serving=workload.deployment)
+    try:
+        target.wait_ready(workload, timeout_s=workload.start_timeout_s)
+    except FailedError:
+        if 0 < serves.wanted < workload.replicas:
+            target.scale(workload.namespace, workload.name, serves.wanted)
+        raise
+    return smoke_in_cluster(target, workload, sample, before_switch=False)
+
+
+def _bring_in(
+    app: App,
+    target: Any,  # noqa: ANN401
+    workload: Workload,
+    serves: Any,  # noqa: ANN401
+    asked: tuple[str, Stage, bytes | None],
+    say: Say,
+) -> str:
+    """Ready beside what serves, proven, then the traffic; what does badly under it is held back."""
+    stage_name, stage, sample = asked
+    target.apply(workload, serving=serves.deployment if serves else "")
+    failpoint("version-started")
     try:
         target.wait_ready(workload, timeout_s=stage.start_timeout_s)
-        if not serving:
+        if not serves:
             target.switch(workload)
-        evidence = smoke_in_cluster(target, workload, sample_of(project, candidate), before_switch=bool(serving))
+        evidence = smoke_in_cluster(target, workload, sample, before_switch=bool(serves))
     except (FailedError, BackendError):
-        if there is None:
-            target.delete_version(workload)
+        target.delete_version(workload)
         raise
-    before = states.get(serving) if serving != name else None
     try:
-        moved = shift_on_cluster(target, workload, before, stage, say)
+        moved = shift_on_cluster(target, workload, serves, stage, say)
     except BakeFailedError as exc:
-        hold(app, stage_name, {"digest": version.digest, "version": version.version}, exc.message)
+        about = workload.annotations
+        version = about["tidemill.dev/model"].rpartition(":")[2]
+        hold(app, stage_name, {"digest": about[MODEL_DIGEST], "version": version}, exc.message)
         raise FailedError(
             exc.message,
             hint=f"The previous version serves again, this one is held back. Lift: tidemill rollback --lift --stage {stage_name}",
         ) from exc
-    _take_away(target, workload, states, name)
-    return Deployed(
-        endpoint,
-        stage_name,
-        url,
-        name,
-        version.name,
-        version.version,
-        changed=True,
-        evidence="; ".join((evidence, *moved)),
-        image=workload.image,
-        model_image=workload.model_image,
-        arguments=workload.arguments,
-    )
+    failpoint("traffic-switched")
+    return "; ".join((evidence, *moved))
 
 
 def _prove_origin(app: App, project: Project, stage_name: str, stage: Stage, images: Images, say: Say) -> None:

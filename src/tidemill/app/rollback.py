@@ -12,7 +12,7 @@ from tidemill.app.project import Project
 from tidemill.app.releases import held, history, hold, lift, previous_release, record_release
 from tidemill.app.signatures import trusted_keys, verify_image, verify_model
 from tidemill.app.wiring import App
-from tidemill.app.workloads import describe_version, stage_workload, with_model_image
+from tidemill.app.workloads import describe_version, read_workload, stage_workload, with_model_image
 from tidemill.base.errors import BackendError, FailedError, NotFoundError
 from tidemill.base.failpoint import failpoint
 from tidemill.base.files import locked
@@ -92,11 +92,17 @@ def _on_this_machine(app: App, stage: Stage, previous: Mapping[str, Any]) -> Non
 def _on_cluster(
     app: App, project: Project, stage: Stage, previous: Mapping[str, Any], present: Mapping[str, Any]
 ) -> None:
+    """The previous version as it was released, settings and all; then nothing else of the endpoint is left."""
     about = describe_version(previous["model"], previous["version"], str(previous["digest"]), str(previous["job"]))
-    workload = stage_workload(project, stage, previous["endpoint"], previous["deployment"], previous["image"], about)
-    workload = with_model_image(workload, previous)
+    if previous.get("workload"):
+        workload = read_workload(previous["workload"])
+    else:  # released before releases kept their settings
+        image = stage_workload(project, stage, previous["endpoint"], previous["deployment"], previous["image"], about)
+        workload = with_model_image(image, previous)
     target = app.kubernetes(stage.context or "")
     target.apply(workload, serving=present["deployment"])
     target.wait_ready(workload, timeout_s=stage.start_timeout_s)
     target.switch(workload)
-    target.delete_version(replace(workload, deployment=present["deployment"]))
+    for state in target.observe(workload.namespace, workload.endpoint):
+        if state.deployment != workload.deployment:
+            target.delete_version(replace(workload, deployment=state.deployment))

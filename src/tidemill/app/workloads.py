@@ -3,35 +3,72 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, fields, replace
 from typing import Any
 
+from tidemill.app.deploy import load_documents
 from tidemill.app.project import Project
-from tidemill.release.objects import Workload
+from tidemill.base.hashing import digest_value
+from tidemill.release.labels import POD_ANNOTATION, SETTINGS_ANNOTATION
+from tidemill.release.objects import Workload, find_problems, make_objects
+from tidemill.spec.deployment import OnlineDeployment
 from tidemill.spec.project import Stage
+
+MODEL_DIGEST = "tidemill.dev/model-digest"
+_NO_IMAGE = f"none@sha256:{'0' * 64}"
 
 
 def stage_workload(
     project: Project, stage: Stage, endpoint: str, deployment: str, image: str, annotations: Mapping[str, str]
 ) -> Workload:
-    """The version `deployment` of `endpoint` as the stage asks for it; not checked yet."""
-    return Workload(
+    """The version `deployment` of `endpoint` as its document and the stage ask for it, the stage having the last word; not checked yet."""
+    document = load_documents(project)[1] or OnlineDeployment()
+    given = {**(document.environment_variables or {}), **(stage.environment_variables or {})}
+    workload = Workload(
         endpoint=endpoint,
         deployment=deployment,
         namespace=project.document.name if stage.namespace is None else stage.namespace,
         image=image,
-        replicas=stage.replicas,
-        max_replicas=stage.max_replicas or 0,
-        environment=dict(stage.environment_variables or {}),
-        annotations=dict(annotations),
+        **_pods(document, stage),
+        environment={key: str(value) for key, value in given.items()},
         pull_secret=stage.pull_secret or "",
         host=stage.ingress_host or "",
         node_port=stage.node_port or 0,
         frontend_image=stage.frontend_image or "",
         frontend_port=stage.frontend_port,
         start_timeout_s=int(stage.start_timeout_s),
-        **_resources(stage),
+        **_resources(document, stage),
     )
+    return replace(workload, annotations={**annotations, **describe_settings(workload, stage)})
+
+
+def describe_settings(workload: Workload, stage: Stage) -> dict[str, str]:
+    """The annotations by which a later `up` sees that more than the model is to be other than it is.
+
+    One over all objects; one over the pods alone, for what can change without a pod being replaced.
+    """
+    blank = replace(workload, deployment="any", image=_NO_IMAGE, annotations={})
+    if find_problems(blank):
+        return {}  # refused in a moment, by whoever asked
+    objects = make_objects(blank)
+    ours = next(o for o in objects if o["kind"] == "Deployment" and o["metadata"]["name"] == blank.name)
+    how = [stage.model_delivery, stage.base_image]
+    return {
+        POD_ANNOTATION: digest_value([ours["spec"]["template"], *how])[:16],
+        SETTINGS_ANNOTATION: digest_value([list(objects), *how])[:16],
+    }
+
+
+def workload_record(workload: Workload) -> dict[str, Any]:
+    """A workload as a release keeps it: what a rollback puts back."""
+    return asdict(workload)
+
+
+def read_workload(record: Mapping[str, Any]) -> Workload:
+    """A kept workload; fields that a later Tidemill knows are left out."""
+    known = {f.name for f in fields(Workload)}
+    kept: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in record.items() if k in known}
+    return Workload(**kept)
 
 
 def with_model_image(workload: Workload, release: Mapping[str, Any]) -> Workload:
@@ -44,11 +81,32 @@ def describe_version(model: str, version: str, digest: str, job: str) -> dict[st
     """The annotations that tell what a Deployment serves."""
     return {
         "tidemill.dev/model": f"{model}:{version}",
-        "tidemill.dev/model-digest": digest,
+        MODEL_DIGEST: digest,
         "tidemill.dev/job": job,
     }
 
 
-def _resources(stage: Stage) -> dict[str, Any]:
-    given = {"cpu": stage.cpu, "memory": stage.memory, "memory_limit": stage.memory}
-    return {k: v for k, v in given.items() if v}
+def _pods(document: OnlineDeployment, stage: Stage) -> dict[str, Any]:
+    """How many pods, and at most how many; what the stage does not say, the document may."""
+    scale = document.scale_settings
+    scaled = scale if scale is not None and scale.type == "target_utilization" else None
+    least = (scaled.min_instances if scaled else None) or document.instance_count or 1
+    most = (scaled.max_instances if scaled else None) or 0
+    said = stage.model_fields_set
+    return {
+        "replicas": stage.replicas if "replicas" in said else least,
+        "max_replicas": (stage.max_replicas or 0) if "max_replicas" in said else most,
+    }
+
+
+def _resources(document: OnlineDeployment, stage: Stage) -> dict[str, Any]:
+    """CPU and memory: what is asked for and what is allowed."""
+    asked, limits = ((document.resources or {}).get(k) or {} for k in ("requests", "limits"))
+    memory = stage.memory or limits.get("memory") or asked.get("memory")
+    given = {
+        "cpu": stage.cpu or asked.get("cpu"),
+        "memory": stage.memory or asked.get("memory"),
+        "memory_limit": memory,
+        "cpu_limit": limits.get("cpu"),
+    }
+    return {k: str(v) for k, v in given.items() if v}

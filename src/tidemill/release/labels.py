@@ -7,3 +7,5 @@ DEPLOYMENT_LABEL = "tidemill.dev/deployment"
 FRONTEND_LABEL = "tidemill.dev/frontend-of"
 SERVING_ANNOTATION = "tidemill.dev/serving"
 MANAGED = {"app.kubernetes.io/managed-by": "tidemill"}
+SETTINGS_ANNOTATION = "tidemill.dev/settings"
+POD_ANNOTATION = "tidemill.dev/pod-settings"

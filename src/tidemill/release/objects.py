@@ -9,7 +9,14 @@ from typing import Any
 
 from tidemill.base.errors import UsageError
 from tidemill.release.frontend import frontend_name, make_frontend
-from tidemill.release.labels import DEPLOYMENT_LABEL, ENDPOINT_LABEL, FRONTEND_LABEL, MANAGED, SERVING_ANNOTATION
+from tidemill.release.labels import (
+    DEPLOYMENT_LABEL,
+    ENDPOINT_LABEL,
+    FRONTEND_LABEL,
+    MANAGED,
+    SERVING_ANNOTATION,
+    SETTINGS_ANNOTATION,
+)
 from tidemill.release.package import COPY_MODEL, MODEL, MODEL_VOLUME
 
 Object = dict[str, Any]
@@ -204,7 +211,8 @@ def _deployment(workload: Workload) -> Object:
             "template": {
                 "metadata": {
                     "labels": {**MANAGED, **workload.selector, **workload.labels},
-                    "annotations": dict(workload.annotations),
+                    # the pods stay where only what is around them changes
+                    "annotations": {k: v for k, v in workload.annotations.items() if k != SETTINGS_ANNOTATION},
                 },
                 "spec": _pod(workload),
             },

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any
 
@@ -187,6 +187,12 @@ class KubernetesTarget:
         about = (found.metadata.annotations or {}) if found.metadata else {}
         return str(selector.get(DEPLOYMENT_LABEL) or about.get(SERVING_ANNOTATION, ""))
 
+    def settled(self, namespace: str, endpoint: str) -> bool:
+        """Whether the Service selects one version, as it does when no traffic is being moved."""
+        with speaking_to_cluster(f"reading where `{endpoint}` sends requests"):
+            found = self._client.get(Service, endpoint, namespace=namespace)
+        return bool(found.spec and DEPLOYMENT_LABEL in (found.spec.selector or {}))
+
     def share(self, workload: Workload, serving: str) -> None:
         """Let the endpoint's Service send requests to every version's pods, `serving` being the one to go back to."""
         self._apply_one(shared_service(workload, serving))
@@ -222,6 +228,19 @@ class KubernetesTarget:
         """Remove one version and what belongs to it alone."""
         for item in reversed(make_objects(workload)):
             if item["metadata"]["name"] == workload.name:
+                self._delete_one(item)
+
+    def prune(self, workload: Workload) -> None:
+        """Remove what may be around an endpoint and is not wished any more: an autoscaler, an Ingress, a frontend."""
+        wished = {(o["kind"], o["metadata"]["name"]) for o in make_objects(workload)}
+        everything = replace(
+            workload,
+            max_replicas=workload.replicas + 1,
+            host="host",
+            frontend_image=workload.frontend_image or workload.image,
+        )
+        for item in reversed(make_objects(everything)):
+            if (item["kind"], item["metadata"]["name"]) not in wished:
                 self._delete_one(item)
 
     def delete_endpoint(self, workload: Workload, *, with_namespace: bool = False) -> None:

@@ -1,0 +1,72 @@
+"""A cluster in memory: what a version's objects say of it, and what the Service selects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from tidemill.backends.targets.kubernetes import VersionState
+from tidemill.base.errors import FailedError
+from tidemill.release.objects import Workload, make_objects
+
+
+@dataclass
+class FakeCluster:
+    """One endpoint. `broken` are images whose pods never become ready."""
+
+    there: dict[str, Workload] = field(default_factory=dict)
+    pods: dict[str, int] = field(default_factory=dict)
+    selected: str = ""
+    shared: bool = False
+    broken: set[str] = field(default_factory=set)
+    most: int = 10
+    did: list[str] = field(default_factory=list)
+
+    def apply(self, workload: Workload, *, serving: str = "") -> None:
+        make_objects(workload, serving=serving)
+        self.there[workload.deployment] = workload
+        self.pods[workload.deployment] = workload.replicas
+        self.selected, self.shared = serving or workload.deployment, False
+        self.did.append(f"apply {workload.deployment}")
+
+    def wait_ready(self, workload: Workload, *, timeout_s: float) -> None:
+        if workload.image in self.broken or self.pods[workload.deployment] > self.most:
+            raise FailedError(f"`{workload.name}` did not become ready within {timeout_s:g} s")
+
+    def switch(self, workload: Workload) -> None:
+        self.selected, self.shared = workload.deployment, False
+        self.did.append(f"switch {workload.deployment}")
+
+    def share(self, workload: Workload, serving: str) -> None:
+        self.selected, self.shared = serving, True
+
+    def settled(self, namespace: str, endpoint: str) -> bool:
+        return not self.shared
+
+    def scale(self, namespace: str, name: str, replicas: int) -> None:
+        self.pods[next(d for d, w in self.there.items() if w.name == name)] = replicas
+
+    def counts(self, workload: Workload) -> dict[str, Any]:
+        return {}
+
+    def serving(self, namespace: str, endpoint: str) -> str:
+        return self.selected
+
+    def observe(self, namespace: str, endpoint: str) -> tuple[VersionState, ...]:
+        return tuple(
+            VersionState(n, w.image, self.pods[n], self.pods[n], n == self.selected, dict(w.annotations))
+            for n, w in sorted(self.there.items())
+        )
+
+    def prune(self, workload: Workload) -> None:
+        self.did.append("prune")
+
+    def delete_version(self, workload: Workload) -> None:
+        self.there.pop(workload.deployment, None)
+        self.pods.pop(workload.deployment, None)
+
+    def request(self, *_: object, **__: object) -> tuple[int, bytes]:
+        return 200, b"{}"
+
+    def request_pod(self, *_: object, **__: object) -> tuple[int, bytes]:
+        return 200, b"{}"

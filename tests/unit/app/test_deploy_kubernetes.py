@@ -1,0 +1,141 @@
+"""What a second `up` changes in a cluster: nothing, what is around the pods, or the pods, beside the old ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from tests.unit.app.fake_cluster import FakeCluster
+from tidemill.app.candidate import Candidate
+from tidemill.app.deploy import Deployed
+from tidemill.app.deploy_kubernetes import deploy_kubernetes
+from tidemill.app.images import Images
+from tidemill.app.project import Project
+from tidemill.app.settings import Settings
+from tidemill.app.wiring import App, open_app
+from tidemill.base.errors import FailedError
+from tidemill.plan.graph import EnvironmentRef
+from tidemill.record.ports import ModelRequest
+from tidemill.spec.project import Project as Document
+from tidemill.spec.project import Stage
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+DOCUMENT = """
+name: blue
+endpoint_name: digits
+instance_count: 2
+environment_variables: {MODE: fast}
+resources: {requests: {cpu: 200m, memory: 300Mi}, limits: {memory: 500Mi}}
+"""
+FRONTEND = "127.0.0.1:5000/me/page@sha256:" + "f" * 64
+
+
+class Up:
+    """`deploy_kubernetes` of one model onto a cluster in memory, with other documents each time."""
+
+    def __init__(self, app: App, folder: Path, cluster: FakeCluster) -> None:
+        self.app, self.folder, self.cluster, self.image = app, folder, cluster, "1"
+        (folder / "model").mkdir()
+        (folder / "model" / "w.txt").write_text("one")
+        version = app.registry.register(ModelRequest("digits", folder / "model"))
+        job: Any = SimpleNamespace(name="job")
+        self.candidate = Candidate(version, job, ran=True, environment=cast("EnvironmentRef", None))
+
+    def __call__(self, document: str = DOCUMENT, **stage: Any) -> Deployed:
+        (self.folder / "deployment.yml").write_text(document)
+        project = Project(Document(name="digits", deployment="deployment.yml"), self.folder, None)
+        wishes = Stage(target="kubernetes", registry="127.0.0.1:5000", **stage)
+        return deploy_kubernetes(self.app, project, self.candidate, "production", wishes, lambda _: None)
+
+
+@pytest.fixture
+def up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Up]:
+    cluster = FakeCluster()
+    with open_app(Settings(tmp_path, tmp_path / ".tidemill")) as app:
+        made = Up(app, tmp_path, cluster)
+        monkeypatch.setattr(App, "kubernetes", lambda _self, _context="": cluster)
+        monkeypatch.setattr(
+            "tidemill.app.deploy_kubernetes.build_images", lambda *_: Images(f"r/digits@sha256:{made.image * 64}")
+        )
+        yield made
+
+
+def test_the_document_says_how_many_pods_with_what_and_the_stage_has_the_last_word(up: Up) -> None:
+    up()
+    (made,) = up.cluster.there.values()
+    assert (made.replicas, made.environment, made.cpu, made.memory, made.memory_limit) == (
+        2, {"MODE": "fast"}, "200m", "300Mi", "500Mi",
+    )  # fmt: skip
+    up(replicas=3, environment_variables={"MODE": "slow"}, memory="1Gi")
+    (made,) = up.cluster.there.values()
+    assert (made.replicas, made.environment, made.memory_limit) == (3, {"MODE": "slow"}, "1Gi")
+
+
+def test_the_same_again_changes_nothing(up: Up) -> None:
+    assert up().changed
+    up.cluster.did.clear()
+    assert not up().changed
+    assert up.cluster.did == []
+
+
+@pytest.mark.parametrize(
+    "stage", [{"replicas": 4}, {"max_replicas": 6}, {"frontend_image": FRONTEND}, {"ingress_host": "d.example.org"}]
+)
+def test_what_is_around_the_pods_changes_and_they_stay(up: Up, stage: dict[str, Any]) -> None:
+    up()
+    up.cluster.did.clear()
+    found = up(**stage)
+    assert (found.changed, found.deployment) == (True, "blue-1")
+    assert up.cluster.did == ["apply blue-1", "prune"]
+    assert not up(**stage).changed
+
+
+@pytest.mark.parametrize(
+    "document",
+    [DOCUMENT.replace("fast", "slow"), DOCUMENT.replace("200m", "250m"), DOCUMENT.replace("limits", "more")],
+)
+def test_other_variables_or_resources_come_beside_the_old_and_the_old_goes(up: Up, document: str) -> None:
+    up()
+    found = up(document)
+    assert found.changed
+    assert found.deployment.startswith("blue-1-")
+    assert list(up.cluster.there) == [found.deployment]
+    assert up.cluster.selected == found.deployment
+    assert not up(document).changed
+    assert up().deployment == "blue-1", "back to the first settings"
+
+
+def test_another_image_comes_beside_the_old(up: Up) -> None:
+    up()
+    up.image = "2"
+    assert not up().changed, "nothing of the project changed"
+    assert up(environment_variables={"MODE": "x"}).image.endswith("2")
+
+
+def test_settings_that_cannot_run_leave_what_served(up: Up) -> None:
+    up()
+    up.image = "2"
+    up.cluster.broken = {f"r/digits@sha256:{'2' * 64}"}
+    with pytest.raises(FailedError):
+        up(DOCUMENT.replace("fast", "slow"))
+    assert list(up.cluster.there) == ["blue-1"]
+    up.image = "1"
+    with pytest.raises(FailedError):
+        up(replicas=11)
+    assert up.cluster.pods == {"blue-1": 2}
+    assert up().changed, "the settings that failed are taken back"
+    assert not up().changed
+
+
+def test_a_canary_that_was_killed_and_is_not_wished_any_more_is_put_right(up: Up) -> None:
+    up()
+    old = up.cluster.there["blue-1"]
+    up.cluster.pods["blue-1"] = 5
+    up.cluster.share(old, "blue-1")
+    assert up().changed
+    assert (up.cluster.pods, up.cluster.shared) == ({"blue-1": 2}, False)
