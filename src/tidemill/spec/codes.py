@@ -13,6 +13,7 @@ from tidemill.spec import (
     codes_of_bindings,
     codes_of_documents,
     codes_of_kinds,
+    codes_of_models,
     codes_of_repository,
     codes_of_runs,
     codes_of_safety,
@@ -28,6 +29,7 @@ TABLES: Sequence[Sequence[Code]] = (
     codes_of_runs.ROWS,
     codes_of_repository.ROWS,
     codes_of_safety.ROWS,
+    codes_of_models.ROWS,
 )
 ROWS: tuple[Code, ...] = tuple(row for table in TABLES for row in table)
 CODES: Mapping[str, Code] = {row.code: row for row in ROWS}

@@ -9,10 +9,13 @@ from pathlib import Path
 from tidemill.base.findings import Finding
 from tidemill.spec.lint.components import lint_azure
 from tidemill.spec.lint.files import LintFile, lint_files
+from tidemill.spec.lint.held_out import lint_held_out
 from tidemill.spec.lint.ignores import lint_ignores
 from tidemill.spec.lint.images import lint_copies, lint_dockerfile, lint_manifests
 from tidemill.spec.lint.python import lint_python
+from tidemill.spec.lint.releases import lint_releases
 from tidemill.spec.lint.scripts import lint_secrets, lint_shell
+from tidemill.spec.lint.skew import lint_skew
 from tidemill.spec.lint.together import lint_together
 from tidemill.spec.lint.workflow import lint_workflow
 
@@ -26,6 +29,7 @@ def lint_repository(root: Path, paths: Sequence[Path]) -> list[tuple[Path, Findi
     found += lint_manifests([f for f in files if f.kind == "manifest"])
     found += lint_copies(files)
     found += lint_together(files)
+    found += [*lint_releases(files), *lint_held_out(files), *lint_skew(files, paths)]
     return sorted(found, key=lambda pair: (str(pair[0]), pair[1].at.line, pair[1].at.column, pair[1].code))
 
 

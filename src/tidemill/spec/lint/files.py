@@ -110,3 +110,10 @@ def parse_quietly(text: str) -> ast.Module:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return ast.parse(text)
+
+
+def offset_of(text: str, node: ast.AST) -> int:
+    """Where a node of a script's syntax tree begins in its text."""
+    lines = text.splitlines(keepends=True)[: getattr(node, "lineno", 1)]
+    column = len(lines[-1].encode()[: getattr(node, "col_offset", 0)].decode(errors="ignore")) if lines else 0
+    return sum(map(len, lines[:-1])) + column
