@@ -2,9 +2,38 @@
 
 from __future__ import annotations
 
-from tidemill.spec.code import WARNING, Code
+from tidemill.spec.code import INFO, WARNING, Code
 
 ROWS = (
+    Code(
+        "TM-X26", WARNING, "Label read from where an input is mounted",
+        "A script takes a label from the path of a whole input: its last folder, or the digits in it.",
+        "Where an input is mounted is the platform's business. On Azure the path holds a job's id, here another; "
+        "digits of it end up as labels, and the model learns them.",
+        "Say the label: an option of the script, a folder below the input, or a column.",
+        "# before\nlabel = int(re.findall(r'\\d+', args.data)[0])\n# after\nlabel = args.label",
+    ),
+    Code(
+        "TM-X27", INFO, "Label read from file names",
+        "A script takes the first part of a file's name for its label.",
+        "Nothing checks the names: a file called otherwise becomes a class of its own.",
+        "Keep each class in a folder, or check the labels against the list of classes.",
+        "assert label in CLASSES, f'{path} is of no known class'",
+    ),
+    Code(
+        "TM-X60", INFO, "Container without a memory limit",
+        "A container of a Deployment says no `resources.limits.memory`.",
+        "One request too large takes the whole node down, and its neighbours with it.",
+        "Measure, then set a limit; `tidemill up` always writes one, a stage's `memory` if it says so.",
+        "resources: {requests: {cpu: 250m, memory: 512Mi}, limits: {memory: 1Gi}}",
+    ),
+    Code(
+        "TM-X61", INFO, "Container that may be root",
+        "Neither the pod nor the container says `runAsNonRoot` or a user; or the container is privileged (a warning).",
+        "Who breaks into the server has all rights inside, and of a privileged one the machine's.",
+        "Give the image a user, and say so in the manifest.",
+        "securityContext: {runAsNonRoot: true, allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}",
+    ),
     Code(
         "TM-X90", WARNING, "Ignores what does not exist",
         "A comment `# tidemill: ignore …`, or `check.codes` of tidemill.yaml, names a code no finding has, or none.",

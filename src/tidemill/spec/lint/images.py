@@ -143,7 +143,7 @@ def _lint_object(file: LintFile, item: dict[str, Any]) -> Iterator[Finding]:
             yield file.finding("TM-X21", f"The image `{image}` still holds a variable", offset)
         elif image and _moves(image):
             yield file.finding("TM-X05", f"The image `{image}` can change without a trace", offset)
-        if "readinessProbe" not in container:
+        if image and "readinessProbe" not in container:  # without an image it is a patch of another file
             name = str(container.get("name", ""))
             yield file.finding(
                 "TM-X42",
