@@ -14,7 +14,7 @@ from tidemill.plan.graph import Step
 from tidemill.run.collect import Origin, collect, place_outputs, publish
 from tidemill.run.context import RunContext
 from tidemill.run.events import FindingRaised, RunEvent, StepFinished, StepNoted, StepReused
-from tidemill.run.kinds import CONTROL, RUNNERS
+from tidemill.run.kinds import CONTROL, find_runner
 from tidemill.run.parallel_resume import keep_done
 from tidemill.run.ports import Remembered
 from tidemill.run.reuse import Identity, MissingOutputError, explain_run, find_past, find_sources, identify
@@ -139,7 +139,7 @@ def _run(
     folder = context.folder.step(step.name)
     if folder.root.exists() and not keep_done(step, folder, identity.key):
         shutil.rmtree(folder.root)
-    runner = RUNNERS.get(step.kind)
+    runner = find_runner(step.kind)
     if runner is None:
         raise FailedError(f"Steps of type `{step.kind}` cannot be run on this machine yet", at=step.at)
     if context.ports.meter is not None:

@@ -3,28 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
+from importlib import import_module
 
 from tidemill.plan.graph import StepKind
-from tidemill.run.automl import run_automl
-from tidemill.run.command import run_command
-from tidemill.run.control import run_do_while, run_if_else, run_parallel_for
-from tidemill.run.parallel import run_parallel
-from tidemill.run.register import run_register_model
-from tidemill.run.spark import run_spark
-from tidemill.run.sweep import run_sweep
 from tidemill.run.work import StepRunner
 
-RUNNERS: Mapping[StepKind, StepRunner] = {
-    StepKind.COMMAND: run_command,
-    StepKind.REGISTER_MODEL: run_register_model,
-    StepKind.SWEEP: run_sweep,
-    StepKind.IF_ELSE: run_if_else,
-    StepKind.DO_WHILE: run_do_while,
-    StepKind.PARALLEL_FOR: run_parallel_for,
-    StepKind.PARALLEL: run_parallel,
-    StepKind.SPARK: run_spark,
-    StepKind.AUTOML: run_automl,
+# loaded when a step of the kind runs: most runs have commands alone, and a run that reuses everything not even those
+RUNNERS: Mapping[StepKind, str] = {
+    StepKind.COMMAND: "tidemill.run.command:run_command",
+    StepKind.REGISTER_MODEL: "tidemill.run.register:run_register_model",
+    StepKind.SWEEP: "tidemill.run.sweep:run_sweep",
+    StepKind.IF_ELSE: "tidemill.run.control:run_if_else",
+    StepKind.DO_WHILE: "tidemill.run.control:run_do_while",
+    StepKind.PARALLEL_FOR: "tidemill.run.control:run_parallel_for",
+    StepKind.PARALLEL: "tidemill.run.parallel:run_parallel",
+    StepKind.SPARK: "tidemill.run.spark:run_spark",
+    StepKind.AUTOML: "tidemill.run.automl:run_automl",
 }
 
 # Kinds that only wait for tasks of their own: they hold no slot while they do.
-CONTROL = frozenset({StepKind.SWEEP, StepKind.PARALLEL, StepKind.IF_ELSE, StepKind.DO_WHILE, StepKind.PARALLEL_FOR})
+CONTROL = frozenset(
+    {StepKind.SWEEP, StepKind.PARALLEL, StepKind.IF_ELSE, StepKind.DO_WHILE, StepKind.PARALLEL_FOR, StepKind.AUTOML}
+)
+
+
+@cache
+def find_runner(kind: StepKind) -> StepRunner | None:
+    """What runs steps of a kind; None for one that cannot be run on this machine."""
+    target = RUNNERS.get(kind)
+    if target is None:
+        return None
+    module, _, function = target.partition(":")
+    runner: StepRunner = getattr(import_module(module), function)
+    return runner
