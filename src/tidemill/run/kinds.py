@@ -23,9 +23,7 @@ RUNNERS: Mapping[StepKind, str] = {
 }
 
 # Kinds that only wait for tasks of their own: they hold no slot while they do.
-CONTROL = frozenset(
-    {StepKind.SWEEP, StepKind.PARALLEL, StepKind.IF_ELSE, StepKind.DO_WHILE, StepKind.PARALLEL_FOR, StepKind.AUTOML}
-)
+CONTROL = frozenset({StepKind.SWEEP, StepKind.PARALLEL, StepKind.IF_ELSE, StepKind.DO_WHILE, StepKind.PARALLEL_FOR})
 
 
 @cache
