@@ -77,7 +77,7 @@ ROWS = (
     ),
     Code(
         "TM-D106", WARNING, "Unknown field, tolerated",
-        "The schema has no such field in a step or under `settings`; Azure ignores it.",
+        "The schema has no such field in a step, under `settings`, or in a component; Azure ignores it.",
         "What was meant by it does not happen.",
         "Remove it or correct its name.",
         "# before\nsettings: {default_compte: azureml:cpu}\n# after\nsettings: {default_compute: azureml:cpu}",

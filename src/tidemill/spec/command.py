@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from tidemill.spec.environment import Environment
 from tidemill.spec.fields import (
+    Asset,
     DistributionField,
     Document,
     InputPorts,
@@ -25,6 +26,7 @@ from tidemill.spec.fields import (
     Text,
     mapping_or_other,
 )
+from tidemill.spec.scalars import AnyCase
 
 
 def _reference(value: Any) -> Any:  # noqa: ANN401
@@ -78,7 +80,7 @@ class CommandJob(JobFields):
     parameters: dict[str, Any] | None = None
 
 
-class ComponentFields(Document):
+class ComponentFields(Asset):
     """What every component may say."""
 
     name: Text | None = None
@@ -89,8 +91,6 @@ class ComponentFields(Document):
     properties: dict[str, Any] | None = None
     is_deterministic: bool = True
     intellectual_property: dict[str, Any] | None = None
-    id: str | None = None
-    creation_context: dict[str, Any] | None = None
     additional_includes: list[str] | None = None
     compute: Any = None  # real components have it; Azure takes the step's
     inputs: InputPorts = Field(default_factory=dict)
@@ -100,7 +100,7 @@ class ComponentFields(Document):
 class CommandComponent(ComponentFields):
     """A reusable command with declared inputs and outputs."""
 
-    type: Literal["command"] = "command"
+    type: Annotated[Literal["command"], AnyCase] = "command"
     command: str
     environment: EnvironmentField
     code: str | None = None

@@ -25,6 +25,7 @@ class AssignedIdentity(Part):
     resource_id: str | None = None
     client_id: str | None = None
     principal_id: str | None = None
+    tenant_id: str | None = None
 
 
 class ComputeIdentity(Part):
@@ -43,6 +44,8 @@ class NetworkSettings(Part):
 
     vnet_name: str | None = None
     subnet: str | None = None
+    public_ip_address: str | None = None
+    private_ip_address: str | None = None
 
 
 class SshSettings(Part):
@@ -64,6 +67,9 @@ class AnyCompute(Document):
     resource_id: str | None = None
     tags: Tags | None = None
     provisioning_state: str | None = None
+    provisioning_errors: Any = None  # from here on: what `az ml compute show` prints
+    created_on: Any = None
+    compute_location: str | None = None
     id: str | None = None
 
 
@@ -206,6 +212,9 @@ class ComputeInstance(AnyCompute):
     type: Annotated[Literal["computeinstance"], AnyCase]
     size: str | None = None
     state: str | None = None
+    last_operation: dict[str, Any] | None = None  # this and the next two: what `az ml compute show` prints
+    services: list[Any] | None = None
+    os_image_metadata: dict[str, Any] | None = None
     network_settings: NetworkSettings | None = None
     ssh_public_access_enabled: bool | None = None
     ssh_settings: SshSettings | None = None

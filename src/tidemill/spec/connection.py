@@ -203,6 +203,7 @@ class Connection(Document):
     container_name: str | None = None
     artifact: ConnectedArtifact | None = None
     one_lake_workspace_name: str | None = None
+    creation_context: dict[str, Any] | None = None
 
     @model_validator(mode="after")
     def _complete(self) -> Self:

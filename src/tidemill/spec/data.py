@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from tidemill.spec.fields import Document, Part, Tags, Text
+from tidemill.spec.fields import Asset, Part, Tags, Text
+
+AssetType = Literal["uri_file", "uri_folder", "mltable"]
 
 
-class Data(Document):
+class Data(Asset):
     """A versioned file, folder or table."""
 
     name: Text | None = None
@@ -15,10 +17,9 @@ class Data(Document):
     description: str | None = None
     tags: Tags | None = None
     properties: Tags | None = None
-    type: Literal["uri_file", "uri_folder", "mltable"] = "uri_folder"
+    type: AssetType = "uri_folder"
     path: str
     datastore: str | None = None
-    auto_delete_setting: dict[str, Any] | None = None
 
 
 class ImportSource(Part):
@@ -33,7 +34,7 @@ class ImportSource(Part):
     stored_procedure_params: list[dict[str, Any]] | None = None
 
 
-class DataImport(Document):
+class DataImport(Asset):
     """Data brought in from elsewhere and kept as an asset."""
 
     name: Text | None = None
@@ -41,8 +42,7 @@ class DataImport(Document):
     description: str | None = None
     tags: Tags | None = None
     properties: Tags | None = None
-    type: Literal["uri_file", "uri_folder", "mltable"] = "uri_folder"
+    type: AssetType = "uri_folder"
     source: ImportSource
     path: str
     datastore: str | None = None
-    auto_delete_setting: dict[str, Any] | None = None

@@ -107,6 +107,7 @@ class OnlineDeployment(Document):
     package_model: bool | None = None
     endpoint_compute_type: str | None = None
     allowed_instance_types: str | None = None
+    creation_context: dict[str, Any] | None = None
     location: str | None = None
     id: str | None = None
     provisioning_state: str | None = None
@@ -144,6 +145,7 @@ class BatchDeployment(Document):
     endpoint_name: Text | None = None
     description: str | None = None
     tags: Tags | None = None
+    creation_context: dict[str, Any] | None = None
     properties: Tags | None = None
     type: Literal["model", "pipeline"] | None = None
     model: ModelField | None = None

@@ -58,6 +58,7 @@ class BatchEndpoint(Document):
     properties: Tags | None = None
     auth_mode: AuthMode = "aad_token"
     type: Literal["batch"] | None = None
+    identity: Identity | None = None
     defaults: BatchDefaults | None = None
     location: str | None = None
     scoring_uri: str | None = None

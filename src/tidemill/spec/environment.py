@@ -7,7 +7,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from tidemill.spec.fields import Document, Open, Part, Tags, Text
+from tidemill.spec.fields import Asset, Open, Part, Tags, Text
 
 
 class Build(Part):
@@ -32,7 +32,7 @@ class InferenceConfig(Part):
     scoring_route: InferenceRoute | None = None
 
 
-class Environment(Document):
+class Environment(Asset):
     """What steps and servers run in."""
 
     name: Text | None = None
@@ -47,6 +47,7 @@ class Environment(Document):
     inference_config: InferenceConfig | None = None
     datastore: str | None = None
     label: str | None = None
+    intellectual_property: dict[str, Any] | None = None
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:

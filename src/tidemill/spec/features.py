@@ -24,6 +24,7 @@ class FeatureStoreEntity(Document):
     version: Text
     description: str | None = None
     stage: Literal["Development", "Production", "Archived"] | None = None
+    latest_version: Any = None
     index_columns: list[FeatureColumn]
     tags: Tags | None = None
     properties: Tags | None = None

@@ -85,6 +85,15 @@ class Document(Part):
     schema_: Any = Field(default=None, alias="$schema")
 
 
+class Asset(Document):
+    """What has a place in a workspace: fields that `az … show` prints are read back and mean nothing."""
+
+    id: str | None = None
+    creation_context: dict[str, Any] | None = None
+    latest_version: Any = None
+    auto_delete_setting: dict[str, Any] | None = None
+
+
 def as_text(value: Any) -> Any:  # noqa: ANN401 - any YAML value
     """Versions and names are text even when YAML reads a number."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):

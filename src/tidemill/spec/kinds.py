@@ -184,7 +184,7 @@ def _by_schema(schema: str, data: Mapping[Any, Any]) -> Kind:
 
 def _by_content(data: Mapping[Any, Any]) -> Kind:
     keys = set(data)
-    kind = data["type"] if isinstance(data.get("type"), str) else None
+    kind = _word(data["type"]) if isinstance(data.get("type"), str) else None
     if keys & {"create_job", "create_monitor", "import_data"} and keys & {"trigger", "create_monitor", "create_job"}:
         return Kind.SCHEDULE
     if "endpoint_name" in keys:
@@ -215,6 +215,12 @@ def _by_content(data: Mapping[Any, Any]) -> Kind:
     if "jobs" in keys and isinstance(data["jobs"], Mapping):
         return _pipeline(data)
     return _typed(data, keys, kind)
+
+
+def _word(text: str) -> str:
+    """`AmlCompute`, `UriFolder`, `COMMAND`: Azure's words in Azure's casing."""
+    known = {k.replace("_", ""): k for k in (*_JOB_TYPES, *_COMPONENT_TYPES, *_OTHER_TYPES)}
+    return known.get(text.replace("_", "").casefold(), text)
 
 
 def _pipeline(data: Mapping[Any, Any]) -> Kind:
@@ -250,6 +256,8 @@ def _typed(data: Mapping[Any, Any], keys: set[Any], kind: Any) -> Kind:  # noqa:
         return _OTHER_TYPES[kind]
     if kind == "kubernetes" and "resource_id" in keys:
         return Kind.COMPUTE
+    if "name" in keys and ("index_columns" in keys or keys >= {"specification", "entities"}):
+        return Kind.FEATURE_STORE_ENTITY if "index_columns" in keys else Kind.FEATURE_SET
     component = _is_component(data)
     if isinstance(kind, str) and kind in _JOB_TYPES and _says_job(keys, kind):
         return (

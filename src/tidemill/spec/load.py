@@ -18,6 +18,7 @@ from tidemill.spec.nulls import null_findings
 from tidemill.spec.overrides import Override, apply_overrides
 from tidemill.spec.problems import findings_of
 from tidemill.spec.source import Source, read_source, uncollected
+from tidemill.spec.tolerance import without_ignored
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,11 @@ def validate_document(model: Any, data: Any, source: Source) -> tuple[BaseModel 
         with uncollected(source.text):
             return make_adapter(model).validate_python(data), []
     except ValidationError as exc:
-        return None, findings_of(exc, model, source, data)
+        rest, ignored = without_ignored(exc, model, source, data)
+        if not ignored:
+            return None, findings_of(exc, model, source, data)
+    document, findings = validate_document(model, rest, source)
+    return document, [*ignored, *findings]
 
 
 def load_valid(path: Path, *, overrides: Sequence[Override] = (), expect: Collection[Kind] = ()) -> Loaded:

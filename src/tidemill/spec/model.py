@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from tidemill.spec.fields import Document, Tags, Text
+from tidemill.spec.fields import Asset, Tags, Text
+from tidemill.spec.scalars import AnyCase
 
 
-class Model(Document):
+class Model(Asset):
     """A model kept under a name and version."""
 
     name: Text | None = None
@@ -15,10 +16,11 @@ class Model(Document):
     description: str | None = None
     tags: Tags | None = None
     properties: Tags | None = None
-    type: Literal["custom_model", "mlflow_model", "triton_model"] | None = None
+    type: Annotated[Literal["custom_model", "mlflow_model", "triton_model"], AnyCase] | None = None
     path: str | None = None
     utc_time_created: str | None = None
     flavors: dict[str, Any] | None = None
+    job_name: str | None = None
     stage: str | None = None
     datastore: str | None = None
     intellectual_property: dict[str, Any] | None = None

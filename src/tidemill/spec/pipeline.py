@@ -12,6 +12,7 @@ from tidemill.spec.data_transfer import DataTransferStep
 from tidemill.spec.fields import DistributionField, Inputs, JobIdentity, Later, Open, Outputs, OwnOutputs, Service
 from tidemill.spec.lazy import named
 from tidemill.spec.parallel import ParallelComponent, ParallelStep
+from tidemill.spec.scalars import AnyCase
 from tidemill.spec.spark import SparkComponent, SparkStep
 from tidemill.spec.step import StepFields
 from tidemill.spec.sweep import SweepComponent, SweepStep
@@ -20,7 +21,7 @@ from tidemill.spec.sweep import SweepComponent, SweepStep
 class CommandStep(StepFields):
     """A command component with its inputs bound, or an inline command."""
 
-    type: Literal["command"] = "command"
+    type: Annotated[Literal["command"], AnyCase] = "command"
     component: ComponentField | None = None
     command: str | None = None
     code: str | None = None
@@ -33,7 +34,7 @@ class CommandStep(StepFields):
 class PipelineStep(StepFields):
     """A pipeline inside a pipeline."""
 
-    type: Literal["pipeline"] = "pipeline"
+    type: Annotated[Literal["pipeline"], AnyCase] = "pipeline"
     component: ComponentField | None = None
     jobs: dict[str, StepField] | None = None
     settings: PipelineSettings | None = None
@@ -85,7 +86,12 @@ class ParallelFor(Open):
 def step_kind(value: Any) -> str:  # noqa: ANN401 - any YAML value
     """The tag of a step: its `type`, or `command` without one."""
     found = value.get("type", "command") if isinstance(value, Mapping) else getattr(value, "type", "command")
-    return f"#{found}" if isinstance(found, str) else "#command"
+    return _tag(found)
+
+
+def _tag(found: Any) -> str:  # noqa: ANN401 - any YAML value
+    """Azure takes the word in any case."""
+    return f"#{found.lower()}" if isinstance(found, str) else "#command"
 
 
 StepField = Annotated[
@@ -129,7 +135,7 @@ class PipelineJob(JobFields):
 class PipelineComponent(ComponentFields):
     """A graph of steps that can be a step."""
 
-    type: Literal["pipeline"] = "pipeline"
+    type: Annotated[Literal["pipeline"], AnyCase] = "pipeline"
     jobs: dict[str, StepField]
     settings: PipelineSettings | None = None
 
@@ -139,7 +145,7 @@ def component_kind(value: Any) -> str:  # noqa: ANN401
     if not isinstance(value, Mapping):
         return f"#{getattr(value, 'type', 'command')}" if isinstance(value, ComponentFields) else "#reference"
     found = value.get("type", "pipeline" if "jobs" in value else "command")
-    return f"#{found}" if isinstance(found, str) else "#command"
+    return _tag(found)
 
 
 ComponentField = Annotated[

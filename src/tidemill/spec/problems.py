@@ -71,7 +71,7 @@ def _misspelt(errors: Sequence[ErrorDetails]) -> set[tuple[int | str, ...]]:
     return {loc for loc in missing if get_close_matches(str(loc[-1]), unknown.get(loc[:-1], ()), n=1, cutoff=0.6)}
 
 
-def _written(loc: Sequence[int | str], data: Any) -> tuple[int | str, ...]:  # noqa: ANN401
+def written_path(loc: Sequence[int | str], data: Any) -> tuple[int | str, ...]:  # noqa: ANN401
     """The part of pydantic's location that is keys and places of the file: members of unions are named there too."""
     path: list[int | str] = []
     for number, part in enumerate(loc):
@@ -88,7 +88,7 @@ def _written(loc: Sequence[int | str], data: Any) -> tuple[int | str, ...]:  # n
 
 
 def _finding(error: ErrorDetails, model: type[BaseModel], source: Source, data: Any) -> Finding:  # noqa: ANN401
-    path = _written(error["loc"], data)
+    path = written_path(error["loc"], data)
     is_key = error["type"] == "invalid_key" or path[-1:] == (KEY,)
     path = path[:-1] if path[-1:] == (KEY,) else path
     if is_key:
@@ -192,11 +192,15 @@ def _short(value: Any) -> str:  # noqa: ANN401
 
 def known_fields(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
     """The fields that are allowed at `loc`, for suggestions."""
+    return sorted({f.alias or n for m in models_at(model, loc) for n, f in m.model_fields.items()})
+
+
+def models_at(model: Any, loc: tuple[int | str, ...]) -> list[type[BaseModel]]:  # noqa: ANN401 - a model, or a union
+    """The models that may stand at `loc`, as pydantic writes it."""
     places: list[Any] = [model]
     for part in loc:
         places = [after for place in places for after in _after(place, part)]
-    models = [m for place in places for _, m in _peel(place) if isinstance(m, type) and issubclass(m, BaseModel)]
-    return sorted({f.alias or n for m in models for n, f in m.model_fields.items()})
+    return [m for place in places for _, m in _peel(place) if isinstance(m, type) and issubclass(m, BaseModel)]
 
 
 def _after(place: Any, part: int | str) -> Iterator[Any]:  # noqa: ANN401 - annotations have no common type
@@ -205,6 +209,7 @@ def _after(place: Any, part: int | str) -> Iterator[Any]:  # noqa: ANN401 - anno
             if tag == part:
                 yield kind
         elif isinstance(kind, type) and issubclass(kind, BaseModel):
+            kind.model_rebuild()  # fields whose type is declared later are only names until now
             fields = {f.alias or n: f for n, f in kind.model_fields.items()}
             if part in fields:
                 yield fields[str(part)].annotation

@@ -156,6 +156,8 @@ class Workspace(Document):
 class RegistryStorage(Part):
     """A storage account a registry makes for itself."""
 
+    arm_resource_id: str | None = None
+    replicated_ids: list[str] | None = None
     storage_account_hns: bool | None = None
     storage_account_type: (
         Annotated[
@@ -219,4 +221,6 @@ class Registry(Document):
     managed_resource_group_tags: Tags | None = None
     mlflow_registry_uri: str | None = None
     discovery_url: str | None = None
+    kind: str | None = None
+    sku: Any = None
     properties: Tags | None = None

@@ -20,6 +20,8 @@ from tidemill.spec.source import parse_source
 
 DOCUMENTS = Path(__file__).parents[2] / "documents"
 VALID = sorted((DOCUMENTS / "valid").glob("*/*.yml"))
+COMPONENTS = [p for p in VALID if p.parent.name.endswith("component")]
+STRICT = [p for p in VALID if p.parent.name != "flow" and p not in COMPONENTS]  # flows are another tool's
 LOCAL = re.compile(r"\.\./\.\./shared/[\w/]+")
 STEP_OUTPUT = re.compile(r"\$\{\{parent\.jobs\.(\w+)\.outputs")
 PIPELINE_INPUT = re.compile(r"\$\{\{ ?parent\.inputs\.(\w+)")
@@ -32,9 +34,12 @@ def repository() -> Repository:
     return scan(DOCUMENTS / "shared")
 
 
+def findings_of(path: Path, text: str) -> tuple[Finding, ...]:
+    return check_loaded(load_source(parse_source(path, text)), repository)
+
+
 def errors_of(path: Path, text: str) -> list[Finding]:
-    loaded = load_source(parse_source(path, text))
-    return [f for f in check_loaded(loaded, repository) if f.severity is Severity.ERROR]
+    return [f for f in findings_of(path, text) if f.severity is Severity.ERROR]
 
 
 def replaced(text: str, pattern: re.Pattern[str], group: int, new: str) -> Iterator[tuple[int, str]]:
@@ -52,9 +57,23 @@ def ids(path: Path) -> str:
     return f"{path.parent.name}-{path.stem}"
 
 
-@pytest.mark.parametrize("path", [p for p in VALID if p.parent.name != "flow"], ids=ids)  # flows are another tool's
+@pytest.mark.parametrize("path", STRICT, ids=ids)
 def test_an_unknown_top_level_field_is_found_at_its_line(path: Path) -> None:
     text = path.read_text() + "tide_table: 3\n"
+    assert found_at(path, text, text.count("\n"), {"TM-D101"})
+
+
+@pytest.mark.parametrize("path", COMPONENTS, ids=ids)
+def test_of_an_unknown_field_of_a_component_azure_ignores_it_is_only_warned(path: Path) -> None:
+    text = path.read_text() + "tide_table: 3\n"
+    found = [(f.code, f.severity, f.at.line) for f in findings_of(path, text) if f.code in {"TM-D101", "TM-D106"}]
+    assert ("TM-D106", Severity.WARNING, text.count("\n")) in found
+    assert "TM-D101" not in {code for code, _, _ in found}
+
+
+@pytest.mark.parametrize("path", COMPONENTS, ids=ids)
+def test_a_slip_of_the_pen_in_a_components_field_is_an_error(path: Path) -> None:
+    text = path.read_text() + "descripton: 3\n"
     assert found_at(path, text, text.count("\n"), {"TM-D101"})
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
 from tidemill.base.files import is_folder, is_plain_file, is_there
-from tidemill.base.findings import Finding
+from tidemill.base.findings import Finding, Severity
 from tidemill.base.suggest import did_you_mean
 from tidemill.spec.command import CommandJob
 from tidemill.spec.deployment import BatchDeployment, OnlineDeployment
@@ -25,8 +26,11 @@ from tidemill.spec.rules.values import complaint
 ASSET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,254}\Z")
 ENDPOINT_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{1,30}[A-Za-z0-9]\Z")
 DEPLOYMENT_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{1,30}[A-Za-z0-9]\Z")
-OPEN_PLACE = re.compile(r"\{\{|<[^<>]+>|\$\w|\$\{")  # what somebody fills in: {{X}}, <x>, $X
+OPEN_PLACE = re.compile(
+    r"\{\{|<[^<>]+>|\$\w|\$\{|\$\(|__\w+__|%\w+%|#\{"
+)  # to be filled in: {{X}}, <x>, $X, $(X), __X__, #{X}#
 PORT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+ASKS_FOR_MODEL = re.compile(r"AZUREML_MODEL_DIR|get_model_path|model_dir", re.IGNORECASE)
 ALL = 100
 LOOKED_AT = 2000  # names of a folder, when one in it is not there
 
@@ -195,9 +199,9 @@ def check_online_deployment(context: Context) -> Iterator[Finding]:
     """A deployment must have something to answer with, and somebody to answer."""
     document: OnlineDeployment = context.document
     yield from _deployment_paths(context, document)
-    # A container of one's own may bring its model with it; a scoring script is called for one.
+    # A container of one's own may bring its model with it.
     if document.model is None and (document.environment is None or document.code_configuration is not None):
-        yield context.finding("TM-L101", "The deployment names no model", (), hint="Add `model: azureml:name@latest`.")
+        yield from _no_model(context, document)
     if document.instance_count is not None and document.instance_count < 1:
         yield context.finding(
             "TM-L102", "The deployment asks for no instance", ("instance_count",), hint="Set it to 1 or more."
@@ -220,11 +224,31 @@ def check_batch_deployment(context: Context) -> Iterator[Finding]:
         yield from missing_path(context, document.component, ("component",), "component")
     pipeline = document.type == "pipeline" or document.component is not None or document.job_definition is not None
     if not pipeline and document.model is None:
-        yield context.finding("TM-L101", "The deployment names no model", (), hint="Add `model: azureml:name@latest`.")
+        yield from _no_model(context, document)
     count = document.resources.instance_count if document.resources else document.instance_count
     if isinstance(count, int) and count < 1:
         where = ("resources", "instance_count") if document.resources else ("instance_count",)
         yield context.finding("TM-L102", "The deployment asks for no instance", where, hint="Set it to 1 or more.")
+
+
+def _no_model(context: Context, document: OnlineDeployment | BatchDeployment) -> Iterator[Finding]:
+    """An error; a warning where a scoring script never asks for the model's folder, and so may do without."""
+    code = document.code_configuration
+    script = (code.scoring_script or code.entry_script) if code is not None else None
+    found = context.finding("TM-L101", "The deployment names no model", (), hint="Add `model: azureml:name@latest`.")
+    if isinstance(document, OnlineDeployment) and code is not None and script is not None:
+        text = _text_of(context.folder / (code.code or ".") / script)
+        if text is not None and not ASKS_FOR_MODEL.search(text):
+            found = replace(found, severity=Severity.WARNING)
+    yield found
+
+
+def _text_of(path: Path) -> str | None:
+    """The text of a script; None when it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace") if is_plain_file(path) else None
+    except OSError:
+        return None
 
 
 def _deployment_paths(context: Context, document: OnlineDeployment | BatchDeployment) -> Iterator[Finding]:

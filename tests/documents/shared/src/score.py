@@ -1,5 +1,9 @@
+import os
+
+
 def init():
-    pass
+    global folder
+    folder = os.environ.get("AZUREML_MODEL_DIR", "")
 
 
 def run(rows):
