@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import random
 import subprocess
 import sys
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -29,7 +31,7 @@ jobs:
     training_data: ${{parent.inputs.waves}}
     target_column_name: sea
     n_cross_validations: 2
-    limits: {max_trials: 3, timeout_minutes: 2}
+    limits: {max_trials: 3, timeout_minutes: 2, max_cores_per_trial: 1}
     training: {allowed_training_algorithms: [light_gbm, logistic_regression], enable_onnx_compatible_models: true}
     outputs:
       best_model: {type: mlflow_model}
@@ -53,11 +55,30 @@ training_data: {type: uri_file, path: ./waves/waves.csv}
 test_data: {type: uri_folder, path: ./waves}
 featurization:
   column_name_and_types: {wind: Ignore, sea: Ignore}
-limits: {max_trials: 20, timeout_minutes: 2, exit_score: 0.1}
+limits: {max_trials: 20, timeout_minutes: 2, max_cores_per_trial: 1, exit_score: 0.1}
 training:
   allowed_training_algorithms: [elastic_net, light_gbm, knn]
   enable_stack_ensemble: false
   enable_vote_ensemble: false
+outputs:
+  best_model: {type: mlflow_model}
+"""
+FORECAST = """\
+$schema: https://azuremlschemas.azureedge.net/latest/autoMLJob.schema.json
+type: automl
+task: forecasting
+primary_metric: normalized_root_mean_squared_error
+target_column_name: height
+training_data: {type: uri_file, path: ./past.csv}
+test_data: {type: uri_file, path: ./after.csv}
+n_cross_validations: 2
+forecasting:
+  time_column_name: day
+  time_series_id_column_names: [station]
+  forecast_horizon: 7
+  target_lags: [1, 7]
+limits: {max_trials: 2, timeout_minutes: 2, max_cores_per_trial: 1}
+training: {allowed_training_algorithms: [light_gbm, elastic_net, prophet]}
 outputs:
   best_model: {type: mlflow_model}
 """
@@ -86,7 +107,7 @@ def write_waves(folder: Path, rows: int = 120) -> None:
             out.writerow([shown, coast, f"2024-01-{number % 28 + 1:02}", 1 + number % 2, f"{height:.3f}", sea])
 
 
-def ask(tidemill: Run, tmp_path: Path, model: Path, rows: list[dict[str, object]]) -> list[object]:
+def ask(tmp_path: Path, model: Path, rows: list[dict[str, object]]) -> list[object]:
     """The model's answers, where FLAML and Tidemill's scripts are not."""
 
     argv = [sys.executable, "-W", "ignore", "-c", ASK, str(model), json.dumps(rows)]
@@ -108,7 +129,7 @@ def test_a_pipeline_learns_classes_and_registers_a_model_that_names_them(tmp_pat
     (found,) = (tmp_path / "got").rglob("MLmodel")
     rows = [{"wind": 2.0, "coast": "south", "day": "2024-01-05", "weight": 1, "height": 1.0}]
     rows.append({"wind": -2.0, "coast": "north", "day": "2024-01-05", "weight": 1, "height": 0.0})
-    assert ask(tidemill, tmp_path, found.parent, rows) == ["rough", "calm"]
+    assert ask(tmp_path, found.parent, rows) == ["rough", "calm"]
 
 
 def test_a_regression_ends_at_its_exit_score_with_one_child_run_a_trial(tmp_path: Path, tidemill: Run) -> None:
@@ -127,6 +148,37 @@ def test_a_regression_ends_at_its_exit_score_with_one_child_run_a_trial(tmp_path
     assert answers == [pytest.approx(2.0, abs=0.4)]
     again = json.loads(tidemill("run", "job.yml", "--force", "-o", "json").stdout)
     assert again["steps"]["automl"]["metrics"] == metrics, "the same data, the same model"
+
+
+def write_series(past: Path, after: Path) -> None:
+    """Two stations, a wave that comes back every week."""
+    draw = random.Random(2)
+    rows = ["day,station,height\n", *(f"{day(n)},{s},{level(n, s, draw):.3f}\n" for n in range(97) for s in STATIONS)]
+    past.write_text("".join(rows[:181]))
+    after.write_text("".join([rows[0], *rows[181:]]))
+
+
+STATIONS = {"east": 5, "west": 20}
+
+
+def day(number: int) -> str:
+    return str(date(2024, 1, 1) + timedelta(days=number))
+
+
+def level(number: int, station: str, draw: random.Random) -> float:
+    return STATIONS[station] + 2 * math.sin(2 * math.pi * number / 7) + draw.gauss(0, 0.05)
+
+
+def test_a_forecast_goes_on_from_its_own_answers(tmp_path: Path, tidemill: Run) -> None:
+    write_series(tmp_path / "past.csv", tmp_path / "after.csv")
+    (tmp_path / "job.yml").write_text(FORECAST)
+    done = tidemill("run", "job.yml", "-o", "json")
+    assert "`prophet` is no algorithm that is tried here" in done.stderr
+    job = json.loads(done.stdout)
+    assert job["steps"]["automl"]["metrics"]["test_r2_score"] > 0.95
+    rows: list[dict[str, object]] = [{"day": day(96), "station": "west"}, {"day": day(91), "station": "east"}]
+    answers = ask(tmp_path, Path(job["outputs"]["best_model"]).resolve(), rows)
+    assert answers == [pytest.approx(20 + 2 * math.sin(2 * math.pi * 96 / 7), abs=1), pytest.approx(5, abs=1)]
 
 
 def test_a_target_that_is_not_there_is_said_with_the_columns_that_are(tmp_path: Path, tidemill: Run) -> None:

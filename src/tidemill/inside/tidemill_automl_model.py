@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 import pandas
-from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin, clone
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, TransformerMixin, clone
 
 PARTS = ("year", "month", "day", "dayofweek", "hour")
 
@@ -51,3 +51,130 @@ class NamedClassifier(ClassifierMixin, BaseEstimator):
     def predict_proba(self, rows):
         """A column for every name."""
         return self.inner_.predict_proba(rows)
+
+
+class Forecaster(RegressorMixin, BaseEstimator):
+    """Forecasts a series step by step: what it said of one step is the past of the next.
+
+    `rows` hold the time, what names the series, and columns that are known of the future too.
+    """
+
+    def __init__(self, inner, columns, calendar, time, ids, known, numeric, lags, window):
+        self.inner = inner
+        self.columns = columns
+        self.calendar = calendar
+        self.time = time
+        self.ids = ids
+        self.known = known
+        self.numeric = numeric
+        self.lags = lags
+        self.window = window
+
+    def fit(self, rows, truth, **kwargs):
+        """Remember the past and learn from it."""
+        features = self.learn_columns(rows, truth)
+        self.inner_ = clone(self.inner).fit(features, np.asarray(truth, dtype=float), **kwargs)
+        return self
+
+    def learn_columns(self, rows, truth):
+        """Remember the past; the numbers a model is to learn from."""
+        self.history_ = self._remember(rows, np.asarray(truth, dtype=float))
+        table = self.describe(rows)
+        self.columns_ = clone(self.columns).fit(table)
+        return self.columns_.transform(table)
+
+    def predict(self, rows):
+        """A number for every row, in the rows' order; rows between the past and them are forecast too."""
+        places, known = self._places(rows), self._known(rows)
+        series = {}
+        for row, (key, place) in enumerate(places):
+            series.setdefault(key, {})[place] = row
+        past = {key: dict(self.history_.get(key, {})) for key in series}
+        said = np.full(len(rows), np.nan)
+        for asked in self._steps(series, past):
+            table = self._table([(k, p) for k, p, _ in asked], past, self._rows_of(known, [r for *_, r in asked]))
+            answers = self.inner_.predict(self.columns_.transform(table))
+            for (key, place, row), answer in zip(asked, answers):
+                past[key].setdefault(place, float(answer))
+                if row is not None:
+                    said[row] = answer
+        return said
+
+    def describe(self, rows):
+        """The table of past and calendar of rows whose past is known."""
+        return self._table(self._places(rows), self.history_, self._known(rows))
+
+    def _steps(self, series, past):
+        """What can be said at once, one step of all series after the other."""
+        first = {k: max([p for p in past[k]], default=min(rows) - 1) + 1 for k, rows in series.items()}
+        inside = [(k, p, row) for k, rows in series.items() for p, row in rows.items() if p < first[k]]
+        if inside:
+            yield inside
+        last = {k: max(rows) for k, rows in series.items()}
+        for step in range(max(last[k] - first[k] + 1 for k in series)):
+            yield [(k, first[k] + step, series[k].get(first[k] + step)) for k in series if first[k] + step <= last[k]]
+
+    def _places(self, rows):
+        """The series and the number of the step of every row."""
+        places = self.calendar.places(rows[self.time])
+        keys = zip(*(rows[c].astype(str) for c in self.ids)) if self.ids else ((),) * len(rows)
+        return list(zip(keys, (int(p) for p in places)))
+
+    def _remember(self, rows, truth):
+        """Every series by step; a step that is missing is as the one before."""
+        found = {}
+        for (key, place), value in zip(self._places(rows), truth):
+            found.setdefault(key, {})[place] = float(value)
+        for steps in found.values():
+            for place in range(min(steps), max(steps)):
+                steps.setdefault(place + 1, steps[place])
+        return found
+
+    def _known(self, rows):
+        """The columns that are no past, in types models know."""
+        ready = {c: rows[c].astype(str).astype(object) for c in self.ids}
+        for column in self.known:
+            values = rows[column]
+            if column in self.numeric:
+                ready[column] = pandas.to_numeric(values, errors="coerce").astype(float)
+            else:
+                ready[column] = values.astype(str).astype(object).where(values.notna(), None)
+        return pandas.DataFrame(ready, index=rows.index).reset_index(drop=True)
+
+    def _rows_of(self, known, numbers):
+        """Rows by number; a step nobody asked for has gaps."""
+        return known.reindex([-1 if n is None else n for n in numbers]).reset_index(drop=True)
+
+    def _table(self, asked, past, known):
+        table = {c: known[c] for c in known.columns}
+        for column, at in zip(self.ids, range(len(self.ids))):
+            table[column] = [key[at] for key, _ in asked]
+        for lag in self.lags:
+            table["lag %d" % lag] = [past.get(k, {}).get(p - lag, np.nan) for k, p in asked]
+        if self.window:
+            table["window"] = [self._mean(past.get(k, {}), p) for k, p in asked]
+        table.update(self.calendar.parts([p for _, p in asked]))
+        return pandas.DataFrame(table)
+
+    def _mean(self, steps, place):
+        found = [steps[p] for p in range(place - self.window, place) if p in steps]
+        return float(np.mean(found)) if found else np.nan
+
+
+class Calendar:
+    """Counts time in steps of a frequency such as `D`, `h`, `15min` or `M`."""
+
+    def __init__(self, unit, count):
+        self.unit, self.count = unit, count
+
+    def places(self, times):
+        """The number of each time's step."""
+        return pandas.PeriodIndex(to_dates(times), freq=self.unit).asi8 // self.count
+
+    def parts(self, places):
+        """What the calendar says of steps."""
+        index = pandas.PeriodIndex.from_ordinals(np.asarray(places, dtype="int64") * self.count, freq=self.unit)
+        times = index.to_timestamp()
+        found = {"step": np.asarray(places, dtype=float)}
+        found.update({part: getattr(times, part).to_numpy(float) for part in ("month", "day", "dayofweek", "hour")})
+        return found

@@ -54,7 +54,7 @@ USUAL = {
     "forecasting": ("lgbm", "rf", "extra_tree", "xgb_limitdepth", "histgb", "enet"),
 }
 # Where a setting has no effect here: what it says, and the values that ask for nothing.
-UNUSED: Mapping[str, tuple[object, ...]] = {
+UNUSED: dict[str, tuple[object, ...]] = {
     "environment_id": (),
     "positive_label": (),
     "cv_split_column_names": (),
@@ -71,7 +71,10 @@ UNUSED: Mapping[str, tuple[object, ...]] = {
     "forecasting.feature_lags": ("none",),
     "forecasting.use_stl": ("none",),
     "forecasting.country_or_region_for_holidays": (),
+    "forecasting.short_series_handling_config": ("auto", "pad", "none"),
 }
+FORECASTS_LACK = ("weight_column_name", "validation_data_size", "test_data_size")
+"""Settings of the other tasks that a forecast does not use."""
 
 
 def check_automl_body(body: Mapping[str, Any], place: Place, problems: Problems) -> None:
@@ -86,12 +89,15 @@ def check_automl_body(body: Mapping[str, Any], place: Place, problems: Problems)
             path=place.dotted("task"),
         )
         return
-    _check_unused(body, place, problems)
+    unused = UNUSED if task != "forecasting" else UNUSED | dict.fromkeys(FORECASTS_LACK, ())
+    _check_unused(body, unused, place, problems)
     _check_algorithms(body, task, place, problems)
 
 
-def _check_unused(body: Mapping[str, Any], place: Place, problems: Problems) -> None:
-    for name, nothing in UNUSED.items():
+def _check_unused(
+    body: Mapping[str, Any], unused: Mapping[str, tuple[object, ...]], place: Place, problems: Problems
+) -> None:
+    for name, nothing in unused.items():
         keys = name.split(".")
         value: Any = body
         for key in keys:

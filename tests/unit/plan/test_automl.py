@@ -67,3 +67,9 @@ def test_every_setting_without_effect_is_named(tmp_path: Path) -> None:
 def test_tasks_on_text_and_images_say_what_they_would_need(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match=r"`text_classification` is not done here.*GPUs"):
         plan_of(tmp_path, "task: text_classification\n")
+
+
+def test_a_forecast_names_what_it_does_not_use(tmp_path: Path) -> None:
+    text = "task: forecasting\nvalidation_data_size: 0.2\nforecasting: {time_column_name: day, use_stl: season}\n"
+    findings = plan_of(tmp_path, text).findings
+    assert {f.path for f in findings} == {"validation_data_size", "forecasting.use_stl"}
