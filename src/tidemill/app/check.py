@@ -11,7 +11,7 @@ from tidemill.base.files import write_atomic
 from tidemill.spec.check import Checked, FileReport
 from tidemill.spec.check import check_all as check_files
 from tidemill.spec.kinds import Kind
-from tidemill.spec.lint import FIXES
+from tidemill.spec.lint.repository import FIXES
 from tidemill.spec.load import load
 from tidemill.spec.policy import Policy, make_policy
 

@@ -13,7 +13,6 @@ from tidemill.base.findings import Finding, Severity, has_errors
 from tidemill.spec.codes import CODES
 from tidemill.spec.folders import walk_files
 from tidemill.spec.kinds import Kind
-from tidemill.spec.lint import lint_repository
 from tidemill.spec.lint.files import is_read, kind_of
 from tidemill.spec.load import Loaded, load
 from tidemill.spec.partial import salvage
@@ -83,6 +82,8 @@ def check_all(paths: Sequence[Path], policy: Policy) -> Checked:
 
     A file that is no Azure ML document is reported only when it was named itself. What is named is looked at, ignored or not.
     """
+    from tidemill.spec.lint.repository import lint_repository  # noqa: PLC0415 - a run checks its document, and no repository
+
     root = policy.root
     named = {p for p in paths if not p.is_dir()}
     files, ignored = _choose(paths, policy)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tidemill.spec.lint import lint_repository
+from tidemill.spec.lint.repository import lint_repository
 
 TRAIN = """from sklearn.model_selection import train_test_split
 def run(x, y):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tidemill.spec.lint import lint_repository
+from tidemill.spec.lint.repository import lint_repository
 
 HEAD = "import argparse, glob, os, re\nfrom pathlib import Path\np = argparse.ArgumentParser()\nargs = p.parse_args()\n"
 LISTING = "files = glob.glob(args.data_folder + '/*.png')\n"

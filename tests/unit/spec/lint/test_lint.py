@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tidemill.spec.lint import FIXES, lint_repository
+from tidemill.spec.lint.repository import FIXES, lint_repository
 
 WORKFLOW = ".github/workflows/ci.yml"
 HEAD = "on: push\njobs:\n  train:\n    runs-on: ubuntu-24.04\n    steps:\n"

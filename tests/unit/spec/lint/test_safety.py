@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tidemill.spec.lint import lint_repository
+from tidemill.spec.lint.repository import lint_repository
 
 POD = """apiVersion: apps/v1
 kind: {kind}

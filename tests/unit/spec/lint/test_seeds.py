@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tidemill.base.findings import Severity
-from tidemill.spec.lint import FIXES, lint_repository
+from tidemill.spec.lint.repository import FIXES, lint_repository
 
 WORKFLOW = ".github/workflows/azure-ai.yaml"
 SHA = "a" * 40

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tidemill.base.findings import Severity
-from tidemill.spec.lint import lint_repository
+from tidemill.spec.lint.repository import lint_repository
 
 API = """import joblib
 from fastapi import FastAPI, Request

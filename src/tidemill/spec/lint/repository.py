@@ -1,0 +1,86 @@
+"""Mistakes of a repository that no single document shows: workflows, Dockerfiles, manifests, scripts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from tidemill.base.findings import Finding
+from tidemill.spec.lint.components import lint_azure
+from tidemill.spec.lint.cors import lint_cors
+from tidemill.spec.lint.files import LintFile, lint_files
+from tidemill.spec.lint.held_out import lint_held_out
+from tidemill.spec.lint.ignores import lint_ignores
+from tidemill.spec.lint.images import lint_copies, lint_dockerfile, lint_manifests
+from tidemill.spec.lint.labels import lint_labels
+from tidemill.spec.lint.pods import lint_pods
+from tidemill.spec.lint.python import lint_python
+from tidemill.spec.lint.releases import lint_releases
+from tidemill.spec.lint.scripts import lint_secrets, lint_shell
+from tidemill.spec.lint.skew import lint_skew
+from tidemill.spec.lint.together import lint_together
+from tidemill.spec.lint.workflow import lint_workflow
+
+Fix = Callable[[str, Finding], str]
+
+
+def lint_repository(root: Path, paths: Sequence[Path]) -> list[tuple[Path, Finding]]:
+    """Findings of the files below the folders of `paths`, and of linted files named themselves."""
+    files = list(lint_files(root, paths))
+    found = [(f.path, finding) for f in files for finding in (*RULES[f.kind](f), *lint_secrets(f), *lint_ignores(f))]
+    found += [(f.path, finding) for f in files if f.kind == "python" for finding in (*lint_labels(f), *lint_cors(f))]
+    manifests = [f for f in files if f.kind == "manifest"]
+    found += [*lint_manifests(manifests), *lint_pods(manifests)]
+    found += lint_copies(files)
+    found += lint_together(files)
+    found += [*lint_releases(files), *lint_held_out(files), *lint_skew(files, paths)]
+    return sorted(found, key=lambda pair: (str(pair[0]), pair[1].at.line, pair[1].at.column, pair[1].code))
+
+
+def _nothing(_file: LintFile) -> Iterator[Finding]:
+    return iter(())
+
+
+RULES: Mapping[str, Callable[[LintFile], Iterator[Finding]]] = {
+    "workflow": lint_workflow,
+    "dockerfile": lint_dockerfile,
+    "python": lint_python,
+    "shell": lint_shell,
+    "azure": lint_azure,
+    "manifest": _nothing,
+    "environment": _nothing,
+    "data": _nothing,
+    "weights": _nothing,
+}
+
+
+def _replace_on_line(text: str, finding: Finding, pattern: str, replacement: str) -> str:
+    lines = text.splitlines(keepends=True)
+    place = finding.at.line - 1
+    if 0 <= place < len(lines):
+        lines[place] = re.sub(pattern, replacement, lines[place])
+    return "".join(lines)
+
+
+def _singular(text: str, finding: Finding) -> str:
+    return _replace_on_line(
+        text, finding, r"\baz ml (component|environment|model|job|compute|schedule|datastore)s\b", r"az ml \1"
+    )
+
+
+def _label(text: str, finding: Finding) -> str:
+    return _replace_on_line(text, finding, r"(?:--version|-v)[ =]latest\b", "--label latest")
+
+
+def _stream(text: str, finding: Finding) -> str:
+    return _replace_on_line(text, finding, r"\baz ml job create\b(?!.*--stream)", "az ml job create --stream")
+
+
+def _whole_option(text: str, finding: Finding) -> str:
+    short, whole = re.findall(r"`(--[\w-]+)`", finding.message)[:2]
+    return _replace_on_line(text, finding, rf"{re.escape(short)}(?![\w-])", whole)
+
+
+# What can be mended without judgement.
+FIXES: Mapping[str, Fix] = {"TM-X01": _stream, "TM-X10": _label, "TM-X14": _singular, "TM-X15": _whole_option}
