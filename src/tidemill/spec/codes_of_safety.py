@@ -21,6 +21,14 @@ ROWS = (
         "assert label in CLASSES, f'{path} is of no known class'",
     ),
     Code(
+        "TM-X43", WARNING, "Served with another version than trained with",
+        "An image that serves installs another minor version of scikit-learn, or another Python under pickled models, than "
+        "the environment that trains. Info: another Python without pickles, or in a workflow.",
+        "A pickle is only promised to load with the version that wrote it; otherwise it fails, or predicts something else.",
+        "Use one set of versions for both; `tidemill up` builds the server from the training run's lock.",
+        "# training: scikit-learn==1.4.2\n# before\nRUN pip install scikit-learn==1.2.0\n# after\nRUN pip install scikit-learn==1.4.2",
+    ),
+    Code(
         "TM-X60", INFO, "Container without a memory limit",
         "A container of a Deployment says no `resources.limits.memory`.",
         "One request too large takes the whole node down, and its neighbours with it.",

@@ -16,6 +16,7 @@ from tidemill.spec.folders import walk_files
 
 MAX_BYTES = 1 << 20
 MAX_BRACKETS = 20_000  # deeper nesting ends in the parser's stack, not in an exception
+STAIRS = re.compile(r"(?:[-?:][ \t]+){1000}")  # lists in lists in lists, on one line
 COMMENT = re.compile(r"(?:^|(?<=\s))#[^\n]*", re.MULTILINE)
 AZURE = re.compile(r"^(?:\$schema|type|command|jobs|idle_time_before_shutdown\w*|schedules):", re.MULTILINE)
 
@@ -79,7 +80,7 @@ def _read(path: Path) -> LintFile | None:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         return None
-    if not name.endswith(".py") and text.count("[") + text.count("{") > MAX_BRACKETS:
+    if not name.endswith(".py") and (text.count("[") + text.count("{") > MAX_BRACKETS or STAIRS.search(text)):
         return None
     file = LintFile(path, kind_of(path, text), text, text)
     if file.kind in {"python", "data", "environment"}:

@@ -20,6 +20,7 @@ from tidemill.spec.lint.releases import lint_releases
 from tidemill.spec.lint.scripts import lint_secrets, lint_shell
 from tidemill.spec.lint.skew import lint_skew
 from tidemill.spec.lint.together import lint_together
+from tidemill.spec.lint.versions import lint_versions
 from tidemill.spec.lint.workflow import lint_workflow
 
 Fix = Callable[[str, Finding], str]
@@ -34,6 +35,7 @@ def lint_repository(root: Path, paths: Sequence[Path]) -> list[tuple[Path, Findi
     found += [*lint_manifests(manifests), *lint_pods(manifests)]
     found += lint_copies(files)
     found += lint_together(files)
+    found += lint_versions(files)
     found += [*lint_releases(files), *lint_held_out(files), *lint_skew(files, paths)]
     return sorted(found, key=lambda pair: (str(pair[0]), pair[1].at.line, pair[1].at.column, pair[1].code))
 
