@@ -21,6 +21,8 @@ spec:
         - name: api{name}
           image: ghcr.io/me/api:main{image}
           readinessProbe: {{httpGet: {{path: /readyz, port: 8000}}}}
+          resources: {{limits: {{memory: 1Gi}}}}
+          securityContext: {{runAsNonRoot: true}}
 """
 PROJECT = "name: p\ncheck:\n  {}\n"
 

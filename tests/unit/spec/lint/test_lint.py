@@ -67,7 +67,6 @@ def write(folder: Path, name: str, text: str) -> None:
         ("p.py", "try:\n    load()\nexcept Exception:\n    pass\n", "try:\n    load()\nexcept OSError:\n    pass\n", ("TM-X34", 3)),
         ("z.py", "archive.extractall(target)\n", "archive.extractall(target, filter='data')\n", ("TM-X39", 1)),
         ("a.py", "add(CORS, allow_origins=['*'], allow_credentials=True)\n", "add(CORS, allow_origins=['*'])\n", ("TM-X47", 1)),
-        # tidemill: ignore TM-X44 - made up
         ("c.sh", "az x --id /subscriptions/01234567-89ab-cdef-0123-456789abcdef\n", "az x --id /subscriptions/$SUB\n", ("TM-X44", 1)),
     ],
 )  # fmt: skip

@@ -69,7 +69,6 @@ CASES: list[tuple[str, dict[str, str], dict[str, str]]] = [
     ),
     (
         "TM-X11",
-        # tidemill: ignore TM-X11
         {"a.py": "cmd = ['az', 'ml', 'data', 'create']\nprint('Data asset already exists. Skipping creation.')\n"},
         {"a.py": "cmd = ['az', 'ml', 'data', 'create']\nprint('Data asset created.')\n"},
     ),
