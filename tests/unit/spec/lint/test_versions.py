@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tidemill.spec.lint import lint_repository
+from tidemill.spec.lint.repository import lint_repository
 
 ENVIRONMENT = "name: {name}\nimage: {image}\nconda_file: ./conda.yml\n{more}"
 CONDA = "name: e\nchannels: [conda-forge]\ndependencies:\n  - python={python}\n  - pip:\n      - {package}\n"
