@@ -7,7 +7,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jmespath
 import yaml
 
 from tidemill.base.errors import UsageError
@@ -27,6 +26,8 @@ def apply_query(value: Any, query: str | None) -> Any:  # noqa: ANN401
     """What the JMESPath `query` selects; `UsageError` when it is not JMESPath."""
     if not query:
         return value
+    import jmespath  # noqa: PLC0415 - what a command without --query need not load
+
     try:
         return jmespath.search(query, value)
     except jmespath.exceptions.JMESPathError as exc:
