@@ -1,4 +1,4 @@
-"""Values as az prints them: json, jsonc, yaml, table, tsv or none, after a JMESPath query."""
+"""Values as az prints them: json, jsonc, yaml, yamlc, table, tsv or none, after a JMESPath query."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import yaml
 
 from tidemill.base.errors import UsageError
 
-FORMATS = ("json", "jsonc", "yaml", "table", "tsv", "none")
+FORMATS = ("json", "jsonc", "yaml", "yamlc", "table", "tsv", "none")
 
 
 def print_value(value: Any, *, fmt: str = "json", query: str | None = None) -> None:  # noqa: ANN401
@@ -38,7 +38,7 @@ def format_value(value: Any, fmt: str) -> str:  # noqa: ANN401
     """`value` as text that ends in a newline (or is empty)."""
     if fmt in {"json", "jsonc"}:
         return json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n"
-    if fmt == "yaml":
+    if fmt in {"yaml", "yamlc"}:
         return yaml.safe_dump(json.loads(json.dumps(value, default=str)), sort_keys=False, allow_unicode=True)
     if fmt == "tsv":
         return format_tsv(value)
