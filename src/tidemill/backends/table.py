@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from importlib.metadata import entry_points
+from typing import Any
 
 from tidemill.base.errors import UsageError
 from tidemill.base.suggest import did_you_mean
-
-if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint
 
 BACKENDS: Mapping[str, Mapping[str, str]] = {
     "executors": {
         "local": "tidemill.backends.executors.local:open_executor",
         "ray": "tidemill.backends.executors.ray:open_executor",
         "kubernetes": "tidemill.backends.executors.kubernetes:open_executor",
+        "azureml": "tidemill.backends.executors.azureml:open_executor",
     },
     "stores": {
         "sqlite": "tidemill.backends.stores.sqlite:open_store",
@@ -46,7 +45,7 @@ BACKENDS: Mapping[str, Mapping[str, str]] = {
 
 def known(kind: str) -> list[str]:
     """Names of the back ends of a kind, installed ones included."""
-    return sorted({*BACKENDS.get(kind, {}), *(e.name for e in _installed(kind))})
+    return sorted({*BACKENDS.get(kind, {}), *(e.name for e in entry_points(group=f"tidemill.{kind}"))})
 
 
 def load(kind: str, name: str) -> Any:
@@ -58,16 +57,10 @@ def load(kind: str, name: str) -> Any:
     if target is not None:
         module, _, function = target.partition(":")
         return _get(module, function)
-    for entry in _installed(kind):
+    for entry in entry_points(group=f"tidemill.{kind}"):
         if entry.name == name:
             return entry.load()
     raise UsageError(f"There is no back end `{name}` among {kind}", hint=did_you_mean(name, known(kind)))
-
-
-def _installed(kind: str) -> Iterable[EntryPoint]:
-    from importlib.metadata import entry_points  # noqa: PLC0415 - 12 ms, of a name that is not ours only
-
-    return entry_points(group=f"tidemill.{kind}")
 
 
 EXTRAS = {

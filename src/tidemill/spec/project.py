@@ -65,6 +65,9 @@ class ComputeMapping(Part):
     cpus: Annotated[float | None, Field(gt=0)] = None
     gpus: Annotated[int | None, Field(ge=0)] = None
     memory: str | None = None
+    subscription: str | None = None
+    resource_group: str | None = None
+    workspace: str | None = None
 
 
 class Stage(Part):

@@ -71,9 +71,10 @@ def served(answer: Callable[[Asked], Reply]) -> Iterator[Fake]:
                 self.send_header(name, value)
             self.send_header("content-length", str(len(data)))
             self.end_headers()
-            self.wfile.write(data)
+            if self.command != "HEAD":
+                self.wfile.write(data)
 
-        do_GET = do_PUT = do_POST = do_DELETE = do_PATCH = _any  # noqa: N815 - the names the library looks for
+        do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = do_PATCH = _any  # noqa: N815 - the names the library looks for
 
         def log_message(self, *words: object) -> None:
             del words

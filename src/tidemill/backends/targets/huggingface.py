@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from tidemill.backends.targets.rest import Rest
+from tidemill.backends.rest import Rest
 from tidemill.base.clock import Clock
 from tidemill.base.errors import BackendError, UsageError
 from tidemill.base.hashing import digest_bytes, digest_file

@@ -49,6 +49,19 @@ class Answer:
         return json.loads(self.body) if self.body.strip() else None
 
 
+class RefusedError(BackendError):
+    """A service that said no, with its `status`: 504 when it did not answer at all."""
+
+    def __init__(self, message: str, status: int, *, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+
+    @property
+    def passing(self) -> bool:
+        """Whether the same may well succeed later."""
+        return self.status in AGAIN
+
+
 @dataclass(slots=True)
 class Rest:
     """One service. `token` is asked again once when the service says 401."""
@@ -67,7 +80,7 @@ class Rest:
         accept: tuple[int, ...] = (),
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
-        """The answer when it is 2xx or in `accept`; `BackendError` with the service's words otherwise."""
+        """The answer when it is 2xx or in `accept`; `RefusedError` with the service's words otherwise."""
         renewed, wait = False, FIRST_WAIT_S
         for left in reversed(range(TRIES)):
             answer = self._once(method, url, body, headers or {}, renew=renewed)
@@ -107,17 +120,20 @@ class Rest:
         except (TypeError, ValueError):
             return otherwise
 
-    def _error(self, method: str, url: str, answer: Answer) -> BackendError:
-        words = answer.body[:400].decode(errors="replace")
-        try:
-            told = json.loads(answer.body)
-            words = (
-                str((told.get("error") or {}).get("message") or words)
-                if isinstance(told.get("error"), dict)
-                else str(told.get("error") or words)
-            )
-        except (ValueError, AttributeError):
-            pass  # not JSON: its words as they are
+    def _error(self, method: str, url: str, answer: Answer) -> RefusedError:
         where = url.partition("?")[0]
         hint = self.login_hint if answer.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN} else ""
-        return BackendError(f"{self.service} refused {method} {where}: HTTP {answer.status}: {words}", hint=hint)
+        said = f"{self.service} refused {method} {where}: HTTP {answer.status}: {_words(answer.body)}"
+        return RefusedError(said, answer.status, hint=hint)
+
+
+def _words(body: bytes) -> str:
+    """What the service says, with its code if it gives one; as it is when it is not JSON."""
+    text = body[:400].decode(errors="replace")
+    try:
+        error = json.loads(body).get("error")
+    except (ValueError, AttributeError):
+        return text
+    if not isinstance(error, dict):
+        return str(error or text)
+    return ": ".join(str(error[part]) for part in ("code", "message") if error.get(part)) or text

@@ -1,0 +1,1 @@
+"""What executors and targets on Azure have in common: the login, the workspace's REST interface, its storage."""

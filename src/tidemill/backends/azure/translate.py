@@ -1,0 +1,135 @@
+"""A task in Azure ML's words: paths of this machine become references to inputs and outputs. Pure but for looking."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tidemill.backends.containers import own_variables
+from tidemill.base.errors import FailedError
+from tidemill.run.ports import Task
+
+INPUT, OUTPUT = "AZURE_ML_INPUT_", "AZURE_ML_OUTPUT_"
+STORE = "workspaceblobstore"
+UNWATCHED_S = 60
+_NOT_A_NAME = re.compile(r"[^A-Za-z0-9_]")
+_OF_AZURE = re.compile(
+    rf"{INPUT}|{OUTPUT}|AZUREML_|TIDEMILL_|MLFLOW_|GIT_PYTHON_REFRESH$|PATH$|PYTHONPATH$|LANG$|LC_ALL$"
+)
+_PROCESS = {"OMPI_COMM_WORLD_RANK": "Mpi", "TF_CONFIG": "TensorFlow"}
+
+
+@dataclass(frozen=True, slots=True)
+class Translated:
+    """What of a task goes where: `inputs` and `outputs` are paths of this machine by Azure's name for them."""
+
+    command: str
+    variables: Mapping[str, str]
+    inputs: Mapping[str, Path] = field(default_factory=dict)
+    outputs: Mapping[str, Path] = field(default_factory=dict)
+    withheld: tuple[str, ...] = ()
+
+
+def translate(task: Task) -> Translated:
+    """The task as a command job; `FailedError` for one that is more than a command."""
+    if task.argv:
+        raise FailedError(
+            f"Step `{task.step}` is more than a command, and cannot run on Azure ML",
+            hint="Give its compute another executor in tidemill.yaml.",
+        )
+    named = {k: v for k, v in task.env.items() if v.startswith("/")}
+    inputs = {_name(k, INPUT): Path(v) for k, v in named.items() if k.startswith(INPUT) and Path(v).exists()}
+    outputs = {_name(k, OUTPUT): Path(v) for k, v in named.items() if k.startswith(OUTPUT)}
+    prelude = []
+    for path in task.writes:  # what a command writes beside its folder, without it being an output of a document
+        if f"../{path.name}" in task.command and path.parent == task.cwd.parent:
+            outputs[path.name] = path
+            prelude.append(f"ln -s ${{{{outputs.{path.name}}}}} ../{path.name} 2> /dev/null\n")
+    texts = {str(p): f"${{{{inputs.{n}}}}}" for n, p in inputs.items()}
+    texts |= {str(p): f"${{{{outputs.{n}}}}}" for n, p in outputs.items()}
+    texts[str(task.cwd)] = "."
+    variables, withheld = _variables(task, texts)
+    return Translated("".join(prelude) + _put(task.command, texts), variables, inputs, outputs, withheld)
+
+
+def _name(variable: str, prefix: str) -> str:
+    return _NOT_A_NAME.sub("_", variable.removeprefix(prefix))
+
+
+def _put(text: str, texts: Mapping[str, str]) -> str:
+    """Longer paths first, since one may begin with another; a path ends where its last name does."""
+    for path in sorted(texts, key=len, reverse=True):
+        text = re.sub(rf"{re.escape(path)}(?![\w.-])", texts[path].replace("\\", r"\\"), text)
+    return text
+
+
+def _variables(task: Task, texts: Mapping[str, str]) -> tuple[dict[str, str], tuple[str, ...]]:
+    """The step's own variables, and the names of those that hold secrets: a job's definition is no place for them."""
+    found = {k: v for k, v in own_variables(task).items() if not _OF_AZURE.match(k)}
+    searched = [p for p in task.env.get("PYTHONPATH", "").split(os.pathsep) if p and not p.startswith("/")]
+    withheld = tuple(sorted(k for k, v in found.items() if any(s and s in v for s in task.secrets)))
+    kept = {k: _put(v, texts) for k, v in found.items() if k not in withheld}
+    return kept | ({"PYTHONPATH": os.pathsep.join(searched)} if searched else {}), withheld
+
+
+def job_body(task: Task, told: Translated, where: Mapping[str, Any], tags: Mapping[str, str]) -> dict[str, Any]:
+    """The job as `Jobs - Create Or Update` takes it.
+
+    `where` has the ids of code, environment and compute, the addresses of the inputs, and the job's name.
+    """
+    outputs = {n: _output(where["job"], n, p) for n, p in told.outputs.items()}
+    instances = max(1, task.resources.instance_count)
+    properties: dict[str, Any] = {
+        "jobType": "Command",
+        "displayName": task.env.get("AZUREML_RUN_DISPLAY_NAME") or str(task.step),
+        "experimentName": task.env.get("AZUREML_EXPERIMENT_NAME") or "tidemill",
+        "command": told.command,
+        "environmentId": where["environment"],
+        "environmentVariables": dict(told.variables),
+        "inputs": {n: _input(p, where["inputs"][n]) for n, p in told.inputs.items()},
+        "outputs": outputs,
+        "resources": {"instanceCount": instances}
+        | ({"shmSize": task.resources.shm_size} if task.resources.shm_size else {}),
+        "tags": {"tidemill-job": str(task.job), "tidemill-step": str(task.step), **tags},
+    }
+    for key in ("code", "compute"):
+        if where.get(key):
+            properties[f"{key}Id"] = where[key]
+    if task.timeout_s:  # we watch it ourselves; this is for a job nobody watches any more
+        limit = math.ceil(task.timeout_s + UNWATCHED_S)
+        properties["limits"] = {"jobLimitsType": "Command", "timeout": f"PT{limit}S"}
+    if len(task.processes) > 1:
+        properties["distribution"] = _distribution(task, instances)
+    return {"properties": properties}
+
+
+def output_place(job: str, name: str) -> str:
+    """Where an output of a job lies in the default datastore."""
+    return f"azureml/{job}/{name}"
+
+
+def _input(path: Path, uri: str) -> dict[str, str]:
+    kind = "uri_file" if path.is_file() else "uri_folder"
+    return {"jobInputType": kind, "uri": uri, "mode": "ReadOnlyMount"}
+
+
+def _output(job: str, name: str, path: Path) -> dict[str, str]:
+    kind = "uri_folder" if path.is_dir() else "uri_file"
+    end = "/" if kind == "uri_folder" else ""
+    uri = f"azureml://datastores/{STORE}/paths/{output_place(job, name)}{end}"
+    return {"jobOutputType": kind, "uri": uri, "mode": "ReadWriteMount"}
+
+
+def _distribution(task: Task, instances: int) -> dict[str, Any]:
+    """What stands behind the processes that were planned for this machine."""
+    first, count = task.processes[0], len(task.processes)
+    kind = next((k for variable, k in _PROCESS.items() if variable in first), "PyTorch")
+    if kind == "TensorFlow":
+        servers = sum('"type": "ps"' in p.get("TF_CONFIG", "") for p in task.processes)
+        return {"distributionType": kind, "workerCount": count - servers, "parameterServerCount": servers}
+    return {"distributionType": kind, "processCountPerInstance": max(1, count // instances)}

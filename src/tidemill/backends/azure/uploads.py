@@ -1,0 +1,71 @@
+"""Folders and files into the workspace's storage, each content once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tidemill.backends.azure.blobs import Access, Container, files_below
+from tidemill.backends.azure.storage import open_datastore
+from tidemill.backends.azure.translate import STORE
+from tidemill.backends.azure.workspace import AzureWorkspace
+from tidemill.base.errors import BackendError
+from tidemill.base.hashing import digest_file, digest_value
+
+FOLDER = "tidemill"
+PUT_TIMEOUT_S = 300.0
+
+
+def digest_of(files: list[tuple[str, Path]]) -> str:
+    """What tells one content from another."""
+    return digest_value([[name, digest_file(path)] for name, path in files])
+
+
+def upload_folder(workspace: AzureWorkspace, path: Path, store: Container | None = None) -> tuple[str, str]:
+    """A folder (or file) in the default datastore, by its content: its address as a blob, and as Azure ML's URI.
+
+    A marker beside it, written last, says that it is there as a whole.
+    """
+    store = store or open_datastore(workspace, STORE)
+    files = files_below(path)
+    place = f"{FOLDER}/{digest_of(files)[:40]}"
+    if not store.has(f"{place}.whole"):
+        for name, file in files:
+            store.upload(file, f"{place}/{name}")
+        store.put(f"{place}.whole", b"")
+    uri = f"azureml://datastores/{STORE}/paths/{place}/"
+    return f"{store.url}/{place}/", uri + (path.name if path.is_file() else "")
+
+
+def upload_code(workspace: AzureWorkspace, files: list[tuple[str, Path]]) -> str:
+    """A code asset of these files; its id. The workspace says where to put them, and for how long we may."""
+    if not files:
+        return ""
+    path = f"codes/tidemill-{digest_of(files)[:40]}/versions/1"
+    if workspace.get(path) is None:
+        place = _PendingUpload(workspace, path)
+        container = Container(workspace.rest, place.open)
+        for name, file in files:
+            container.upload(file, name)
+        about = {"codeUri": place.uri, "isAnonymous": True, "description": "the code of a step"}
+        workspace.put(path, {"properties": about}, PUT_TIMEOUT_S)
+    return f"{workspace.identity}/{path}"
+
+
+class _PendingUpload:
+    """A place to upload an asset to; asked for again when its signature has expired."""
+
+    def __init__(self, workspace: AzureWorkspace, path: str) -> None:
+        self._workspace = workspace
+        self._path = path
+        self.uri = ""
+
+    def open(self) -> Access:
+        """The place, and a signature for it."""
+        wish = {"pendingUploadType": "TemporaryBlobReference"}
+        answer = self._workspace.post(f"{self._path}/startPendingUpload", wish).json() or {}
+        found = answer.get("blobReferenceForConsumption") or {}
+        signed = (found.get("credential") or {}).get("sasUri", "")
+        if not signed:
+            raise BackendError("Azure ML gave no place to upload the code to", hint="Try again later.")
+        self.uri = found["blobUri"]
+        return Access(self.uri.rstrip("/"), signature=signed.partition("?")[2])

@@ -1,0 +1,186 @@
+"""Steps as command jobs of an Azure Machine Learning workspace: submitted, followed, their outputs brought back."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from tidemill.backends.azure.environments import put_environment
+from tidemill.backends.azure.follow import FINAL, GONE, SPEAKING, FollowedJob, find_service, read_error
+from tidemill.backends.azure.outputs import bring_artifacts, bring_back
+from tidemill.backends.azure.submit import StepJobs
+from tidemill.backends.azure.translate import translate
+from tidemill.backends.azure.workspace import AzureWorkspace
+from tidemill.backends.rest import RefusedError
+from tidemill.base.errors import TidemillError, UsageError
+from tidemill.base.ids import JobName
+from tidemill.plan.graph import EnvironmentRef
+from tidemill.run.ports import EnvironmentProvider, PreparedEnvironment, Say, Task, TaskEnd, TaskWatch, Ticket
+
+API = "2024-04-01"
+FIRST_POLL_S, POLL_S = 0.25, 5.0
+SLOTS = 16
+
+
+class AzureExecutor:
+    """Runs each task as a job; the name of a job says which attempt of which step it is, so that it is found again."""
+
+    def __init__(self, workspace: AzureWorkspace, home: Path, *, image: str = "", slots: int = SLOTS) -> None:
+        self._workspace = workspace
+        self._jobs = StepJobs(workspace, home)
+        self._image = image
+        self._wished_slots = slots
+        self._service = ""
+        self._wakes: dict[Ticket, threading.Event] = {}
+        self._canceled: set[Ticket] = set()
+        self._threads: list[threading.Thread] = []
+        self._lock = threading.Lock()
+        self._preparing = threading.Lock()
+
+    @property
+    def slots(self) -> int:
+        """How many jobs at once; what there is room for, the compute decides."""
+        return self._wished_slots
+
+    def prepare(self, environment: EnvironmentRef, say: Say) -> PreparedEnvironment:
+        """The environment's version in the workspace, made once however many steps ask."""
+        with self._preparing:
+            return put_environment(self._workspace, environment, self._image, say)
+
+    def submit(self, task: Task, watch: TaskWatch) -> None:
+        """Submit the task's job and follow it in a thread of its own."""
+        thread = threading.Thread(target=self._drive, args=(task, watch), name=f"azureml {task.step}", daemon=True)
+        with self._lock:
+            self._wakes[task.ticket] = threading.Event()
+            self._threads = [t for t in self._threads if t.is_alive()] + [thread]
+        thread.start()
+
+    def cancel(self, ticket: Ticket) -> None:
+        """Have the job canceled; Azure ML asks its processes politely first."""
+        with self._lock:
+            wake = self._wakes.get(ticket)
+            if wake is not None:
+                self._canceled.add(ticket)
+                wake.set()
+
+    def reap(self, job: JobName, handles: Iterable[str]) -> int:  # noqa: ARG002 - its handles name what it started
+        """Cancel jobs of a killed run that nobody will take up again."""
+        found = 0
+        for handle in handles:
+            kind, _, name = handle.partition(":")
+            if kind == "azureml":
+                followed = FollowedJob(self._workspace, name, "", lambda _: None)
+                if followed.status() not in FINAL:
+                    followed.cancel()
+                    found += 1
+        return found
+
+    def close(self) -> None:
+        """Cancel everything still running."""
+        with self._lock:
+            tickets, threads = list(self._wakes), list(self._threads)
+        for ticket in tickets:
+            self.cancel(ticket)
+        for thread in threads:
+            thread.join()
+
+    def _drive(self, task: Task, watch: TaskWatch) -> None:
+        """From the upload to the end of the task."""
+        try:
+            end = self._run(task, watch)
+        except RefusedError as exc:
+            end = TaskEnd(None, lost=exc.passing, message=_say(exc))
+        except TidemillError as exc:
+            end = TaskEnd(None, message=_say(exc))
+        except OSError as exc:
+            end = TaskEnd(None, message=f"its files could not be read or written: {exc}")
+        with self._lock:
+            self._wakes.pop(task.ticket, None)
+            canceled = task.ticket in self._canceled
+            self._canceled.discard(task.ticket)
+        watch.ended(TaskEnd(end.exit_code, canceled=True) if canceled and not end.ok else end)
+
+    def _run(self, task: Task, watch: TaskWatch) -> TaskEnd:
+        told = translate(task)
+        listen = _log(task, watch)
+        if told.withheld:
+            listen(f"tidemill: {', '.join(told.withheld)} hold secrets and are not sent to Azure ML")
+        name = self._jobs.find_or_submit(task, told, lambda: task.ticket in self._canceled)
+        if not name:
+            return TaskEnd(None, canceled=True)
+        watch.started(f"azureml:{name}")
+        self._service = self._service or find_service(self._workspace)
+        followed = FollowedJob(self._workspace, name, self._service, listen)
+        status, late = self._follow(task, followed)
+        if status == GONE:
+            return TaskEnd(None, lost=True, message=f"job {name} is not on Azure ML any more")
+        details = followed.listen(to_the_end=True)
+        bring_artifacts(self._workspace, task, name)
+        if status == "Completed":
+            bring_back(self._workspace, told, name)
+            return TaskEnd(0)
+        if late:
+            return TaskEnd(None, timed_out=True)
+        if status == "Canceled":
+            return TaskEnd(None, canceled=True, message="it was canceled on Azure ML")
+        failure = read_error(details)
+        words = f"Azure ML: {failure.words or status} (job {name})"
+        return TaskEnd(1 if failure.exit_code is None else failure.exit_code, lost=failure.lost, message=words)
+
+    def _follow(self, task: Task, followed: FollowedJob) -> tuple[str, bool]:
+        """Until it has ended: its state, and whether that is since it took longer than it may."""
+        wake, clock, pause = self._wakes[task.ticket], self._workspace.clock, FIRST_POLL_S
+        deadline: float | None = None
+        late = asked = False
+        while (status := followed.status()) not in FINAL:
+            if status in SPEAKING:
+                deadline = deadline or clock.monotonic() + (task.timeout_s or float("inf"))
+                followed.listen()
+            late = late or (deadline is not None and clock.monotonic() > deadline)
+            if not asked and (late or task.ticket in self._canceled):
+                followed.cancel()
+                asked = True
+            wake.wait(pause)
+            wake.clear()
+            pause = min(POLL_S, pause * 1.3)
+        return status, late and status == "Canceled"
+
+
+def _log(task: Task, watch: TaskWatch) -> Callable[[str], None]:
+    """Writes what a task says into its log here, secrets masked, and tells it."""
+
+    def take(line: str) -> None:
+        for secret in task.secrets:
+            line = line.replace(secret, "***")
+        with task.log.open("a", encoding="utf-8", errors="surrogateescape") as file:
+            file.write(f"{line}\n")
+        if watch.wrote:
+            watch.wrote(line)
+
+    return take
+
+
+def _say(exc: TidemillError) -> str:
+    return f"{exc}. {exc.hint}" if exc.hint else str(exc)
+
+
+def open_executor(settings: Any, home: Path, environments: EnvironmentProvider) -> AzureExecutor:  # noqa: ANN401 - a compute's mapping
+    """The executor of a workspace; `subscription`, `resource_group` and `workspace` from the project or the environment."""
+    del environments  # Azure ML makes the environments itself
+    names = {
+        "subscription": settings.subscription or os.environ.get("AZURE_SUBSCRIPTION_ID"),
+        "resource_group": settings.resource_group or os.environ.get("AZURE_RESOURCE_GROUP"),
+        "workspace": settings.workspace or os.environ.get("AZUREML_WORKSPACE_NAME"),
+    }
+    missing = [name for name, value in names.items() if not value]
+    if missing:
+        raise UsageError(
+            f"Executor `azureml` needs {', '.join(missing)}",
+            hint="compute: {NAME: {executor: azureml, subscription: …, resource_group: …, workspace: …}} in tidemill.yaml",
+        )
+    subscription, group, name = (str(v) for v in names.values())
+    workspace = AzureWorkspace(subscription, group, name, api=API)
+    return AzureExecutor(workspace, home, image=settings.image or "", slots=settings.slots or SLOTS)

@@ -1,0 +1,356 @@
+"""What goes wrong with jobs on Azure ML, against a server that really runs them."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.azureml.service import ROOT, AzureML, Fault, azure_ml, refusal
+from tests.unit.backends.fake_rest import Patience
+from tidemill.backends.azure.workspace import AzureWorkspace
+from tidemill.backends.executors import azureml
+from tidemill.backends.executors.azureml import AzureExecutor, open_executor
+from tidemill.base.errors import UsageError
+from tidemill.base.ids import JobName
+from tidemill.plan.graph import EnvironmentRef
+from tidemill.run.ports import EnvironmentProvider, PreparedEnvironment, Task
+from tidemill.spec.project import ComputeMapping
+from tidemill.testing.executors import Submitted, make_task, submit
+
+ENVIRONMENT = "environments/tidemill/versions/1"
+PYTHON = PreparedEnvironment(Path("python"), image=f"{ROOT}/{ENVIRONMENT}")
+BUSY = (429, {"retry-after": "7"}, {"error": {"code": "TooManyRequests", "message": "slow down"}})
+AWAY = refusal(503, "ServiceUnavailable", "try later")
+EXPIRED = (403, {}, b"<Error><Code>AuthenticationFailed</Code></Error>")
+
+
+class Hurried(Patience):
+    """Waits that services ask for are counted, and not waited."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        return time.monotonic() + sum(self.waited)
+
+
+@pytest.fixture
+def azure(monkeypatch: pytest.MonkeyPatch) -> Iterator[AzureML]:
+    with azure_ml() as found:
+        found.kept[ENVIRONMENT] = {"properties": {"image": "python"}}
+        for name, value in found.environment().items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(azureml, "POLL_S", 0.05)
+        monkeypatch.setattr(azureml, "FIRST_POLL_S", 0.05)
+        yield found
+
+
+@pytest.fixture
+def make(azure: AzureML, tmp_path: Path) -> Iterator[Callable[[], AzureExecutor]]:
+    made: list[AzureExecutor] = []
+
+    def executor() -> AzureExecutor:
+        made.append(AzureExecutor(AzureWorkspace("s", "g", "w", api=azureml.API, clock=Hurried()), tmp_path / "home"))
+        return made[-1]
+
+    yield executor
+    for one in made:
+        one.close()
+
+
+def task(folder: Path, command: str, **more: Any) -> Task:
+    return make_task(folder, command, environment=PYTHON, **more)
+
+
+def until(true: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.02)
+
+
+def started(azure: AzureML, line: str, submitted: Submitted) -> str:
+    """The name of the only job, once its command has said `line`."""
+    until(lambda: line in submitted.lines)
+    (name,) = azure.jobs
+    return name
+
+
+def test_files_travel_there_and_outputs_come_back(
+    azure: AzureML, make: Callable[[], AzureExecutor], tmp_path: Path
+) -> None:
+    folder, data = tmp_path / "a", tmp_path / "data"
+    (data / "deep").mkdir(parents=True)
+    for number in range(7):  # more than a page of a listing
+        (data / "deep" / f"{number} ü&.txt").write_text(str(number))
+    out, made = folder / "outputs" / "all", folder / "outputs" / "file.txt"
+    env = {"AZURE_ML_INPUT_data": str(data), "AZURE_ML_OUTPUT_all": str(out), "AZURE_ML_OUTPUT_file": str(made)}
+    one = task(folder, f"cp -r {data}/. {out} && cat {data}/deep/* > {made} && bash code.sh", env=env)
+    out.mkdir()
+    (one.cwd / "outputs").mkdir()
+    (one.cwd / "code.sh").write_text("echo kept > outputs/kept.txt; echo $AZURE_ML_OUTPUT_all")
+    end = submit(make(), replace(one, writes=(folder / "outputs", one.cwd / "outputs"))).wait()
+    assert end.ok, end.message
+    assert sorted(p.name for p in (out / "deep").iterdir()) == sorted(p.name for p in (data / "deep").iterdir())
+    assert made.read_text() == "0123456"
+    assert (one.cwd / "outputs" / "kept.txt").read_text() == "kept\n"
+    assert str(out) not in one.log.read_text()
+
+
+def test_a_big_file_travels_in_blocks(
+    azure: AzureML, make: Callable[[], AzureExecutor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tidemill.backends.azure.blobs.BLOCK_BYTES", 1000)
+    data, made = tmp_path / "big", tmp_path / "a" / "outputs" / "copy"
+    data.write_bytes(bytes(range(250)) * 21)
+    env = {"AZURE_ML_INPUT_data": str(data), "AZURE_ML_OUTPUT_copy": str(made)}
+    assert submit(make(), task(tmp_path / "a", f"cp {data} {made}", env=env)).wait().ok
+    assert made.read_bytes() == data.read_bytes()
+
+
+def test_the_same_content_is_uploaded_once(azure: AzureML, make: Callable[[], AzureExecutor], tmp_path: Path) -> None:
+    data = tmp_path / "data.txt"
+    data.write_text("seven")
+    executor = make()
+    for name in "ab":
+        one = task(tmp_path / name, f"cat {data}", env={"AZURE_ML_INPUT_data": str(data)})
+        (one.cwd / "code.py").write_text("pass")
+        assert submit(executor, one).wait().ok
+        assert one.log.read_text() == "seven\n"
+    assert sum(name.endswith("/data.txt") for name in azure.storage.blobs) == 1
+    assert sum(name.startswith("codes/") for name in azure.kept) == 1
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(r"PUT .*/jobs/", BUSY, 2),
+        Fault(r"PUT .*/jobs/", AWAY, late=True),
+        Fault(r"GET .*/jobs/", AWAY, 3),
+        Fault(r"GET .*/details", BUSY, 2),
+        Fault(r"POST .*/startPendingUpload", AWAY),
+        Fault(r"PUT /blob/acct/tidemill-.*-upload/", EXPIRED),
+        Fault(r"GET /blob/acct/azureml-blobstore-1", EXPIRED),
+        Fault(r"GET /blob/.*/std_log.txt", EXPIRED),
+        Fault(r"GET .*/jobs/", refusal(401, "InvalidAuthenticationToken", "expired")),
+    ],
+    ids=lambda f: f"{f.pattern}-{f.reply[0]}{'-late' if f.late else ''}",
+)
+def test_what_passes_is_waited_for_and_nothing_runs_twice(
+    azure: AzureML, make: Callable[[], AzureExecutor], tmp_path: Path, fault: Fault
+) -> None:
+    azure.faults.append(fault)
+    one = task(tmp_path / "a", "echo once; cat code.py > ../outputs/x")
+    (one.cwd / "code.py").write_text("pass")
+    end = submit(make(), one).wait()
+    assert end.ok, end.message
+    assert fault.times == 0
+    assert len(azure.jobs) == 1
+    assert one.log.read_text() == "once\n"
+
+
+def test_a_service_that_stays_away_loses_the_step_and_its_job_is_taken_up_again(
+    azure: AzureML, make: Callable[[], AzureExecutor], tmp_path: Path
+) -> None:
+    executor = make()
+    one = task(tmp_path / "a", "echo up; while [ ! -e stop ]; do sleep 0.1; done; echo done")
+    submitted = submit(executor, one, lines=True)
+    job = azure.jobs[started(azure, "up", submitted)]
+    azure.faults.append(Fault(r"/jobs/", AWAY, 6))
+    end = submitted.wait()
+    assert (end.lost, end.canceled) == (True, False)
+    assert "try later" in end.message
+    again = submit(executor, one, lines=True)
+    until(lambda: "up" in again.lines)
+    job.cancel.set()
+    assert again.wait().canceled
+    assert len(azure.jobs) == 1
+
+
+def test_a_second_process_takes_up_the_running_job_and_hears_all_it_said(
+    azure: AzureML, make: Callable[[], AzureExecutor], tmp_path: Path
+) -> None:
+    go = tmp_path / "go"
+    one = task(tmp_path / "a", "echo one; while [ ! -e $GO ]; do sleep 0.05; done; echo two", env={"GO": str(go)})
+    first = submit(make(), one, lines=True)
+    started(azure, "one", first)
+    second = submit(make(), replace(one, log=tmp_path / "second.txt"), lines=True)
+    until(lambda: "one" in second.lines)
+    go.touch()
+    assert second.wait().ok
+    assert first.wait().ok
+    assert second.lines == ["one", "two"]
+    assert len(azure.jobs) == 1
+
+
+def test_a_job_that_completed_while_nobody_looked_does_not_run_again(
+    azure: AzureML, make: Callable[[], AzureExecutor], tmp_path: Path
+) -> None:
+    one = task(tmp_path / "a", "date +%N > ../outputs/x")
+    assert submit(make(), one).wait().ok
+    found = (tmp_path / "a" / "outputs" / "x").read_text()
+    (tmp_path / "a" / "outputs" / "x").unlink()
+    assert submit(make(), one).wait().ok
+    assert (tmp_path / "a" / "outputs" / "x").read_text() == found
+
+
+def test_the_job_of_changed_code_is_canceled_and_another_submitted(
+    azure: AzureML, make: Callable[[], AzureExecutor], tmp_path: Path
+) -> None:
+    executor = make()
+    one = task(tmp_path / "a", "cat code; test -e old && sleep 60 || true")
+    (one.cwd / "code").write_text("first\n")
+    (one.cwd / "old").touch()
+    name = started(azure, "first", first := submit(executor, one, lines=True))
+    (one.cwd / "code").write_text("second\n")
+    (one.cwd / "old").unlink()
+    second = submit(make(), one, lines=True)
+    assert second.wait().ok
+    assert first.wait().canceled
+    assert second.lines == ["second"]
+    assert sorted(azure.jobs) == [name, f"{name}_2"]
+
+
+def test_a_step_that_failed_is_another_job_the_next_time(
+    azure: AzureML, make: Callable[[], AzureExecutor], tmp_path: Path
+) -> None:
+    executor = make()
+    one = task(tmp_path / "a", "echo no; exit 75")
+    ends = [submit(executor, one).wait() for _ in range(2)]
+    assert [e.exit_code for e in ends] == [75, 75]
+    assert "exited with status code 75" in ends[0].message
+    assert len(azure.jobs) == 2
+
+
+def test_a_job_that_azure_itself_could_not_run_is_lost_and_not_failed(
+    azure: AzureML, make: Callable[[], AzureExecutor], tmp_path: Path
+) -> None:
+    submitted = submit(make(), task(tmp_path / "a", "echo up; sleep 60"), lines=True)
+    job = azure.jobs[started(azure, "up", submitted)]
+    job.error = {"code": "ServiceError", "message": "The node was preempted."}
+    job.cancel.set()
+    end = submitted.wait()
+    assert (end.lost, end.ok) == (True, False)
+    assert "The node was preempted." in end.message
+
+
+def test_a_job_that_was_deleted_is_lost(azure: AzureML, make: Callable[[], AzureExecutor], tmp_path: Path) -> None:
+    submitted = submit(make(), task(tmp_path / "a", "echo up; sleep 60"), lines=True)
+    job = azure.jobs.pop(started(azure, "up", submitted))
+    end = submitted.wait()
+    job.cancel.set()
+    job.over.wait(10)
+    assert end.lost
+    assert "not on Azure ML any more" in end.message
+
+
+def test_a_job_canceled_in_the_portal_is_canceled(
+    azure: AzureML, make: Callable[[], AzureExecutor], tmp_path: Path
+) -> None:
+    submitted = submit(make(), task(tmp_path / "a", "echo up; sleep 60"), lines=True)
+    azure.jobs[started(azure, "up", submitted)].cancel.set()
+    assert submitted.wait().canceled
+
+
+def test_cancel_reaches_the_processes_politely(
+    azure: AzureML, make: Callable[[], AzureExecutor], tmp_path: Path
+) -> None:
+    executor = make()
+    one = task(tmp_path / "a", "trap 'echo bye; exit 1' TERM; echo up; while true; do sleep 0.1; done")
+    started(azure, "up", submitted := submit(executor, one, lines=True))
+    executor.cancel(one.ticket)
+    assert submitted.wait().canceled
+    assert submitted.lines[-1] == "bye"
+
+
+def test_jobs_of_a_killed_run_are_canceled_by_their_handles(
+    azure: AzureML, make: Callable[[], AzureExecutor], tmp_path: Path
+) -> None:
+    submitted = submit(make(), task(tmp_path / "a", "echo up; sleep 60"), lines=True)
+    started(azure, "up", submitted)
+    assert make().reap(JobName("job"), [*submitted.handles, "azureml:unknown", "kubernetes:a/b"]) == 1
+    assert submitted.wait().canceled
+
+
+def test_secrets_and_variables_of_this_machine_stay_here(
+    azure: AzureML, make: Callable[[], AzureExecutor], tmp_path: Path
+) -> None:
+    env = {"KEY": "s3cr3t", "MLFLOW_TRACKING_URI": "http://127.0.0.1:1", "MINE": "1", "HOME": "/home/me"}
+    one = task(tmp_path / "a", "echo [$KEY] $MINE", env=env, secrets=("s3cr3t",))
+    assert submit(make(), one).wait().ok
+    (job,) = azure.jobs.values()
+    assert job.properties["environmentVariables"] == {"MINE": "1"}
+    assert one.log.read_text().splitlines() == ["tidemill: KEY hold secrets and are not sent to Azure ML", "[] 1"]
+
+
+def test_what_azure_refuses_is_said_in_its_words(
+    azure: AzureML, make: Callable[[], AzureExecutor], tmp_path: Path
+) -> None:
+    end = submit(make(), task(tmp_path / "a", "true", compute="azureml:nowhere")).wait()
+    assert (end.ok, end.lost) == (False, False)
+    assert "computeId names nothing" in end.message
+    azure.token = "another"
+    end = submit(make(), task(tmp_path / "b", "true")).wait()
+    assert "az login" in end.message
+
+
+def test_an_output_file_nobody_wrote_is_named(
+    azure: AzureML, make: Callable[[], AzureExecutor], tmp_path: Path
+) -> None:
+    env = {"AZURE_ML_OUTPUT_model": str(tmp_path / "a" / "outputs" / "model")}
+    end = submit(make(), task(tmp_path / "a", "true", env=env)).wait()
+    assert "wrote nothing to its output `model`" in end.message
+
+
+def test_more_than_a_command_is_refused(make: Callable[[], AzureExecutor], tmp_path: Path) -> None:
+    assert "more than a command" in submit(make(), task(tmp_path / "a", "", argv=("python",))).wait().message
+
+
+class Inline:
+    """An environment document."""
+
+    def __init__(self, **values: Any) -> None:
+        self.image, self.build, self.conda_file = None, None, None
+        self.__dict__.update(values)
+
+
+def test_an_environment_is_registered_once_for_all_steps_that_ask(
+    azure: AzureML, make: Callable[[], AzureExecutor], tmp_path: Path
+) -> None:
+    conda = {"name": "x", "dependencies": ["python=3.11"]}
+    wanted = EnvironmentRef(None, None, Inline(conda_file=conda), tmp_path, "venv", "inline")
+    executor, said, found = make(), [], []
+
+    def ask() -> None:
+        found.append(executor.prepare(wanted, said.append).image)
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(said) == 1
+    (identity,) = set(found)
+    properties = azure.kept[str(identity).removeprefix(f"{ROOT}/")]["properties"]
+    assert json.dumps(properties).count("python=3.11") == 1
+
+
+def test_an_environment_neither_here_nor_there_is_named(make: Callable[[], AzureExecutor], tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="has no environment `azureml:cpu:3`"):
+        make().prepare(EnvironmentRef("cpu", "3", None, tmp_path, "venv", "azureml:cpu:3"), print)
+
+
+def test_a_compute_without_a_workspace_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AZURE_SUBSCRIPTION_ID", "AZURE_RESOURCE_GROUP", "AZUREML_WORKSPACE_NAME"):
+        monkeypatch.delenv(name, raising=False)
+    nobody: EnvironmentProvider = None  # type: ignore[assignment]  # Azure makes the environments
+    with pytest.raises(UsageError, match="needs subscription, workspace"):
+        open_executor(ComputeMapping(executor="azureml", resource_group="g"), tmp_path, nobody)
