@@ -201,3 +201,41 @@ def test_data_at_an_address_is_brought_and_data_that_is_not_there_is_said_before
     missing = tidemill("run", "pipeline.yml", code=2).stderr
     assert "data asset `azureml:cats:1` are not there" in missing
     assert "data asset `azureml:dogs:1` are not there" in missing
+
+
+VANDAL = """
+import os, pathlib, shutil, sys
+read, own = map(pathlib.Path, sys.argv[1:])
+def refused(change):
+    try:
+        change()
+    except OSError as exc:
+        return exc.strerror.startswith("Read-only file system")
+tries = [
+    lambda: (read / "a").write_text("b"),
+    lambda: (read / "new").touch(),
+    lambda: os.truncate(read / "a", 0),
+    lambda: (read / "a").unlink(),
+    lambda: os.rename(read / "a", read / "c"),
+    lambda: os.rename(own / "a", read / "a"),
+    lambda: (read / "sub").mkdir(),
+    lambda: os.symlink("x", read / "l"),
+    lambda: shutil.rmtree(read),
+]
+assert [refused(t) for t in tries] == [True] * len(tries)
+read.mkdir(exist_ok=True)
+assert (read / "a").read_text() == "a"
+(own / "a").write_text("mine")
+"""
+
+
+def test_a_read_only_input_is_read_only_to_root_too(tidemill: Run, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "a").write_text("a")
+    (tmp_path / "src" / "vandal.py").write_text(VANDAL)
+    inputs = "{read: {type: uri_folder, path: ./data}, own: {type: uri_folder, path: ./data, mode: download}}"
+    command = "python vandal.py ${{inputs.read}} ${{inputs.own}}"
+    document = f"type: command\ncode: ./src\ncommand: {command}\nenvironment: azureml:any@latest\ncompute: local\ninputs: {inputs}\n"
+    (tmp_path / "job.yml").write_text(document)
+    tidemill("run", "job.yml")
+    assert (tmp_path / "data" / "a").read_text() == "a"

@@ -7,14 +7,13 @@ from typing import Any
 
 from tidemill.base.ids import StepName
 from tidemill.base.suggest import did_you_mean
-from tidemill.plan.graph import DataInput, InputBinding, Literal, StepOutput
+from tidemill.plan.graph import READ_ONLY, DataInput, InputBinding, Literal, StepOutput
 from tidemill.plan.problems import Problems
 from tidemill.plan.resolve import Resolver
 from tidemill.plan.scope import Place, Scope
 from tidemill.spec.expression import Reference, has_reference, literal_text, parse_template
 from tidemill.spec.fields import PRIMITIVES, InputPort, InputValue
 
-DEFAULT_MODE = "ro_mount"
 UNKNOWN_TYPE = ""
 
 
@@ -76,12 +75,12 @@ class Binder:
         if has_reference(value):
             return self._expression(value, port, scope, place)
         if port is not None and port.is_data and isinstance(value, str):
-            return self._data(value, port.type, port.mode or DEFAULT_MODE, place)
+            return self._data(value, port.type, port.mode or READ_ONLY, place)
         return Literal(literal_text(value), value)
 
     def _mapping(self, value: InputValue, port: InputPort | None, scope: Scope, place: Place) -> InputBinding | None:
         kind = (port.type if port is not None else None) or value.type or "uri_folder"
-        mode = value.mode or (port.mode if port is not None else None) or DEFAULT_MODE
+        mode = value.mode or (port.mode if port is not None else None) or READ_ONLY
         if value.path is None:
             if value.value is not None:
                 return self.value(value.value, port, scope, place)

@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 from tidemill.base.ids import StepName
-from tidemill.plan.bind import DEFAULT_MODE, UNKNOWN_TYPE, Binder
-from tidemill.plan.graph import HOLE, InputBinding, Literal, OutputSpec, Step, StepKind, StepOutput
+from tidemill.plan.bind import UNKNOWN_TYPE, Binder
+from tidemill.plan.graph import HOLE, READ_ONLY, InputBinding, Literal, OutputSpec, Step, StepKind, StepOutput
 from tidemill.plan.problems import Problems
 from tidemill.plan.scope import Place, Scope
 from tidemill.plan.steps import Entry
@@ -86,7 +86,7 @@ class ControlReader:
         found: dict[str, StepOutput] = {}
         for name in (StepName(scope.full(n)) for n in names):
             maker = known.get(name)
-            found |= {o: StepOutput(name, o, DEFAULT_MODE, s.type) for o, s in maker.outputs.items()} if maker else {}
+            found |= {o: StepOutput(name, o, READ_ONLY, s.type) for o, s in maker.outputs.items()} if maker else {}
             found |= ends(name)
         return found
 

@@ -11,7 +11,7 @@ from tidemill.base.ids import StepName
 from tidemill.base.suggest import did_you_mean
 from tidemill.plan.bind import UNKNOWN_TYPE, Binder
 from tidemill.plan.control import ControlReader, make_hole
-from tidemill.plan.graph import HOLE, InputBinding, Step, StepKind, StepOutput
+from tidemill.plan.graph import HOLE, READ_ONLY, InputBinding, Step, StepKind, StepOutput
 from tidemill.plan.problems import Problems
 from tidemill.plan.resolve import REGISTER_MODEL, Resolver
 from tidemill.plan.scope import Place, Scope, places_of_steps
@@ -267,7 +267,7 @@ class PipelineReader:
             kind = binding.type or "uri_folder"
         else:
             kind = binding.type or maker.outputs[output].type
-        return StepOutput(step, output, binding.mode or "ro_mount", kind)
+        return StepOutput(step, output, binding.mode or READ_ONLY, kind)
 
     def _no_output(self, step: str, output: str, maker: Step | None, user: Step | None) -> None:
         if maker is None and (self._problems.findings and step not in self._pipelines):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tidemill.spec.expression import Template
 
 
+READ_ONLY = "ro_mount"  # the mode of an input that names none
 VALUE_TYPES = frozenset({"string", "integer", "number", "boolean"})
 HOLE = StepName("@loop")  # stands, inside a loop's body, for the loop itself: its outputs are what each round is given
 
@@ -62,7 +63,7 @@ class DataInput:
     """An input that is data from outside."""
 
     ref: DataRef
-    mode: str = "ro_mount"
+    mode: str = READ_ONLY
     type: str = "uri_folder"
 
 
@@ -72,7 +73,7 @@ class StepOutput:
 
     step: StepName
     output: str
-    mode: str = "ro_mount"
+    mode: str = READ_ONLY
     type: str = "uri_folder"
 
 

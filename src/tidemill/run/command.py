@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from tidemill.base.failpoint import failpoint
-from tidemill.plan.graph import VALUE_TYPES, Step
+from tidemill.plan.graph import READ_ONLY, VALUE_TYPES, Step
 from tidemill.run.context import RunContext, step_variables
 from tidemill.run.distribution import count_ports, make_processes, wrap_ray
 from tidemill.run.folders import StepFolder
@@ -54,12 +54,16 @@ def place_inputs(context: RunContext, step: Step, sources: Mapping[str, Source],
     placed = {}
     for name, source in sources.items():
         binding = step.inputs[name]
-        mode, kind = getattr(binding, "mode", "ro_mount"), getattr(binding, "type", "uri_folder")
+        mode, kind = _mode(step, name), getattr(binding, "type", "uri_folder")
         if kind in VALUE_TYPES and source.path is not None and source.path.is_file():
             placed[name] = source.path.read_text(encoding="utf-8").strip()  # a value another step gave
             continue
         placed[name] = place_input(name, source, folder, context.ports.artifacts, mode=mode, kind=kind)
     return placed
+
+
+def _mode(step: Step, name: str) -> str:
+    return getattr(step.inputs[name], "mode", READ_ONLY)
 
 
 def make_task(
@@ -100,6 +104,7 @@ def make_env(work: StepWork, prepared: PreparedEnvironment, paths: Mapping[str, 
     context, step, folder = work.context, work.step, work.folder
     env = step_variables(context, step)
     env |= {f"AZURE_ML_INPUT_{name}": text for name, text in paths.items()}
+    env["TIDEMILL_READ_ONLY"] = ",".join(n for n in work.sources if _mode(step, n) == READ_ONLY)
     env |= {f"AZURE_ML_OUTPUT_{name}": str(folder.outputs / name) for name in step.outputs}
     bins = [str(p) for p in prepared.path_prefix] or [str(prepared.python.parent)]
     env["PATH"] = os.pathsep.join([*bins, env.get("PATH", os.defpath)])

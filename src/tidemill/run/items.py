@@ -11,7 +11,7 @@ from typing import Any
 
 from tidemill.base.errors import FailedError
 from tidemill.plan.control import ITEMS
-from tidemill.plan.graph import VALUE_TYPES, DataInput, DataRef, InputBinding, Literal, Step, StepOutput
+from tidemill.plan.graph import READ_ONLY, VALUE_TYPES, DataInput, DataRef, InputBinding, Literal, Step, StepOutput
 from tidemill.run.work import StepWork
 from tidemill.spec.expression import literal_text
 
@@ -106,4 +106,4 @@ def _binding(value: Any, base: Path) -> InputBinding:  # noqa: ANN401
     kind = str(value.get("type") or ("uri_file" if Path(path).is_file() else "uri_folder"))
     if kind in VALUE_TYPES:
         return Literal(text, text)
-    return DataInput(DataRef(path, kind), str(value.get("mode") or "ro_mount"), kind)
+    return DataInput(DataRef(path, kind), str(value.get("mode") or READ_ONLY), kind)
