@@ -117,6 +117,17 @@ def test_up_serves_then_changes_nothing_then_moves_on_fails_closed_and_rolls_bac
     assert json.loads(tidemill("status", "-o", "json").stdout) == {"endpoints": []}
 
 
+def test_a_new_version_with_the_old_weights_is_called_that(tidemill: Run, project: Path) -> None:
+    tidemill("up")
+    again = TRAIN + '(out / "released.txt").write_text("model-v17")\n'
+    (project / "src" / "train.py").write_text(again)
+    said = tidemill("up").stdout
+    assert "note: staging: version 2 has the weights of version 1: only INPUT_model_path/" in said
+    assert "released.txt differ" in said
+    assert endpoint(tidemill)["version"] == "2"
+    assert "has the weights of" not in tidemill("up").stdout
+
+
 def test_a_gate_on_a_metric_nobody_logged_does_not_pass(tidemill: Run, project: Path) -> None:
     (project / "tidemill.yaml").write_text(PROJECT.replace("metrics.accuracy", "metrics.acuracy"))
     failed = tidemill("up", code=1)

@@ -88,7 +88,7 @@ def show_deployment(app: App, endpoint: str, name: str) -> dict[str, Any]:
     if found is None:
         known = [d["name"] for d in list_deployments(app, endpoint)]
         raise NotFoundError(
-            f"ResourceNotFound: `{endpoint}` has no batch deployment `{name}`",
+            f"`{endpoint}` has no batch deployment `{name}`",
             hint=did_you_mean(name, known) or "Create it: tidemill batch-deployment create -f FILE",
         )
     return {k: v for k, v in found.items() if k != "job"}

@@ -10,6 +10,7 @@ from tidemill.app.wiring import App
 from tidemill.base.clock import SystemClock, iso
 from tidemill.base.errors import NotFoundError, UsageError
 from tidemill.base.suggest import did_you_mean
+from tidemill.spec.edits import Edits, apply_edits
 from tidemill.spec.kinds import Kind
 from tidemill.spec.load import load_valid
 from tidemill.spec.overrides import Override, apply_overrides
@@ -22,6 +23,7 @@ KINDS: Mapping[str, tuple[Kind, ...]] = {
     "batch-endpoint": (Kind.BATCH_ENDPOINT,),
     "batch-deployment": (Kind.BATCH_DEPLOYMENT,),
 }
+FIXED = ("name", "type", "created_at", "provisioning_state", "state")
 RUNNING, STOPPED = "Running", "Stopped"
 
 
@@ -50,12 +52,23 @@ def create(
     return dict(row)
 
 
+def update(app: App, noun: str, name: str, fields: Mapping[str, Any], edits: Edits) -> dict[str, Any]:
+    """Change a document that is kept; its name and what Tidemill says of it stay."""
+    before = show(app, noun, name)
+    after = apply_edits({**before, **fields}, edits)
+    fixed = next((k for k in FIXED if before.get(k) != after.get(k)), None)
+    if fixed is not None:
+        raise UsageError(f"`{fixed}` of a {noun} cannot change", hint="Create another one.")
+    app.store.put(noun, name, after)
+    return dict(after)
+
+
 def show(app: App, noun: str, name: str) -> dict[str, Any]:
     """The document; `NotFoundError` with a suggestion."""
     found = app.store.get(noun, name)
     if found is None:
         raise NotFoundError(
-            f"ResourceNotFound: there is no {noun} `{name}`",
+            f"There is no {noun} `{name}`",
             hint=did_you_mean(name, app.store.documents(noun)) or f"Create it: tidemill {noun} create -f FILE",
         )
     return dict(found)

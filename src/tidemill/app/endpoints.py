@@ -53,7 +53,7 @@ def show_endpoint(app: App, name: str) -> dict[str, Any]:
     desired = app.target.desired(name)
     if declared is None and not desired:
         known = {*app.store.documents("online-endpoint"), *app.target.endpoints()}
-        raise NotFoundError(f"ResourceNotFound: there is no online endpoint `{name}`", hint=did_you_mean(name, known))
+        raise NotFoundError(f"There is no online endpoint `{name}`", hint=did_you_mean(name, known))
     observed = app.target.observe(name)
     url = observed.get("url", "")
     return {
@@ -186,9 +186,7 @@ def show_deployment(app: App, endpoint: str, name: str) -> dict[str, Any]:
     found = app.target.desired(endpoint).get("deployments", {}).get(name)
     if found is None:
         known = app.target.desired(endpoint).get("deployments", {})
-        raise NotFoundError(
-            f"ResourceNotFound: `{endpoint}` has no deployment `{name}`", hint=did_you_mean(name, known)
-        )
+        raise NotFoundError(f"`{endpoint}` has no deployment `{name}`", hint=did_you_mean(name, known))
     state = app.target.observe(endpoint).get("deployments", {}).get(name, {})
     return {
         "name": name, "endpoint_name": endpoint, "model": f"azureml:{found['model']}:{found['version']}", "provisioning_state": "Succeeded",

@@ -12,20 +12,25 @@ from typing import Any
 from tidemill.app.children import find_child, show_child
 from tidemill.app.wiring import App
 from tidemill.base import proc
-from tidemill.base.clock import SystemClock
+from tidemill.base.clock import SystemClock, iso
 from tidemill.base.errors import FailedError, NotFoundError, UsageError
 from tidemill.base.ids import JobName
 from tidemill.record.ports import JobRow
 from tidemill.record.runs import get_job, settled
+from tidemill.run.events import JobEdited
 from tidemill.run.folders import job_folder
 from tidemill.run.job import JobView
 from tidemill.run.result import make_result
+from tidemill.spec.edits import Edits, apply_edits
 
 POLL_S = 0.2
 CANCEL_S = 20.0
+EDITABLE = ("display_name", "experiment_name", "description")
 
 
-def list_jobs(app: App, *, limit: int | None, archived: bool, parent: str | None) -> list[dict[str, Any]]:
+def list_jobs(
+    app: App, *, limit: int | None, archived: bool, parent: str | None, archived_only: bool = False
+) -> list[dict[str, Any]]:
     """Newest first; with `parent`, the steps of that job."""
     if parent is not None:
         view = settled(get_job(app.store, parent), app.is_driven)
@@ -38,7 +43,10 @@ def list_jobs(app: App, *, limit: int | None, archived: bool, parent: str | None
                 "parent_job_name": parent,
             }
             for n, s in view.steps.items()
-        ]
+        ][:limit]
+    if archived_only:
+        hidden = [r for r in app.store.jobs(archived=True) if r.archived]
+        return [_row(app, r) for r in hidden[:limit]]
     return [_row(app, r) for r in app.store.jobs(limit=limit, archived=archived)]
 
 
@@ -65,7 +73,7 @@ def show_job(app: App, name: str) -> dict[str, Any]:
     view = settled(get_job(app.store, name), app.is_driven)
     result = make_result(view, job_folder(app.home, name)).as_json()
     return {
-        "id": f"azureml:{name}", "type": view.type, "experiment_name": view.experiment_name, "inputs": dict(view.inputs), "tags": dict(view.tags),
+        "id": f"azureml:{name}", "type": view.type, "experiment_name": view.experiment_name, "description": view.description, "inputs": dict(view.inputs), "tags": dict(view.tags),
         "properties": _properties(view), "creation_context": {"created_at": view.created_at}, "source": view.source, **result,
     }  # fmt: skip
 
@@ -139,6 +147,20 @@ def _copy(source: Path, target: Path) -> Path:
         return target
     shutil.copytree(source, target, dirs_exist_ok=True, copy_function=shutil.copyfile)
     return target
+
+
+def update_job(app: App, name: str, edits: Edits) -> dict[str, Any]:
+    """Change what is said about a job; `UsageError` for what it is."""
+    view = get_job(app.store, name)
+    before = {field: getattr(view, field) for field in EDITABLE} | {"tags": dict(view.tags)}
+    unknown = {str(p[0]) for p in (*(o.path for o in (*edits.set, *edits.added)), *edits.removed)} - {*before}
+    if unknown:
+        raise UsageError(f"`{min(unknown)}` of a job cannot change", hint=f"These can: {', '.join(before)}.")
+    after = {**dict.fromkeys(before, ""), **apply_edits(before, edits)}
+    said = {field: str(after[field]) for field in EDITABLE}
+    tags = {str(k): str(v) for k, v in (after["tags"] or {}).items()}
+    app.store.append([JobEdited(JobName(name), iso(SystemClock().now()), **said, tags=tags)])
+    return show_job(app, name)
 
 
 def cancel_job(app: App, name: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from tidemill.app.approvals import require_approvals, sign
@@ -23,10 +24,12 @@ from tidemill.base.files import locked
 from tidemill.base.suggest import did_you_mean
 from tidemill.record.ports import ModelVersion
 from tidemill.release.gates import Verdict
+from tidemill.release.sameness import differences
 from tidemill.run.ports import RunObserver
 from tidemill.spec.project import Stage
 
 Say = Callable[[str], None]
+FEW = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,11 +125,27 @@ def up(
             _require(found, candidate, name)
             people = require_approvals(app, stage, name, candidate.version)
             _prove_origin(app, project, candidate.version, name, stage)
+            notes += _old_weights(app, candidate.version, name)
             deployed.append(_deploy(app, project, candidate, name, stage, say))
             known = serving_release(app, name)  # one that was killed before it could write this down left another here
             if deployed[-1].changed or known is None or known["digest"] != candidate.version.digest:
                 _record(app, candidate, deployed[-1], found, people)
         return UpResult(candidate, tuple(verdicts), tuple(deployed), tuple(notes))
+
+
+def _old_weights(app: App, version: ModelVersion, stage: str) -> list[str]:
+    """Says so when a new version brings no new model. It is released all the same: what stands around it may matter."""
+    serving = serving_release(app, stage)
+    if serving is None or serving["model"] != version.name or serving["version"] == version.version:
+        return []
+    same = serving["digest"] == version.digest
+    others = () if same else differences(Path(serving["path"]), version.path)
+    if others is None:
+        return []
+    count = len(others) - FEW
+    more = [f"and {count} more"] if count > 0 else []
+    rest = f"only {', '.join([*others[:FEW], *more])} differ" if others else "nothing differs"
+    return [f"{stage}: version {version.version} has the weights of version {serving['version']}: {rest}"]
 
 
 def _prove_origin(app: App, project: Project, version: ModelVersion, name: str, stage: Stage) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import import_module
-from importlib.metadata import entry_points
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tidemill.base.errors import UsageError
 from tidemill.base.suggest import did_you_mean
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 BACKENDS: Mapping[str, Mapping[str, str]] = {
     "executors": {
@@ -45,7 +47,7 @@ BACKENDS: Mapping[str, Mapping[str, str]] = {
 
 def known(kind: str) -> list[str]:
     """Names of the back ends of a kind, installed ones included."""
-    return sorted({*BACKENDS.get(kind, {}), *(e.name for e in entry_points(group=f"tidemill.{kind}"))})
+    return sorted({*BACKENDS.get(kind, {}), *(e.name for e in _installed(kind))})
 
 
 def load(kind: str, name: str) -> Any:
@@ -57,10 +59,16 @@ def load(kind: str, name: str) -> Any:
     if target is not None:
         module, _, function = target.partition(":")
         return _get(module, function)
-    for entry in entry_points(group=f"tidemill.{kind}"):
+    for entry in _installed(kind):
         if entry.name == name:
             return entry.load()
     raise UsageError(f"There is no back end `{name}` among {kind}", hint=did_you_mean(name, known(kind)))
+
+
+def _installed(kind: str) -> Iterable[EntryPoint]:
+    from importlib.metadata import entry_points  # noqa: PLC0415 - 12 ms, of a name that is not ours only
+
+    return entry_points(group=f"tidemill.{kind}")
 
 
 EXTRAS = {

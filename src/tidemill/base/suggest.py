@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,6 +15,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     names = sorted({str(k) for k in known})
     if not names:
         return ""
+    from difflib import get_close_matches  # noqa: PLC0415 - who makes no mistake need not load it
+
     folded = {n.casefold(): n for n in names}
     close = get_close_matches(name.casefold(), folded, n=1, cutoff=0.6)
     if close:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from tidemill.base.errors import SpecError, TidemillError
+from tidemill.base.errors import NotFoundError, SpecError, TidemillError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,7 +32,8 @@ def print_error(exc: TidemillError) -> None:
         print_findings(exc.findings, err)
         err.write("\n")
     where = f"{exc.at}: " if exc.at else ""
-    err.write(f"{paint('error:', 'error', err)} {where}{exc.message}\n")
+    code = "(ResourceNotFound) " if isinstance(exc, NotFoundError) else ""  # the word scripts look for
+    err.write(f"{paint('error:', 'error', err)} {where}{code}{exc.message}\n")
     if exc.hint:
         err.write(f"\n{paint('hint:', 'hint', err)} {exc.hint}\n")
 

@@ -7,15 +7,16 @@ from pathlib import Path
 
 import click
 
-from tidemill.app.jobs import cancel_job, download_job, list_jobs, show_job, stream_job
+from tidemill.app.jobs import cancel_job, download_job, list_jobs, show_job, stream_job, update_job
 from tidemill.app.run import RunRequest, resume_job, run_job
 from tidemill.app.settings import read_settings
 from tidemill.app.wiring import open_app
 from tidemill.cli.errors import print_findings
-from tidemill.cli.options import executor_option, name_option, noun_options, set_option
+from tidemill.cli.options import edit_options, executor_option, list_options, name_option, noun_options, set_option
 from tidemill.cli.output import print_value
 from tidemill.cli.progress import Progress
 from tidemill.cli.run import report
+from tidemill.spec.edits import parse_edits
 from tidemill.spec.overrides import parse_override
 
 required_name = click.option("-n", "--name", "name", required=True, metavar="NAME", help="Name of the job.")
@@ -70,19 +71,25 @@ def create(
 
 
 @job.command("list")
-@click.option("--max-results", "-r", type=click.IntRange(1), help="At most so many.")
 @click.option("--parent-job-name", "-p", help="The steps of that job.")
-@click.option("--include-archived", is_flag=True, help="Archived jobs too.")
 @click.option("--all-results", is_flag=True, expose_value=False, help="Accepted for az scripts.")
+@list_options
 @noun_options
 def list_(
-    max_results: int | None, parent_job_name: str | None, fmt: str, query: str | None, *, include_archived: bool
+    max_results: int | None,
+    parent_job_name: str | None,
+    fmt: str,
+    query: str | None,
+    *,
+    include_archived: bool,
+    archived_only: bool,
 ) -> None:
     """Jobs, newest first."""
     with open_app(read_settings()) as app:
-        print_value(
-            list_jobs(app, limit=max_results, archived=include_archived, parent=parent_job_name), fmt=fmt, query=query
+        rows = list_jobs(
+            app, limit=max_results, archived=include_archived, parent=parent_job_name, archived_only=archived_only
         )
+        print_value(rows, fmt=fmt, query=query)
 
 
 @job.command("show")
@@ -93,6 +100,25 @@ def show(name: str, fmt: str, query: str | None) -> None:
     """One job: status, steps, outputs."""
     with open_app(read_settings()) as app:
         print_value(show_job(app, name), fmt=fmt, query=query)
+
+
+@job.command("update")
+@required_name
+@edit_options
+@click.option("--web", is_flag=True, expose_value=False, help="Accepted for az scripts.")
+@noun_options
+def update(
+    name: str,
+    overrides: tuple[str, ...],
+    adds: tuple[str, ...],
+    removes: tuple[str, ...],
+    tags: str,
+    fmt: str,
+    query: str | None,
+) -> None:
+    """Change a job's display name, experiment, description or tags."""
+    with open_app(read_settings()) as app:
+        print_value(update_job(app, name, parse_edits(overrides, adds, removes, tags)), fmt=fmt, query=query)
 
 
 @job.command("stream")

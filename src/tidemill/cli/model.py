@@ -9,10 +9,12 @@ import click
 from tidemill.app.models import as_json, create_model, download_model, list_models
 from tidemill.app.settings import read_settings
 from tidemill.app.wiring import open_app
+from tidemill.cli.assets import make_delete, make_update
 from tidemill.cli.keys import sign_command, verify_command
 from tidemill.cli.model_sync import sync_command
 from tidemill.cli.options import (
     file_path_option,
+    list_options,
     name_option,
     noun_options,
     required_name_option,
@@ -58,13 +60,22 @@ def create(
 
 @model.command("list")
 @name_option
-@click.option("--max-results", "-r", type=click.IntRange(1), help="At most so many.")
-@click.option("--include-archived", is_flag=True, help="Archived versions too.")
+@list_options
 @noun_options
-def list_(name: str | None, max_results: int | None, fmt: str, query: str | None, *, include_archived: bool) -> None:
+def list_(
+    name: str | None,
+    max_results: int | None,
+    fmt: str,
+    query: str | None,
+    *,
+    include_archived: bool,
+    archived_only: bool,
+) -> None:
     """Versions, most recently created first: `--query "[0].version" -o tsv` is the newest."""
     with open_app(read_settings()) as app:
-        print_value(list_models(app, name, archived=include_archived, limit=max_results), fmt=fmt, query=query)
+        rows = list_models(app, name, archived=include_archived or archived_only, limit=None)
+        chosen = [r for r in rows if r["archived"] or not archived_only]
+        print_value(chosen[:max_results], fmt=fmt, query=query)
 
 
 @model.command("show")
@@ -122,6 +133,8 @@ def _archive(name: str, version: str | None, *, archived: bool) -> None:
             app.registry.archive(name, each, archived=archived)
 
 
+model.add_command(make_update("model"))
+model.add_command(make_delete("model"))
 model.add_command(sync_command)
 model.add_command(sign_command)
 model.add_command(verify_command)

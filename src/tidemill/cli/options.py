@@ -71,6 +71,28 @@ set_option = click.option(
 file_path_option = click.option(
     "-f", "--file", "file", type=click.Path(path_type=Path), metavar="FILE", help="The YAML document."
 )
+label_option = click.option("--label", "-l", help="A label such as latest.")
+
+
+def edit_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`--set`, `--add`, `--remove` and `--tags`, as `az … update` has them; each may be repeated."""
+    function = click.option(
+        "--add", "adds", multiple=True, metavar="PATH VALUE", help="Append to a list: a value, JSON or key=value."
+    )(function)
+    function = click.option(
+        "--remove", "removes", multiple=True, metavar="PATH [INDEX]", help="Drop a field, or one item of a list."
+    )(function)
+    function = click.option("--tags", default="", metavar="KEY=VALUE", help="Tags, in pairs.")(function)
+    return set_option(function)
+
+
+def list_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`--max-results`, `--include-archived` and `--archived-only`."""
+    function = click.option("--archived-only", is_flag=True, help="Just what is archived.")(function)
+    function = click.option("--include-archived", is_flag=True, help="What is archived too.")(function)
+    return click.option("--max-results", "-r", type=click.IntRange(1), help="At most so many.")(function)
+
+
 required_name_option = click.option("-n", "--name", "name", required=True, metavar="NAME", help="Name.")
 name_option = click.option("-n", "--name", "name", metavar="NAME", help="Name.")
 version_option = click.option("-v", "--version", "version", metavar="VERSION", help="Version.")

@@ -1,4 +1,4 @@
-"""Values as az prints them: json, jsonc, yaml, table, tsv or none, after a JMESPath query."""
+"""Values as az prints them: json, jsonc, yaml, yamlc, table, tsv or none, after a JMESPath query."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jmespath
 import yaml
 
 from tidemill.base.errors import UsageError
 
-FORMATS = ("json", "jsonc", "yaml", "table", "tsv", "none")
+FORMATS = ("json", "jsonc", "yaml", "yamlc", "table", "tsv", "none")
 
 
 def print_value(value: Any, *, fmt: str = "json", query: str | None = None) -> None:  # noqa: ANN401
@@ -27,6 +26,8 @@ def apply_query(value: Any, query: str | None) -> Any:  # noqa: ANN401
     """What the JMESPath `query` selects; `UsageError` when it is not JMESPath."""
     if not query:
         return value
+    import jmespath  # noqa: PLC0415 - what a command without --query need not load
+
     try:
         return jmespath.search(query, value)
     except jmespath.exceptions.JMESPathError as exc:
@@ -37,7 +38,7 @@ def format_value(value: Any, fmt: str) -> str:  # noqa: ANN401
     """`value` as text that ends in a newline (or is empty)."""
     if fmt in {"json", "jsonc"}:
         return json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n"
-    if fmt == "yaml":
+    if fmt in {"yaml", "yamlc"}:
         return yaml.safe_dump(json.loads(json.dumps(value, default=str)), sort_keys=False, allow_unicode=True)
     if fmt == "tsv":
         return format_tsv(value)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tidemill.base.clock import Clock, SystemClock, iso
-from tidemill.base.errors import FailedError, NotFoundError, UsageError
+from tidemill.base.errors import ConflictError, FailedError, NotFoundError, UsageError
 from tidemill.base.hashing import digest_value
 from tidemill.base.ids import is_name
 from tidemill.base.suggest import did_you_mean
@@ -16,6 +16,7 @@ from tidemill.record.ports import AssetRow, RunStore
 from tidemill.run.ports import ArtifactStore
 
 LATEST = "latest"
+DELETED = "deleted-assets"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,13 @@ class AssetStore:
         if not self._store.archive_asset(kind, name, version, archived=archived):
             self.get(kind, name, version)
 
+    def delete(self, kind: str, name: str, version: str) -> None:
+        """Drop a version. Its number stands for its content for ever, so that no reference changes its meaning."""
+        row = self.get(kind, name, version)
+        with self._store.exclusive():
+            self._store.put(DELETED, _key(row), {"digest": row.digest, "at": iso(self._clock.now())})
+            self._store.delete_asset(kind, name, version)
+
     def _keep(self, request: AssetRequest) -> str:
         """The content of data, kept where nobody changes it, as an upload to Azure would be."""
         path = request.path
@@ -94,7 +102,13 @@ class AssetStore:
     def _add(self, request: AssetRequest, digest: str) -> AssetRow:
         with self._store.exclusive():
             rows = self._store.assets(request.kind, request.name, archived=True)
-            version = request.version or _next_version(rows, digest)
+            gone = self._deleted(request.kind, request.name)
+            version = request.version or _next_version(rows, digest, gone)
+            if gone.get(version, digest) != digest:
+                raise ConflictError(
+                    f"{request.kind.capitalize()} {request.name}:{version} was deleted, and had other content",
+                    hint="A version never changes: give a new version, or leave the version out.",
+                )
             row = AssetRow(
                 request.kind,
                 request.name,
@@ -111,6 +125,12 @@ class AssetStore:
         if request.kind == "data":
             self._place(kept)
         return kept
+
+    def _deleted(self, kind: str, name: str) -> dict[str, str]:
+        """Digests of versions that are gone."""
+        prefix = f"{kind}/{name}/"
+        found = self._store.documents(DELETED).items()
+        return {key.removeprefix(prefix): str(d["digest"]) for key, d in found if key.startswith(prefix)}
 
     def _folder(self, request: AssetRequest, version: str) -> Path:
         if request.kind != "data":
@@ -129,9 +149,13 @@ class AssetStore:
             raise FailedError(f"The bytes of {row.name}:{row.version} are damaged", hint="Register it again.") from exc
 
 
-def _next_version(rows: Sequence[AssetRow], digest: str) -> str:
+def _key(row: AssetRow) -> str:
+    return f"{row.kind}/{row.name}/{row.version}"
+
+
+def _next_version(rows: Sequence[AssetRow], digest: str, gone: Mapping[str, str]) -> str:
     same = next((r.version for r in rows if r.digest == digest), None)
     if same is not None:
         return same
-    numbers = [int(r.version) for r in rows if r.version.isdigit()]
+    numbers = [int(v) for v in (*(r.version for r in rows), *gone) if v.isdigit()]
     return str(max(numbers, default=0) + 1)

@@ -47,6 +47,14 @@ class Registry(Protocol):
         """Add or replace free-text tags of a version."""
         ...
 
+    def describe(self, name: str, version: str, description: str, dropped_tags: Sequence[str] = ()) -> None:
+        """Replace the description of a version, and drop tags."""
+        ...
+
+    def delete(self, name: str, version: str) -> None:
+        """Forget a version; its number is not given again."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class JobRow:
@@ -140,6 +148,14 @@ class RunStore(Protocol):
 
     def archive_asset(self, kind: str, name: str, version: str | None, *, archived: bool) -> int:
         """Hide or bring back one version or all; how many."""
+        ...
+
+    def change_asset(self, kind: str, name: str, version: str, *, description: str, tags: Mapping[str, str]) -> None:
+        """Replace what is said about a version; its content never changes."""
+        ...
+
+    def delete_asset(self, kind: str, name: str, version: str) -> None:
+        """Drop a version, if it is there."""
         ...
 
     def put(self, collection: str, key: str, body: Mapping[str, Any]) -> None:

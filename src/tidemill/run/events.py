@@ -53,6 +53,18 @@ class JobResumed(RunEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class JobEdited(RunEvent):
+    """Somebody said something else about the job."""
+
+    kind: ClassVar[str] = "job_edited"
+
+    display_name: str = ""
+    experiment_name: str = ""
+    description: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class JobFinished(RunEvent):
     """The job ended; `outputs` are artifacts by name."""
 
@@ -152,8 +164,8 @@ class FindingRaised(RunEvent):
 EVENTS: Mapping[str, type[RunEvent]] = {
     cls.kind: cls
     for cls in (
-        JobCreated, JobResumed, JobFinished, StepPreparing, StepStarted, StepReused, StepFinished, StepAdded, StepNoted,
-        FindingRaised,
+        JobCreated, JobResumed, JobEdited, JobFinished, StepPreparing, StepStarted, StepReused, StepFinished, StepAdded,
+        StepNoted, FindingRaised,
     )
 }  # fmt: skip
 

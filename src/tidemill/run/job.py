@@ -11,6 +11,7 @@ from tidemill.base.findings import Finding, Severity
 from tidemill.run.events import (
     FindingRaised,
     JobCreated,
+    JobEdited,
     JobFinished,
     JobResumed,
     RunEvent,
@@ -94,6 +95,9 @@ class JobView:
                 for step in self.steps.values():
                     if step.status is not Status.COMPLETED:
                         step.status, step.message, step.exit_code = Status.NOT_STARTED, "", None
+            case JobEdited():
+                self.display_name, self.experiment_name = event.display_name, event.experiment_name
+                self.description, self.tags = event.description, event.tags
             case JobFinished():
                 self._finish(event)
             case _:

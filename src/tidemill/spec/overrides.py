@@ -29,7 +29,7 @@ class Override:
 def parse_override(text: str) -> Override:
     """`inputs.epochs=3` → Override; `UsageError` when there is no `=` or no path."""
     path, equals, raw = text.partition("=")
-    parts = _parse_path(path.strip())
+    parts = parse_path(path.strip())
     if not equals or not parts:
         raise UsageError(
             f"`--set {text}` is not PATH=VALUE",
@@ -43,7 +43,8 @@ def _unquoted(raw: str) -> str:
     return raw[1:-1] if len(raw) > 1 and raw[0] == raw[-1] and raw[0] in "'\"" else raw
 
 
-def _parse_path(path: str) -> tuple[str | int, ...]:
+def parse_path(path: str) -> tuple[str | int, ...]:
+    """`a.b[0].c` → keys and places; empty when it is no path."""
     parts: list[str | int] = []
     place = 0
     for found in _PART.finditer(path):

@@ -198,6 +198,20 @@ class MlflowRegistry:
             for key, value in tags.items():
                 self._client.set_model_version_tag(name, number, key, value)
 
+    def describe(self, name: str, version: str, description: str, dropped_tags: Sequence[str] = ()) -> None:
+        """Replace the description of a version, and drop tags."""
+        number = self._mlflow_version(self._find(name, version), name, version)
+        with speaking_to_mlflow(f"describing `{name}:{version}`"):
+            self._client.update_model_version(name, number, description)
+            for key in dropped_tags:
+                self._client.delete_model_version_tag(name, number, key)
+
+    def delete(self, name: str, version: str) -> None:
+        """Forget a version; MLflow does not give its number again."""
+        number = self._mlflow_version(self._find(name, version), name, version)
+        with speaking_to_mlflow(f"deleting `{name}:{version}`"):
+            self._client.delete_model_version(name, number)
+
     def _mlflow_version(self, found: ModelVersion | None, name: str, version: str) -> str:
         if found is None:
             raise NotFoundError(f"No model `{name}:{version}` is registered here")

@@ -14,6 +14,7 @@ from tidemill.record.ports import AssetRow, JobRow
 from tidemill.run.events import (
     FindingRaised,
     JobCreated,
+    JobEdited,
     JobFinished,
     JobResumed,
     RunEvent,
@@ -224,6 +225,19 @@ class SqlStore(abc.ABC):
             )
             return done.rowcount
 
+    def change_asset(self, kind: str, name: str, version: str, *, description: str, tags: Mapping[str, str]) -> None:
+        """Say something else about a version."""
+        with self._transaction() as db:
+            db.execute(
+                "UPDATE assets SET description = ?, tags = ? WHERE kind = ? AND name = ? AND version = ?",
+                (description, _dump(tags), kind, name, version),
+            )
+
+    def delete_asset(self, kind: str, name: str, version: str) -> None:
+        """Drop a version."""
+        with self._transaction() as db:
+            db.execute("DELETE FROM assets WHERE kind = ? AND name = ? AND version = ?", (kind, name, version))
+
     def put(self, collection: str, key: str, body: Mapping[str, Any]) -> None:
         """Keep a document."""
         with self._transaction() as db:
@@ -269,6 +283,11 @@ def _project(db: Statements, event: RunEvent) -> None:
             db.execute(
                 "UPDATE jobs SET status = 'Running', ended_at = NULL, owner = ? WHERE name = ?",
                 (event.owner, event.job),
+            )
+        case JobEdited():
+            db.execute(
+                "UPDATE jobs SET display_name = ?, experiment_name = ?, tags = ? WHERE name = ?",
+                (event.display_name, event.experiment_name, _dump(event.tags), event.job),
             )
         case JobFinished():
             db.execute("UPDATE jobs SET status = ?, ended_at = ? WHERE name = ?", (event.status, event.at, event.job))

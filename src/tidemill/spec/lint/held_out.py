@@ -16,6 +16,9 @@ from tidemill.spec.lint.files import LintFile, offset_of, parse_quietly
 
 Found = Iterator[tuple[Path, Finding]]
 FITS = re.compile(r"\.fit\w*\(")
+KEEPS = re.compile(r"\bdump\(|\.save\w*\(|\bsave\w*\(|log_model\(|\.to_onnx\(|\.export\(")
+# Another way to a metric: then the test set is wasted, and nothing worse.
+SCORED = re.compile(r"cross_val|SearchCV|validation_(?:data|split)|eval_set|autolog")
 TEST = re.compile(r"(?:^|_)test(?:ing)?(?:_|$)", re.IGNORECASE)
 TRAIN = re.compile(r"(?:^|_)train(?:ing)?(?:_|$)", re.IGNORECASE)
 HALVES = (2, 4)  # a table, or features and labels; more are weights and groups, which a metric may not need
@@ -32,10 +35,11 @@ def lint_held_out(files: Sequence[LintFile]) -> Found:
 
 def _scripts(file: LintFile) -> Iterator[Finding]:
     """`train_test_split` whose test labels no line reads: whoever computes a metric needs them."""
-    if "train_test_split(" not in file.text or not FITS.search(file.text):
+    text = file.text
+    if "train_test_split(" not in text or not (FITS.search(text) and KEEPS.search(text)) or SCORED.search(text):
         return
     try:
-        nodes = list(ast.walk(parse_quietly(file.text)))
+        nodes = list(ast.walk(parse_quietly(text)))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return
     read = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
@@ -44,8 +48,8 @@ def _scripts(file: LintFile) -> Iterator[Finding]:
     for node in nodes:
         name = _last_half(node)
         if name and not name.startswith("_") and name not in read:
-            text = f"`{name}` is put aside and never looked at: this model has no metric"
-            yield file.finding("TM-X23", text, offset_of(file.text, node))
+            words = f"`{name}` is put aside and never looked at: this model has no metric"
+            yield file.finding("TM-X23", words, offset_of(text, node))
 
 
 def _last_half(node: ast.AST) -> str:

@@ -131,12 +131,11 @@ def _greys(scripts: Sequence[LintFile], paths: Sequence[Path]) -> Found:
 
 def _others(paths: Sequence[Path], endings: tuple[str, ...]) -> Iterator[tuple[Path, str]]:
     """Files that are not linted for themselves."""
-    for root in dict.fromkeys(p for p in paths if p.is_dir()):
-        for path in walk_files(root):
-            if not path.name.lower().endswith(endings) or ".min." in path.name:
-                continue
-            try:
-                if is_plain_file(path) and path.stat().st_size <= MAX_BYTES:
-                    yield path, path.read_text(encoding="utf-8")
-            except (OSError, UnicodeDecodeError):
-                continue
+    for path in (p for chosen in paths for p in (walk_files(chosen) if chosen.is_dir() else [chosen])):
+        if not path.name.lower().endswith(endings) or ".min." in path.name:
+            continue
+        try:
+            if is_plain_file(path) and path.stat().st_size <= MAX_BYTES:
+                yield path, path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            continue

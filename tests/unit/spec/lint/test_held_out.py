@@ -48,6 +48,8 @@ def found(folder: Path, files: dict[str, str]) -> list[tuple[str, int, int]]:
         ("x_train, x_test, y_train, _y_test", "joblib.dump(model, 'm')", []),
         ("x_train, x_test, y_train, y_test, w_train, w_test", "model.score(x_test, y_test)", []),
         (FOUR, "return locals()", []),
+        (FOUR, "print(model.predict(x_train))", []),
+        (FOUR, "joblib.dump(cross_val_score(model, x, y), 'm')", []),
         ("halves", "joblib.dump(model, 'm')", []),
     ],
 )

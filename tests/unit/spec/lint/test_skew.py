@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tidemill.base.findings import Severity
+from tidemill.spec.check import check_paths
 from tidemill.spec.lint.repository import lint_repository
 
 API = """import joblib
@@ -114,3 +115,12 @@ def test_a_grey_that_is_averaged_in_the_browser_is_found(
 
 def test_a_page_without_a_model_may_average_as_it_likes(tmp_path: Path) -> None:
     assert found(tmp_path, {"grey.js": GREY.format("(r + g + b) / 3"), "a.py": "print(1)\n"}, "TM-X22") == []
+
+
+def test_check_itself_shows_what_stands_in_the_browsers_files_and_in_guides(tmp_path: Path) -> None:
+    files = {"web/grey.js": GREY.format("(r + g + b) / 3"), "README.md": GUIDE.format("/predict")}
+    files |= {"api.py": API + ROUTE.format("guess(pixel_values)"), "train.py": 'Image.open(f).convert("L")\n'}
+    found(tmp_path, files, "")
+    reports = check_paths([tmp_path], root=tmp_path)
+    codes = {(Path(r.path).name, f.code) for r in reports for f in r.findings}
+    assert {("grey.js", "TM-X22"), ("api.py", "TM-X53")} <= codes
