@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tidemill.spec.code import INFO, WARNING, Code
+from tidemill.spec.code import ERROR, INFO, WARNING, Code
 
 ROWS = (
     Code(
@@ -27,6 +27,20 @@ ROWS = (
         "A pickle is only promised to load with the version that wrote it; otherwise it fails, or predicts something else.",
         "Use one set of versions for both; `tidemill up` builds the server from the training run's lock.",
         "# training: scikit-learn==1.4.2\n# before\nRUN pip install scikit-learn==1.2.0\n# after\nRUN pip install scikit-learn==1.4.2",
+    ),
+    Code(
+        "TM-X54", ERROR, "Quote never closed",
+        "A script opens a quote and ends before it is closed.",
+        "The shell takes everything after it for one word, and then fails: unexpected end of file.",
+        "Close the quote, or remove it when it is a stray one; it may stand before the place named.",
+        "# before\naz ml model download --name animals --version 3'\n# after\naz ml model download --name animals --version 3",
+    ),
+    Code(
+        "TM-X55", WARNING, "Credentials left on the runner",
+        "A workflow on a runner of your own writes credentials below the home folder, and no step removes them.",
+        "The machine lives on: whoever runs the next job there can read them.",
+        "Write them to `$RUNNER_TEMP`, which is emptied after each job, and say where: KUBECONFIG, AZURE_CONFIG_DIR.",
+        'echo "$CONFIG" > "$RUNNER_TEMP/kubeconfig"\necho "KUBECONFIG=$RUNNER_TEMP/kubeconfig" >> "$GITHUB_ENV"',
     ),
     Code(
         "TM-X60", INFO, "Container without a memory limit",

@@ -145,11 +145,9 @@ def _lint_object(file: LintFile, item: dict[str, Any]) -> Iterator[Finding]:
             yield file.finding("TM-X05", f"The image `{image}` can change without a trace", offset)
         if image and "readinessProbe" not in container:  # without an image it is a patch of another file
             name = str(container.get("name", ""))
-            yield file.finding(
-                "TM-X42",
-                f"The container `{name}` has no readinessProbe",
-                max(file.bare.find(f"name: {name}", max(offset - 200, 0)), 0),
-            )
+            before, after = (file.bare.rfind(f"name: {name}", 0, offset), file.bare.find(f"name: {name}", offset))
+            near = before if after < 0 or 0 <= offset - before < after - offset else after
+            yield file.finding("TM-X42", f"The container `{name}` has no readinessProbe", max(near, 0))
 
 
 def _lint_service(file: LintFile, service: dict[str, Any], pods: Sequence[dict[str, Any]]) -> Iterator[Finding]:

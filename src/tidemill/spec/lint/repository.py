@@ -17,6 +17,7 @@ from tidemill.spec.lint.labels import lint_labels
 from tidemill.spec.lint.pods import lint_pods
 from tidemill.spec.lint.python import lint_python
 from tidemill.spec.lint.releases import lint_releases
+from tidemill.spec.lint.runners import lint_quotes
 from tidemill.spec.lint.scripts import lint_secrets, lint_shell
 from tidemill.spec.lint.skew import lint_skew
 from tidemill.spec.lint.together import lint_together
@@ -40,6 +41,11 @@ def lint_repository(root: Path, paths: Sequence[Path]) -> list[tuple[Path, Findi
     return sorted(found, key=lambda pair: (str(pair[0]), pair[1].at.line, pair[1].at.column, pair[1].code))
 
 
+def _lint_shell_file(file: LintFile) -> Iterator[Finding]:
+    yield from lint_shell(file)
+    yield from lint_quotes(file)
+
+
 def _nothing(_file: LintFile) -> Iterator[Finding]:
     return iter(())
 
@@ -48,7 +54,7 @@ RULES: Mapping[str, Callable[[LintFile], Iterator[Finding]]] = {
     "workflow": lint_workflow,
     "dockerfile": lint_dockerfile,
     "python": lint_python,
-    "shell": lint_shell,
+    "shell": _lint_shell_file,
     "azure": lint_azure,
     "manifest": _nothing,
     "environment": _nothing,

@@ -29,6 +29,10 @@ POSTED = re.compile(
     r"\bPOST\s+(?P<path>/[\w/-]*)[^\n]*\n(?:[^\n{}]*\n){0,6}?\s*\{\s*[\"'](?P<key>[A-Za-z_]\w*)[\"']\s*:"
 )
 
+CURL = re.compile(r"\bcurl\b(?:[^\n\\]|\\[\s\S]){0,600}")
+URL = re.compile(r"(?:https?://)?[\w.-]+(?::\d+)?(?P<path>/[\w/-]+)")
+BODY = re.compile(r"(?:-d|--data(?:-raw|-binary)?|--json)\s*['\"]\{\s*\\?\"(?P<key>[A-Za-z_]\w*)")
+
 
 def lint_skew(files: Sequence[LintFile], paths: Sequence[Path]) -> Found:
     """Findings that need the serving code, and what stands beside it: training, the browser's part, the guide."""
@@ -102,15 +106,25 @@ def _contracts(
 ) -> Found:
     """A guide sends an object to a route, and no script knows its key."""
     for guide, text in _others(paths, (".md", ".rst")):
-        for found in POSTED.finditer(text):
-            key = re.compile(rf"\b{re.escape(found['key'])}\b")
-            if any(key.search(s.text) for s in scripts):
+        for sent_to, key, place in _sent(text):
+            word = re.compile(rf"\b{re.escape(key)}\b")
+            if any(word.search(s.text) for s in scripts):
                 continue
             for file, node, path in routes:
-                if path == found["path"]:
-                    line = text.count("\n", 0, found.start("key")) + 1
-                    words = f"{guide.name}:{line} sends `{found['key']}` to {path}, and nothing here reads that"
+                if path == sent_to:
+                    line = text.count("\n", 0, place) + 1
+                    words = f"{guide.name}:{line} sends `{key}` to {path}, and nothing here reads that"
                     yield file.path, file.finding("TM-X53", words, offset_of(file.text, node))
+
+
+def _sent(guide: str) -> Iterator[tuple[str, str, int]]:
+    """The paths a guide posts to, with the first key of what it sends and where that stands."""
+    for found in POSTED.finditer(guide):
+        yield found["path"], found["key"], found.start("key")
+    for call in CURL.finditer(guide):
+        url, body = URL.search(call.group(), 4), BODY.search(call.group())
+        if url and body:
+            yield url["path"], body["key"], call.start() + body.start("key")
 
 
 def _greys(scripts: Sequence[LintFile], paths: Sequence[Path]) -> Found:

@@ -11,6 +11,7 @@ import yaml
 
 from tidemill.base.findings import Finding, Severity
 from tidemill.spec.lint.files import LintFile
+from tidemill.spec.lint.runners import lint_script
 from tidemill.spec.lint.scripts import lint_roles, lint_shell
 
 PINNED = re.compile(r"@[0-9a-f]{40}\b")
@@ -68,6 +69,8 @@ def lint_workflow(file: LintFile) -> Iterator[Finding]:
             yield file.finding("TM-X28", text, max(file.bare.find(condition.strip(), *job.span), job.span[0]))
         for step in job.steps:
             yield from _lint_step(file, step)
+            if step.script is not None:
+                yield from lint_script(file, job.data, step.data, step.script)
         yield from _lint_outputs(file, job, jobs)
         if "jobs" in data:
             yield from _lint_variables(file, data, job)

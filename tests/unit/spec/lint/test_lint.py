@@ -61,7 +61,7 @@ def write(folder: Path, name: str, text: str) -> None:
         ("k8s/d.yml", DEPLOYMENT.format(image="ghcr.io/me/api:main", port=8000), DEPLOYMENT.format(image=GOOD_IMAGE, port=8000), ("TM-X05", 10)),
         ("k8s/d.yml", DEPLOYMENT.format(image="ghcr.io/${OWNER}/api", port=8000), DEPLOYMENT.format(image=GOOD_IMAGE, port=8000), ("TM-X21", 10)),
         ("k8s/d.yml", DEPLOYMENT.format(image=GOOD_IMAGE, port=8080), DEPLOYMENT.format(image=GOOD_IMAGE, port=8000), ("TM-X36", 19)),
-        ("k8s/d.yml", DEPLOYMENT.format(image=GOOD_IMAGE, port=8000).replace("readinessProbe", "startupProbe"), DEPLOYMENT.format(image=GOOD_IMAGE, port=8000), ("TM-X42", 3)),
+        ("k8s/d.yml", DEPLOYMENT.format(image=GOOD_IMAGE, port=8000).replace("readinessProbe", "startupProbe"), DEPLOYMENT.format(image=GOOD_IMAGE, port=8000), ("TM-X42", 9)),
         ("t.py", "from azureml.core import Run\n", "import mlflow\n", ("TM-X45", 1)),
         ("m.py", "uvicorn.run('m:app', reload=True)\n", "uvicorn.run('m:app')\n", ("TM-X46", 1)),
         ("p.py", "try:\n    load()\nexcept Exception:\n    pass\n", "try:\n    load()\nexcept OSError:\n    pass\n", ("TM-X34", 3)),

@@ -70,6 +70,12 @@ def test_columns_picked_by_annotation_name_the_training_that_differs(tmp_path: P
     ("answer", "guide", "expected"),
     [
         ("guess(pixel_values)", GUIDE.format("/predict"), [("api.py", 7, 1, Severity.WARNING)]),
+        (
+            "guess(pixel_values)",
+            "Try\n\n    curl -X POST http://localhost:8000/predict \\\n      -d '{\"pixels\": [0]}'\n",
+            [("api.py", 7, 1, Severity.WARNING)],
+        ),
+        ("guess(pixel_values)", "curl localhost:8000/other -d '{\"pixels\": [0]}'\n", []),
         ("guess(pixel_values['pixels'])", GUIDE.format("/predict"), []),
         ("guess(pixel_values)", GUIDE.format("/other"), []),
         (
