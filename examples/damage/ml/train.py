@@ -38,6 +38,17 @@ def fit(rows: np.ndarray, labels: np.ndarray, seed: int) -> Pipeline:
     return make_pipeline(scaler, classifier)
 
 
+def write_golden(folder: Path, rows: pd.DataFrame, predicted: np.ndarray, scores: np.ndarray) -> None:
+    """Rows with the answers that whatever serves the model must give."""
+    golden = {
+        "inputs": rows.astype(float).to_dict("records"),
+        "predictions": [CLASSES[i] for i in predicted[: len(rows)]],
+        "probabilities": scores[: len(rows)].tolist(),
+        "tolerance": 1e-3,
+    }
+    (folder / "golden.json").write_text(json.dumps(golden))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--data_path", type=Path, required=True)
@@ -88,13 +99,7 @@ def main() -> None:
             "trained_at": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         },
     )
-    golden = {
-        "inputs": [dict(zip(columns, map(float, row))) for row in test_rows[:GOLDEN]],
-        "predictions": [CLASSES[i] for i in predicted[:GOLDEN]],
-        "probabilities": scores[:GOLDEN].tolist(),
-        "tolerance": 1e-3,
-    }
-    (args.model_output_path / "golden.json").write_text(json.dumps(golden))
+    write_golden(args.model_output_path, pd.DataFrame(test_rows[:GOLDEN], columns=columns), predicted, scores)
     print(json.dumps(metrics, indent=2))
 
 

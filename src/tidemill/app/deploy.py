@@ -112,12 +112,7 @@ def deploy_local(app: App, project: Project, candidate: Candidate, stage_name: s
             shift_traffic(app.target, endpoint, together, name, stage, say)
         except BakeFailedError as exc:
             _undo(app, endpoint, before, name, wish)
-            version = candidate.version
-            hold(app, stage_name, {"digest": version.digest, "version": version.version}, exc.message)
-            raise FailedError(
-                exc.message,
-                hint=f"The previous version serves again, this one is held back. Lift: tidemill rollback --lift --stage {stage_name}",
-            ) from exc
+            raise _held_back(app, stage_name, candidate, exc) from exc
         failpoint("traffic-switched")
         app.target.wait_healthy(endpoint, name, timeout_s=stage.start_timeout_s)
         url = public_url(app.target.observe(endpoint)["url"], tokens)
@@ -131,6 +126,16 @@ def deploy_local(app: App, project: Project, candidate: Candidate, stage_name: s
             changed=True,
             evidence=evidence,
         )
+
+
+def _held_back(app: App, stage_name: str, candidate: Candidate, cause: BakeFailedError) -> FailedError:
+    """What is said of a version that failed while it took traffic, once it is on record that it stays away."""
+    version = candidate.version
+    hold(app, stage_name, {"digest": version.digest, "version": version.version}, cause.message)
+    return FailedError(
+        cause.message,
+        hint=f"The previous version serves again, this one is held back. Lift: tidemill rollback --lift --stage {stage_name}",
+    )
 
 
 def _deployment_name(there: Mapping[str, Any], name: str, wish: Mapping[str, Any]) -> str:

@@ -167,32 +167,10 @@ def install_requirements(
     write_atomic(wanted, "\n".join(sorted(requirements)) + "\n")
     limits = work / f"site-{key}-constraints.txt"
     write_atomic(limits, "\n".join(constraints) + "\n")
-    argv = [
-        uv,
-        "pip",
-        "install",
-        "--quiet",
-        "--target",
-        str(site),
-        "--python",
-        sys.executable,
-        "--python-version",
-        python_version,
-    ]
-    argv += [
-        "--python-platform",
-        "x86_64-manylinux_2_28",
-        "--only-binary",
-        ":all:",
-        "--link-mode",
-        "copy",
-        "-r",
-        str(wanted),
-        "-c",
-        str(limits),
-        *options,
-    ]
-    done = proc.run(argv, timeout_s=900)
+    target = ["--target", site, "--python", sys.executable, "--python-version", python_version]
+    wheels = ["--python-platform", "x86_64-manylinux_2_28", "--only-binary", ":all:", "--link-mode", "copy"]
+    argv = [uv, "pip", "install", "--quiet", *target, *wheels, "-r", wanted, "-c", limits, *options]
+    done = proc.run([str(a) for a in argv], timeout_s=900)
     if done.returncode != 0:
         raise FailedError(
             f"The image's packages cannot be installed for Python {python_version}:\n{done.stderr.strip()[-1500:]}",

@@ -43,6 +43,18 @@ def network(shape, classes: int) -> keras.Model:
     )
 
 
+def write_golden(folder: Path, images: np.ndarray, predicted: list[str], scores: np.ndarray) -> None:
+    """Images with the answers that whatever serves the model must give."""
+    chosen = np.linspace(0, len(images) - 1, min(GOLDEN, len(images))).astype(int)
+    golden = {
+        "inputs": [{"pixels": images[i].astype(int).ravel().tolist()} for i in chosen],
+        "predictions": [predicted[i] for i in chosen],
+        "probabilities": scores[chosen].tolist(),
+        "tolerance": 1e-3,
+    }
+    (folder / "golden.json").write_text(json.dumps(golden))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--training_folder", type=Path, required=True)
@@ -89,14 +101,7 @@ def main() -> None:
         "trained_at": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
     }
     (args.output_folder / "serving.json").write_text(json.dumps(card, indent=2))
-    chosen = np.linspace(0, len(test_images) - 1, min(GOLDEN, len(test_images))).astype(int)
-    golden = {
-        "inputs": [{"pixels": test_images[i].astype(int).ravel().tolist()} for i in chosen],
-        "predictions": [names[predicted[i]] for i in chosen],
-        "probabilities": scores[chosen].tolist(),
-        "tolerance": 1e-3,
-    }
-    (args.output_folder / "golden.json").write_text(json.dumps(golden))
+    write_golden(args.output_folder, test_images, [names[i] for i in predicted], scores)
     print(json.dumps(metrics, indent=2))
 
 

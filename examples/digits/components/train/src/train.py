@@ -83,6 +83,18 @@ def log_confusion(matrix: np.ndarray, names: list[str]) -> None:
     mlflow.log_image(np.kron(shade, np.ones((cell, cell), np.uint8)), "confusion_matrix.png")
 
 
+def write_golden(folder: Path, images: np.ndarray, predicted: list[str], scores: np.ndarray) -> None:
+    """Images with the answers that whatever serves the model must give."""
+    chosen = np.linspace(0, len(images) - 1, min(GOLDEN, len(images))).astype(int)
+    golden = {
+        "inputs": [{"pixels": images[i].ravel().tolist()} for i in chosen],
+        "predictions": [predicted[i] for i in chosen],
+        "probabilities": [scores[i].tolist() for i in chosen],
+        "tolerance": 1e-3,
+    }
+    (folder / "golden.json").write_text(json.dumps(golden))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--training_data", type=Path, required=True)
@@ -131,14 +143,7 @@ def main() -> None:
             "trained_at": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         },
     )
-    chosen = np.linspace(0, len(test_images) - 1, min(GOLDEN, len(test_images))).astype(int)
-    golden = {
-        "inputs": [{"pixels": test_images[i].ravel().tolist()} for i in chosen],
-        "predictions": [names[predicted[i]] for i in chosen],
-        "probabilities": [scores[i].tolist() for i in chosen],
-        "tolerance": 1e-3,
-    }
-    (args.model / "golden.json").write_text(json.dumps(golden))
+    write_golden(args.model, test_images, [names[i] for i in predicted], scores)
     print(json.dumps(metrics, indent=2))
 
 
