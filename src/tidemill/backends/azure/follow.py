@@ -44,15 +44,21 @@ class FollowedJob:
         self._workspace.cancel_job(self._name)
 
     def listen(self, *, to_the_end: bool = False) -> dict[str, Any]:
-        """Tell what was written since the last time; the run's details."""
+        """Tell what was written since the last time; the run's details. At the end nothing may stay unread."""
+        details, whole = self._listen_once(to_the_end=to_the_end)
+        if to_the_end and not whole:  # the signatures of the addresses had expired
+            details, _ = self._listen_once(to_the_end=True)
+        return details
+
+    def _listen_once(self, *, to_the_end: bool) -> tuple[dict[str, Any], bool]:
         answer = self._workspace.rest.call("GET", self._details, accept=(HTTPStatus.NOT_FOUND,))
         details: dict[str, Any] = (answer.json() or {}) if answer.status == HTTPStatus.OK else {}
         logs = {n: u for n, u in (details.get("logFiles") or {}).items() if _LOG.search(n)}
-        for name in sorted(logs):
-            self._tell(name, logs[name], to_the_end=to_the_end)
-        return details
+        told = [self._tell(name, logs[name], to_the_end=to_the_end) for name in sorted(logs)]
+        return details, all(told)
 
-    def _tell(self, name: str, url: str, *, to_the_end: bool) -> None:
+    def _tell(self, name: str, url: str, *, to_the_end: bool) -> bool:
+        """Whether it could be read."""
         seen = self._read.get(name, b"")
         start = self._told.get(name, 0)
         # the address carries its own signature, so the login stays here; an append blob is read from where we stopped
@@ -70,6 +76,7 @@ class FollowedJob:
         prefix = f"[{number[1]}] " if number and number[1] is not None else ""
         for line in lines:
             self._say(prefix + line.decode(errors="replace").rstrip("\r"))
+        return answer.status != HTTPStatus.FORBIDDEN
 
 
 @dataclass(frozen=True, slots=True)
