@@ -49,6 +49,7 @@ class AzureML:
     def __init__(self) -> None:
         self.url = ""
         self.token = TOKEN
+        self.hidden: dict[str, str] = {}  # variables that processes get besides the job's
         self.storage = Storage()
         self.kept: dict[str, Any] = {"computes/big": {}}
         self.jobs: dict[str, Job] = {}
@@ -137,14 +138,10 @@ class AzureML:
             urlsplit(self.kept[code]["properties"]["codeUri"]).path.removeprefix(f"/blob/{ACCOUNT}/") if code else ""
         )
         job = self.jobs[name] = Job(name, properties, where)
-        thread = threading.Thread(target=run_job, args=(job, self.storage, self.given(job)))
+        thread = threading.Thread(target=run_job, args=(job, self.storage, dict(self.hidden)))
         self.threads.append(thread)
         thread.start()
         return 201, {}, {"name": name, "properties": {**properties, "status": job.status}}
-
-    def given(self, job: Job) -> dict[str, str]:
-        """Variables of its own that Azure gives a job's processes."""
-        return {"AZUREML_ARM_WORKSPACE_NAME": "w"}
 
     def wrong_with(self, name: str, properties: dict[str, Any]) -> str:
         """Why a job is refused."""

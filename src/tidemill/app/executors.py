@@ -14,6 +14,7 @@ from tidemill.run.ports import EnvironmentProvider, Executor
 from tidemill.spec.project import ComputeMapping
 
 LOCAL = "local"
+OUTLIVING = ("azureml", "kubernetes")  # where what a killed run left goes on running
 
 
 class Executors(Mapping[str, Executor]):
@@ -46,6 +47,11 @@ class Executors(Mapping[str, Executor]):
             return self._chosen
         name = (compute or "").removeprefix("azureml:").partition("@")[0]
         return name if name in self._mapped else LOCAL
+
+    def of_kind(self, kind: str) -> Iterator[Executor]:
+        """Those of the computes that are mapped to it; one by the environment's settings when none is."""
+        names = [n for n, m in self._mapped.items() if m.executor == kind]
+        return (self[name] for name in names or [kind])
 
     def __getitem__(self, name: str) -> Executor:
         """Opened now if it was not yet; `BackendError` when what it runs on does not answer."""

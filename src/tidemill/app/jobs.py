@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tidemill.app.children import find_child, show_child
+from tidemill.app.run import settle_interrupted
 from tidemill.app.wiring import App
 from tidemill.base import proc
 from tidemill.base.clock import SystemClock, iso
@@ -164,10 +165,13 @@ def update_job(app: App, name: str, edits: Edits) -> dict[str, Any]:
 
 
 def cancel_job(app: App, name: str) -> dict[str, Any]:
-    """Ask the process that drives the job to end it, and wait until it has."""
+    """Ask the process that drives the job to end it, and wait until it has; end what a killed one left."""
     view = get_job(app.store, name)
     pid = int(view.owner.partition(":")[0] or 0)
-    if view.status.is_final or not app.is_driven(name):
+    if not view.status.is_final and not app.is_driven(name):
+        settle_interrupted(app)
+        return show_job(app, name)
+    if view.status.is_final:
         raise UsageError(f"Job {name} is not running ({view.status})")
     if proc.started_at(pid) == view.owner.partition(":")[2]:
         os.kill(pid, signal.SIGINT)

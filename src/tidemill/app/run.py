@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from tidemill.app.executors import OUTLIVING
 from tidemill.app.wiring import App
 from tidemill.base.clock import SystemClock, iso
 from tidemill.base.dotenv import read_dotenv
-from tidemill.base.errors import ConflictError, NotFoundError, SpecError, UsageError
+from tidemill.base.errors import ConflictError, NotFoundError, SpecError, TidemillError, UsageError
 from tidemill.base.findings import Finding, has_errors
 from tidemill.base.ids import JobName, is_name, make_job_name
 from tidemill.plan.graph import Plan
 from tidemill.plan.make import PlanOptions, make_plan
-from tidemill.record.runs import clean_up, get_job, interrupted_jobs, past_steps
+from tidemill.record.ports import JobRow
+from tidemill.record.runs import clean_up, get_job, interrupted_jobs, open_handles, past_steps, reap
 from tidemill.run.context import RunOptions
 from tidemill.run.ports import RunObserver
 from tidemill.run.result import JobResult
@@ -121,7 +123,7 @@ def resume_job(app: App, name: str, observers: Sequence[RunObserver] = ()) -> Jo
             f"Job `{name}` is being run by another process", hint=f"Watch it: tidemill job stream -n {name}"
         )
     view = get_job(app.store, name)
-    settle_interrupted(app)
+    settle_interrupted(app, resumed=name)
     file = view.request.get("file")
     if not file or not Path(file).exists():
         raise NotFoundError(
@@ -143,12 +145,26 @@ def resume_job(app: App, name: str, observers: Sequence[RunObserver] = ()) -> Jo
     )
 
 
-def settle_interrupted(app: App) -> int:
-    """End what killed runs left behind and record that they failed; how many there were."""
+def settle_interrupted(app: App, resumed: str = "") -> int:
+    """End what killed runs left behind and record that they failed; how many there were. One may be `resumed` next."""
     rows = interrupted_jobs(app.store, app.is_driven)
     for row in rows:
-        clean_up(app.store, row, [app.executor], iso(SystemClock().now()))
+        note = _reap_elsewhere(app, row, resumed=row.name == resumed)
+        clean_up(app.store, row, [app.executor], iso(SystemClock().now()), note=note)
     return len(rows)
+
+
+def _reap_elsewhere(app: App, row: JobRow, *, resumed: bool) -> str:
+    """Why what a job left on a cluster could not be ended, if so: the next job must not fail for that."""
+    kinds = {h.partition(":")[0] for h in open_handles(app.store, row)} & set(OUTLIVING)
+    notes = []
+    for kind in sorted(kinds):
+        try:
+            for executor in app.executors(app.environments()).of_kind(kind):
+                reap(app.store, row, executor, resumed=resumed)
+        except TidemillError as exc:
+            notes.append(f"what it left on {kind} may still run: {exc}")
+    return "; ".join(notes)
 
 
 def make_options(app: App, **more: Any) -> RunOptions:  # noqa: ANN401

@@ -24,7 +24,15 @@ from tidemill.record.cache import StampMemory, StoreCache
 from tidemill.record.ports import Registry, RunStore
 from tidemill.record.runs import RunRecorder
 from tidemill.run.models import ModelRequest, ModelVersion
-from tidemill.run.ports import Executor, LogObserver, RunObserver, RunPorts, SearchRequest, TrialSearch
+from tidemill.run.ports import (
+    EnvironmentProvider,
+    Executor,
+    LogObserver,
+    RunObserver,
+    RunPorts,
+    SearchRequest,
+    TrialSearch,
+)
 from tidemill.spec.load import load as load_document
 from tidemill.spec.overrides import Override
 
@@ -121,9 +129,8 @@ class App:
         self, observers: Sequence[RunObserver] = (), *, relax_pins: bool = False, executor: str = ""
     ) -> RunPorts:
         """Everything a run is handed; `observers` hear it after it was recorded. `executor` runs every step, if given."""
-        computes = self.project.document.compute if self.project is not None else {}
         environments = self.environments(relax_pins=relax_pins)
-        executors = Executors(lambda: self.executor, computes, self._stack, (self.home, environments), executor)
+        executors = self.executors(environments, executor)
         store = self.store
         meter = self.meter
         return RunPorts(
@@ -145,6 +152,11 @@ class App:
             searches=_open_search,
             gpus=find_gpus,
         )
+
+    def executors(self, environments: EnvironmentProvider, chosen: str = "") -> Executors:
+        """Where steps run. `chosen` runs every step, if given."""
+        computes = self.project.document.compute if self.project is not None else {}
+        return Executors(lambda: self.executor, computes, self._stack, (self.home, environments), chosen)
 
     @cached_property
     def meter(self) -> CostMeter | None:

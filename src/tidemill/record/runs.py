@@ -12,7 +12,7 @@ from tidemill.record.ports import JobRow, RunStore
 from tidemill.run.context import PastStep
 from tidemill.run.events import JobFinished, RunEvent
 from tidemill.run.job import ENDED_EARLY, JobView, StepView, fold
-from tidemill.run.ports import Executor
+from tidemill.run.ports import Executor, TakesUp
 from tidemill.run.state import Status
 
 INTERRUPTED = "the process that ran it is gone"
@@ -73,10 +73,23 @@ def settled(view: JobView, is_driven: Callable[[JobName], bool]) -> JobView:
     return view
 
 
-def clean_up(store: RunStore, row: JobRow, executors: Sequence[Executor], now: str) -> int:
+def open_handles(store: RunStore, row: JobRow) -> list[str]:
+    """What the steps of a job that had not ended ran as."""
+    steps = get_job(store, row.name).steps.values()
+    return [s.handle for s in steps if s.handle and not s.status.is_final]
+
+
+def reap(store: RunStore, row: JobRow, executor: Executor, *, resumed: bool = False) -> int:
+    """End what an interrupted job left running there; but what will be taken up again when it is `resumed` goes on."""
+    handles = open_handles(store, row)
+    if resumed and isinstance(executor, TakesUp):
+        handles = [h for h in handles if not executor.takes_up(h)]
+    return executor.reap(JobName(row.name), handles)
+
+
+def clean_up(store: RunStore, row: JobRow, executors: Sequence[Executor], now: str, *, note: str = "") -> int:
     """Settle an interrupted job: end what its steps left running, record that it failed; processes found."""
-    view = get_job(store, row.name)
-    handles = [s.handle for s in view.steps.values() if s.handle and not s.status.is_final]
-    found = sum(executor.reap(JobName(row.name), handles) for executor in executors)
-    store.append([JobFinished(JobName(row.name), now, status=Status.FAILED, message=INTERRUPTED)])
+    found = sum(reap(store, row, executor) for executor in executors)
+    message = f"{INTERRUPTED}; {note}" if note else INTERRUPTED
+    store.append([JobFinished(JobName(row.name), now, status=Status.FAILED, message=message)])
     return found

@@ -118,6 +118,15 @@ class Executor(Protocol):
         ...
 
 
+@runtime_checkable
+class TakesUp(Protocol):
+    """An executor whose tasks outlive whoever submitted them: the same task submitted again goes on with what runs."""
+
+    def takes_up(self, handle: str) -> bool:
+        """Whether it would find the task of that handle again, so that it must not be reaped for a job that is resumed."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Artifact:
     """An output kept by content: `ref` is `folder:<sha256>` or `file:<sha256>`."""

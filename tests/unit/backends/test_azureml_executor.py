@@ -276,7 +276,13 @@ def test_jobs_of_a_killed_run_are_canceled_by_their_handles(
 ) -> None:
     submitted = submit(make(), task(tmp_path / "a", "echo up; sleep 60"), lines=True)
     started(azure, "up", submitted)
-    assert make().reap(JobName("job"), [*submitted.handles, "azureml:unknown", "kubernetes:a/b"]) == 1
+    assert (
+        make().reap(
+            JobName("job"),
+            [*submitted.handles, f"azureml:{ROOT}/jobs/unknown", "azureml:/elsewhere/jobs/x", "kubernetes:a/b"],
+        )
+        == 1
+    )
     assert submitted.wait().canceled
 
 

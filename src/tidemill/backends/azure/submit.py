@@ -34,11 +34,14 @@ class StepJobs:
         self._workspace = workspace
         self._home = home
 
-    def find_or_submit(self, task: Task, told: Translated, is_canceled: Callable[[], bool]) -> str:
+    def find_or_submit(
+        self, task: Task, told: Translated, is_canceled: Callable[[], bool], begin: Callable[[str], None]
+    ) -> str:
         """The name of the job that does what `task` says; empty when it was canceled before it was submitted.
 
         One that runs, or completed while nobody looked, is taken up. One that failed stays as it is, and the next gets
-        a number; one that does something else by now (the code was changed) is canceled first.
+        a number; one that does something else by now (the code was changed) is canceled first. `begin` is told the
+        name before there is such a job, so that nothing runs of which nobody knows.
         """
         about, content = self._upload(task, told)
         for name in _numbered(self._name(task)):
@@ -46,11 +49,13 @@ class StepJobs:
                 return ""
             found = self._workspace.get(f"jobs/{name}")
             if found is None:
+                begin(name)
                 self._submit(name, job_body(task, told, {**about, "job": name}, {CONTENT: content}))
                 return name
             properties = found["properties"]
             same = (properties.get("tags") or {}).get(CONTENT) == content
             if same and properties.get("status") not in FAILED:
+                begin(name)
                 return name
             if properties.get("status") not in FAILED | {COMPLETED}:
                 self._workspace.cancel_job(name)

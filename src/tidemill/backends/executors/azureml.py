@@ -31,6 +31,7 @@ class AzureExecutor:
     def __init__(self, workspace: AzureWorkspace, home: Path, *, image: str = "", slots: int = SLOTS) -> None:
         self._workspace = workspace
         self._jobs = StepJobs(workspace, home)
+        self._handle = f"azureml:{workspace.identity}/jobs/"
         self._image = image
         self._wished_slots = slots
         self._service = ""
@@ -69,14 +70,16 @@ class AzureExecutor:
     def reap(self, job: JobName, handles: Iterable[str]) -> int:  # noqa: ARG002 - its handles name what it started
         """Cancel jobs of a killed run that nobody will take up again."""
         found = 0
-        for handle in handles:
-            kind, _, name = handle.partition(":")
-            if kind == "azureml":
-                followed = FollowedJob(self._workspace, name, "", lambda _: None)
-                if followed.status() not in FINAL:
-                    followed.cancel()
-                    found += 1
+        for handle in filter(self.takes_up, handles):
+            followed = FollowedJob(self._workspace, handle.removeprefix(self._handle), "", lambda _: None)
+            if followed.status() not in FINAL:
+                followed.cancel()
+                found += 1
         return found
+
+    def takes_up(self, handle: str) -> bool:
+        """Whether that is a job of this workspace: submitting its step again goes on with it."""
+        return handle.startswith(self._handle)
 
     def close(self) -> None:
         """Cancel everything still running."""
@@ -108,10 +111,11 @@ class AzureExecutor:
         listen = _log(task, watch)
         if told.withheld:
             listen(f"tidemill: {', '.join(told.withheld)} hold secrets and are not sent to Azure ML")
-        name = self._jobs.find_or_submit(task, told, lambda: task.ticket in self._canceled)
+        name = self._jobs.find_or_submit(
+            task, told, lambda: task.ticket in self._canceled, lambda name: watch.started(self._handle + name)
+        )
         if not name:
             return TaskEnd(None, canceled=True)
-        watch.started(f"azureml:{name}")
         self._service = self._service or find_service(self._workspace)
         followed = FollowedJob(self._workspace, name, self._service, listen)
         status, late = self._follow(task, followed)

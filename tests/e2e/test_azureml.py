@@ -1,0 +1,161 @@
+"""Projects on Azure ML from the command line, against a server that really runs their jobs."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.azureml.service import AzureML, azure_ml
+
+PIPELINE = """
+type: pipeline
+settings: {default_compute: azureml:big}
+outputs: {final: {type: uri_file}}
+jobs:
+  upper:
+    type: command
+    command: python step.py ${{inputs.text}} ${{outputs.out}} ${{inputs.word}}
+    code: src
+    environment: {image: "python:3.12"}
+    inputs: {text: {type: uri_file, path: ./in.txt}, word: tide}
+    outputs: {out: {type: uri_file}}
+  copy:
+    type: command
+    command: cat ${{inputs.text}} > ${{outputs.out}}
+    environment: {image: "python:3.12"}
+    inputs: {text: "${{parent.jobs.upper.outputs.out}}"}
+    outputs: {out: "${{parent.outputs.final}}"}
+"""
+STEP = """
+import os, sys, time
+print("up", flush=True)
+while "WAIT" in os.environ and not os.path.exists(os.environ["WAIT"]):
+    time.sleep(0.05)
+print("done", flush=True)
+open(sys.argv[2], "w").write(open(sys.argv[1]).read().upper() + sys.argv[3])
+"""
+RUN_S = 60
+
+
+@pytest.fixture
+def azure() -> Iterator[AzureML]:
+    with azure_ml() as found:
+        yield found
+
+
+@pytest.fixture
+def project(azure: AzureML, tmp_path: Path) -> Path:
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "step.py").write_text(STEP)
+    (tmp_path / "in.txt").write_text("tide ")
+    (tmp_path / "pipeline.yml").write_text(PIPELINE)
+    compute = {"big": {"executor": "azureml", "subscription": "s", "resource_group": "g", "workspace": "w"}}
+    settings = {"name": "p", "compute": compute, "environments": {"inline": {"python": "host"}}}
+    (tmp_path / "tidemill.yaml").write_text(json.dumps(settings))
+    return tmp_path
+
+
+def argv(*words: str) -> list[str]:
+    return [sys.executable, "-m", "tidemill", *words]
+
+
+def environment(azure: AzureML, project: Path) -> dict[str, str]:
+    return {**os.environ, **azure.environment(), "TIDEMILL_HOME": str(project / "home")}
+
+
+def call(azure: AzureML, project: Path, *words: str) -> dict[str, Any]:
+    """What a command says as JSON."""
+    done = subprocess.run(
+        argv(*words, "-o", "json"), cwd=project, env=environment(azure, project), capture_output=True, text=True,
+        check=False, timeout=RUN_S,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)  # type: ignore[no-any-return]
+
+
+def until(true: Callable[[], object]) -> None:
+    deadline = time.monotonic() + RUN_S
+    while not true():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.02)
+
+
+def killed_run(azure: AzureML, project: Path, *words: str) -> None:
+    """Start it, and kill it when its first step is known to run."""
+    azure.hidden["WAIT"] = str(project / "go")
+    process = subprocess.Popen(
+        argv("run", "pipeline.yml", "--stream", *words),
+        cwd=project,
+        env=environment(azure, project),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    with process.stderr as said:
+        assert any("up" in line.split() for line in said), "the step did not start"
+        process.send_signal(signal.SIGKILL)
+    process.wait()
+
+
+def the_job(azure: AzureML, project: Path) -> str:
+    (job,) = call(azure, project, "job", "list")
+    return str(job["name"])
+
+
+def test_a_pipeline_gives_the_same_on_azure_as_here(azure: AzureML, project: Path) -> None:
+    outputs = [
+        Path(call(azure, project, "run", "pipeline.yml", "--force", *words)["outputs"]["final"]).read_text()
+        for words in ([], ["--executor", "local"], ["--executor", "azureml"])
+    ]
+    assert outputs == ["TIDE tide"] * 3
+    assert len(azure.jobs) == 4
+    assert {j.properties["displayName"] for j in azure.jobs.values()} == {"upper", "copy"}
+
+
+def test_a_resumed_job_takes_up_what_runs_on_azure_and_does_not_run_it_twice(azure: AzureML, project: Path) -> None:
+    killed_run(azure, project)
+    (running,) = azure.jobs.values()
+    assert running.status == "Running"
+    (project / "go").touch()
+    name = the_job(azure, project)
+    resumed = call(azure, project, "job", "resume", name)
+    assert Path(resumed["outputs"]["final"]).read_text() == "TIDE tide"
+    assert [j.status for j in azure.jobs.values()] == ["Completed", "Completed"]
+    assert (project / "home" / "jobs" / name / "upper" / "logs" / "std_log.txt").read_text() == "up\ndone\n"
+
+
+def test_the_next_run_cancels_what_a_killed_one_left(azure: AzureML, project: Path) -> None:
+    killed_run(azure, project)
+    (left,) = azure.jobs.values()
+    azure.hidden.clear()
+    ran = call(azure, project, "run", "pipeline.yml")
+    assert Path(ran["outputs"]["final"]).read_text() == "TIDE tide"
+    assert left.over.wait(RUN_S)
+    assert left.status == "Canceled"
+
+
+def test_cancel_reaches_what_a_killed_run_left(azure: AzureML, project: Path) -> None:
+    killed_run(azure, project)
+    (left,) = azure.jobs.values()
+    call(azure, project, "job", "cancel", "-n", the_job(azure, project))
+    assert left.over.wait(RUN_S)
+    assert left.status == "Canceled"
+
+
+def test_a_run_is_not_stopped_by_what_it_cannot_cancel_and_the_job_says_so(azure: AzureML, project: Path) -> None:
+    killed_run(azure, project)
+    name = the_job(azure, project)
+    azure.token = "expired"
+    ran = call(azure, project, "run", "pipeline.yml", "--executor", "local")
+    assert ran["status"] == "Completed"
+    assert "may still run: Azure ML refused" in json.dumps(call(azure, project, "job", "show", "-n", name))
