@@ -188,7 +188,7 @@ def _decode_table(signature: ModelSignature, body: Any) -> Batch:  # noqa: ANN40
 def _records(columns: Sequence[Column], items: list[Any], loc: tuple[str | int, ...]) -> Batch:
     if not items:
         raise RequestProblem("The list is empty", loc=loc)
-    if all(isinstance(i, (int, float)) and not isinstance(i, bool) for i in items) and len(items) == len(columns):
+    if len(items) == len(columns) and not any(isinstance(i, (list, Mapping)) for i in items):
         items, single = [items], True
     else:
         single = False

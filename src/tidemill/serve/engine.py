@@ -16,6 +16,7 @@ from tidemill.base.hashing import digest_file, digest_tree, hash_folder
 from tidemill.serve.convert import TOLERANCE, find_conversion, proof_rows
 from tidemill.serve.decode import Array, Batch, decode
 from tidemill.serve.predictor import Answer, Predictor, flavor_of, load_predictor
+from tidemill.serve.problems import RequestProblem
 from tidemill.serve.signature import ModelSignature, read_signature
 
 LOG = logging.getLogger("tidemill.serve")
@@ -62,6 +63,7 @@ class Engine:
 
     def answers(self, answer: Answer, warnings: Sequence[Sequence[str]] = ()) -> list[dict[str, Any]]:
         """One object a row: the class by name and its probability, or the value."""
+        _check_finite(answer)
         names = self.predictor.classes
         rows = []
         for i, label in enumerate(answer.labels):
@@ -76,6 +78,14 @@ class Engine:
                 row["warnings"] = list(warnings[i])
             rows.append(row)
         return rows
+
+
+def _check_finite(answer: Answer) -> None:
+    """JSON has no NaN; a number so large that the model overflows is for whoever sent it to mend."""
+    found = answer.probabilities
+    values = found if found is not None else [v for v in answer.labels if isinstance(v, float)]
+    if not np.isfinite(values).all():
+        raise RequestProblem("The model has no finite answer to these values", kind="finite_number")
 
 
 def check_digest(path: Path, expected_digest: str) -> str:

@@ -15,6 +15,7 @@ from tidemill.serve.signature import ModelSignature
 
 DATATYPES = {"number": "FP64", "integer": "INT64", "boolean": "BOOL", "string": "BYTES"}
 CLIENT_ERROR = 400
+TENSOR_TYPES = {"BOOL", "BYTES", "FP16", "FP32", "FP64"} | {f"{u}INT{n}" for u in ("", "U") for n in (8, 16, 32, 64)}
 
 
 def describe_server() -> dict[str, Any]:
@@ -51,6 +52,8 @@ def _inputs(signature: ModelSignature) -> list[dict[str, Any]]:
 
 def read_inference(signature: ModelSignature, body: Any) -> Batch:  # noqa: ANN401 - any JSON value
     """One tensor of rows, or one tensor a column; `RequestProblem` names the tensor that is wrong."""
+    if isinstance(body, Mapping) and not isinstance(body.get("id", ""), str):
+        raise RequestProblem("Expected text", loc=("body", "id"), status=CLIENT_ERROR)
     tensors = body.get("inputs") if isinstance(body, Mapping) else None
     if not isinstance(tensors, list) or not tensors:
         raise RequestProblem("Expected a list of tensors", loc=("body", "inputs"), status=CLIENT_ERROR)
@@ -80,6 +83,9 @@ def _tensor(tensor: Any, at: int) -> tuple[str, Any]:  # noqa: ANN401
     shape = tensor.get("shape")
     if not isinstance(shape, list) or not shape or not all(type(n) is int and n > 0 for n in shape):
         raise RequestProblem("Expected a list of whole numbers above zero", loc=(*loc, "shape"), status=CLIENT_ERROR)
+    if tensor.get("datatype") not in TENSOR_TYPES:
+        names = ", ".join(sorted(TENSOR_TYPES))
+        raise RequestProblem(f"Expected one of {names}", loc=(*loc, "datatype"), status=CLIENT_ERROR)
     try:
         data = np.asarray(tensor.get("data"))
         text = data.dtype.kind in "US" and tensor.get("datatype") == "BYTES"

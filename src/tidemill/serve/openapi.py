@@ -1,4 +1,4 @@
-"""The server's OpenAPI document, with examples the model can really answer."""
+"""The server's OpenAPI document: every status it gives with its schema, and examples the model can really answer."""
 
 from __future__ import annotations
 
@@ -6,163 +6,135 @@ from typing import Any
 
 from tidemill.serve.bodies import ARROW, NPY
 from tidemill.serve.engine import Engine
-from tidemill.serve.http import ID_LIMIT
-from tidemill.serve.signature import Column, sample_request
+from tidemill.serve.openapi_schemas import (
+    TEXT,
+    Schema,
+    answer_schema,
+    detail_schema,
+    feedback_schema,
+    inference_answer_schema,
+    inference_schema,
+    obj,
+    request_schema,
+    score_schema,
+)
+from tidemill.serve.signature import sample_request
+
+BINARY: Schema = {"type": "string", "format": "binary"}
+FAILED = {"500": "The model failed on this request; the server's log says why", "503": "Not ready", "504": "Too slow"}
+REFUSED = {
+    "401": "A token is needed",
+    "405": "Another method",
+    "413": "Too large",
+    "415": "Another content type",
+    "421": "A foreign Host header",
+    "422": "What is wrong, with the field's name",
+    "429": "As many requests wait as may; come back after `Retry-After` seconds",
+    "431": "The request's id is too long",
+}
+GETS = {
+    "/version": "Who answers",
+    "/healthz": "The process lives",
+    "/readyz": "The model answers",
+}
+PROTOCOL_GETS = {
+    "/v2": "Open Inference Protocol: server",
+    "/v2/health/live": "The process lives",
+    "/v2/health/ready": "The model answers",
+}
 
 
 def make_openapi(engine: Engine | None) -> dict[str, Any]:
     """OpenAPI 3.1 of `/predict`, `/score` and the rest."""
-    name = engine.info.name if engine else "scoring script"
-    version = engine.info.version if engine else "1"
-    record = _record_schema(engine) if engine else {}
-    example = sample_request(engine.signature) if engine else {}
-    content: dict[str, Any] = {
-        "application/json": {"schema": {"anyOf": [record, {"type": "array", "items": record}]}, "example": example}
-    }
-    if engine and engine.signature.image:
-        files = {"type": "object", "properties": {"file": {"type": "string", "format": "binary"}}, "required": ["file"]}
-        content["multipart/form-data"] = {"schema": files}
-        content["image/*"] = {"schema": {"type": "string", "format": "binary"}}
-    answers = {
-        "200": {"description": "The prediction", "content": {"application/json": {"schema": _answer_schema(engine)}}},
-        "413": {"description": "Too large"},
-        "415": {"description": "Another content type"},
-        "422": {"description": "What is wrong, with the field's name"},
-        "429": {"description": "As many requests wait as may; come back after `Retry-After` seconds"},
-        "503": {"description": "Not ready"},
-        "504": {"description": "The model took too long"},
-    }
-    if engine:
-        content[NPY] = content[ARROW] = {"schema": {"type": "string", "format": "binary"}}
-    predict = {
-        "post": {
-            "summary": "Predict one record or many",
-            "operationId": "predict",
-            "requestBody": {"required": True, "content": content},
-            "responses": answers,
-        }
-    }
-    score = {
-        "post": {
-            "summary": "Azure ML's scoring contract",
-            "operationId": "score",
-            "requestBody": {"required": True, "content": content},
-            "responses": answers,
-        }
-    }
-    plain = {"responses": {"200": {"description": "ok"}}}
     return {
         "openapi": "3.1.0",
-        "info": {"title": name, "version": version},
+        "info": {
+            "title": engine.info.name if engine else "scoring script",
+            "version": engine.info.version if engine else "1",
+        },
+        "security": [{"token": []}, {}],
+        "components": {"securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}},
         "paths": {
-            "/predict": predict,
-            "/score": score,
+            "/predict": {
+                "post": _post("predict", "Predict one record or many", _content(engine), answer_schema(engine))
+            },
+            "/score": {"post": _post("score", "Azure ML's scoring contract", _content(engine), score_schema(engine))},
             "/feedback": {"post": _feedback()},
+            **{path: {"get": _get(words)} for path, words in GETS.items()},
+            "/metrics": {"get": _get("Prometheus metrics", "text/plain", TEXT)},
             **(_open_inference(engine) if engine else {}),
-            "/version": {"get": {"summary": "Who answers", **plain}},
-            "/healthz": {"get": {"summary": "The process lives", **plain}},
-            "/readyz": {"get": {"summary": "The model answers", **plain}},
-            "/metrics": {"get": {"summary": "Prometheus metrics", **plain}},
         },
     }
 
 
+def _json(schema: Schema) -> dict[str, Any]:
+    return {"application/json": {"schema": schema}}
+
+
+def _problems(*, post: bool) -> dict[str, Any]:
+    """Every answer that is none, and its words."""
+    words = REFUSED | FAILED if post else {k: REFUSED[k] for k in ("401", "405", "421", "431")} | FAILED
+    content = {k: {} if k == "503" else {"content": _json(detail_schema())} for k in words}
+    return {status: {"description": said, **content[status]} for status, said in words.items()}
+
+
+def _post(name: str, summary: str, content: dict[str, Any], answer: Schema) -> dict[str, Any]:
+    answers = {"200": {"description": "The prediction", "content": _json(answer)}, **_problems(post=True)}
+    return {
+        "summary": summary,
+        "operationId": name,
+        "requestBody": {"required": True, "content": content},
+        "responses": answers,
+    }
+
+
+def _get(summary: str, kind: str = "application/json", schema: Schema | None = None) -> dict[str, Any]:
+    good = {"description": "ok", "content": {kind: {"schema": schema or {"type": "object"}}}}
+    return {"summary": summary, "responses": {"200": good, **_problems(post=False)}}
+
+
+def _content(engine: Engine | None) -> dict[str, Any]:
+    """The bodies taken."""
+    example = {"example": sample_request(engine.signature)} if engine else {}
+    content: dict[str, Any] = {"application/json": {"schema": request_schema(engine), **example}}
+    if engine and engine.signature.image:
+        content["multipart/form-data"] = {"schema": obj({"file": BINARY})}
+        content["image/*"] = {"schema": BINARY}
+    if engine:
+        content[NPY] = content[ARROW] = {"schema": BINARY}
+    return content
+
+
 def _feedback() -> dict[str, Any]:
-    properties = {"request_id": {"type": "string", "maxLength": ID_LIMIT}, "truth": {}}
-    item = {"type": "object", "properties": properties, "required": list(properties)}
-    schema = {"anyOf": [item, {"type": "array", "items": item}]}
+    kept = {"description": "Kept", "content": _json(obj({"kept": {"type": "integer"}}))}
     example = {"request_id": "the answer's x-request-id", "truth": "yes"}
     return {
         "summary": "What turned out to be true of an earlier request",
         "operationId": "feedback",
-        "requestBody": {"required": True, "content": {"application/json": {"schema": schema, "example": example}}},
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": feedback_schema(), "example": example}},
+        },
         "responses": {
-            "202": {"description": "Kept"},
-            "404": {"description": "Nothing is recorded here"},
-            "422": {"description": "What is wrong, with the field's name"},
-            "503": {"description": "Not all could be kept"},
+            "202": kept,
+            "404": {"description": "Nothing is recorded here", "content": _json(detail_schema())},
+            **_problems(post=True),
+            "503": {**kept, "description": "Not all could be kept"},
         },
     }
 
 
 def _open_inference(engine: Engine) -> dict[str, Any]:
     """The Open Inference Protocol's addresses."""
-    plain = {"responses": {"200": {"description": "ok"}}}
-    tensor = {
-        "type": "object",
-        "properties": {
-            "name": {"type": "string"},
-            "shape": {"type": "array", "items": {"type": "integer", "minimum": 0}},
-            "datatype": {"type": "string"},
-            "data": {"type": "array"},
-        },
-        "required": ["name", "shape", "datatype", "data"],
-    }
-    schema = {
-        "type": "object",
-        "properties": {"id": {"type": "string"}, "inputs": {"type": "array", "items": tensor}},
-        "required": ["inputs"],
-    }
-    infer = {
-        "summary": "Open Inference Protocol: predict",
-        "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}},
-        "responses": {"200": {"description": "Output tensors"}, "400": {"description": "What is wrong"}},
-    }
+    error = {"description": "What is wrong", "content": _json(obj({"error": TEXT}))}
+    infer = _post(
+        "infer", "Open Inference Protocol: predict", _json(inference_schema(engine)), inference_answer_schema()
+    )
+    infer["responses"] |= {"400": error, "429": error}
     path = f"/v2/models/{engine.info.name}"
     return {
-        "/v2": {"get": {"summary": "Open Inference Protocol: server", **plain}},
-        "/v2/health/live": {"get": {"summary": "The process lives", **plain}},
-        "/v2/health/ready": {"get": {"summary": "The model answers", **plain}},
-        path: {"get": {"summary": "Open Inference Protocol: model", **plain}},
-        f"{path}/ready": {"get": {"summary": "The model answers", **plain}},
+        **{where: {"get": _get(words)} for where, words in PROTOCOL_GETS.items()},
+        path: {"get": _get("Open Inference Protocol: model")},
+        f"{path}/ready": {"get": _get("The model answers")},
         f"{path}/infer": {"post": infer},
     }
-
-
-def _record_schema(engine: Engine) -> dict[str, Any]:
-    signature = engine.signature
-    if signature.image:
-        pixels = {
-            "type": "array",
-            "items": {"type": "number", "minimum": 0, "maximum": 255},
-            "minItems": signature.image.values,
-            "maxItems": signature.image.values,
-        }
-        one = {"type": "object", "properties": {"pixels": pixels}, "required": ["pixels"]}
-        other = {
-            "type": "object",
-            "properties": {"image": {"type": "string", "contentEncoding": "base64"}},
-            "required": ["image"],
-        }
-        return {"anyOf": [one, other]}
-    if signature.columns:
-        properties = {c.name: _column_schema(c) for c in signature.columns}
-        return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
-    return {
-        "type": "object",
-        "properties": {"inputs": {"type": "array", "items": {"type": "array", "items": {"type": "number"}}}},
-        "required": ["inputs"],
-    }
-
-
-def _column_schema(column: Column) -> dict[str, Any]:
-    schema: dict[str, Any] = {"type": column.type}
-    if column.low is not None and column.high is not None:
-        schema["description"] = f"{column.low:g} to {column.high:g} in training"
-    return schema
-
-
-def _answer_schema(engine: Engine | None) -> dict[str, Any]:
-    classes = list(engine.signature.classes) if engine else []
-    prediction: dict[str, Any] = {"enum": classes} if classes else {}
-    probabilities = {"type": "object", "additionalProperties": {"type": "number"}}
-    one = {
-        "type": "object",
-        "properties": {
-            "prediction": prediction,
-            "probability": {"type": "number"},
-            "probabilities": probabilities,
-            "version": {"type": "string"},
-        },
-    }
-    return {"anyOf": [one, {"type": "object", "properties": {"predictions": {"type": "array", "items": one}}}]}

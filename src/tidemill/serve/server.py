@@ -305,12 +305,16 @@ class InferenceServer:
         if engine is None or name != engine.info.name:
             return json_response({"error": f"model `{name}` is not here"}, 404)
         action = action.removeprefix(f"versions/{engine.info.version}").strip("/")
-        if request.method == "GET" and action == "ready":
+        reading = request.method in {"GET", "HEAD"}
+        if reading and action == "ready":
             return await self._ready(request)
-        if request.method == "GET" and not action:
+        if reading and not action:
             return json_response(describe_model(engine))
+        if action not in {"", "ready", "infer"}:
+            return json_response({"error": f"nothing is at {request.path}"}, 404)
         if request.method != "POST" or action != "infer":
-            return json_response({"error": f"nothing is at {request.method} {request.path}"}, 404)
+            allowed = "POST" if action == "infer" else "GET"
+            return json_response({"detail": f"Use {allowed}"}, 405, [(b"allow", allowed.encode())])
         try:
             body = request.json()
             answer = await self._ask(engine, read_inference(engine.signature, body))
