@@ -83,18 +83,21 @@ def _tensor(tensor: Any, at: int) -> tuple[str, Any]:  # noqa: ANN401
     shape = tensor.get("shape")
     if not isinstance(shape, list) or not shape or not all(type(n) is int and n > 0 for n in shape):
         raise RequestProblem("Expected a list of whole numbers above zero", loc=(*loc, "shape"), status=CLIENT_ERROR)
-    if tensor.get("datatype") not in TENSOR_TYPES:
+    name, datatype = tensor.get("name"), tensor.get("datatype")
+    if not isinstance(name, str):
+        raise RequestProblem("Expected text", loc=(*loc, "name"), status=CLIENT_ERROR)
+    if not isinstance(datatype, str) or datatype not in TENSOR_TYPES:
         names = ", ".join(sorted(TENSOR_TYPES))
         raise RequestProblem(f"Expected one of {names}", loc=(*loc, "datatype"), status=CLIENT_ERROR)
     try:
         data = np.asarray(tensor.get("data"))
-        text = data.dtype.kind in "US" and tensor.get("datatype") == "BYTES"
+        text = data.dtype.kind in "US" and datatype == "BYTES"
         if data.size != math.prod(shape) or (data.dtype.kind not in "biuf" and not text):
             raise RequestProblem(
-                f"Expected {math.prod(shape)} values of {tensor.get('datatype', 'numbers')}",
+                f"Expected {math.prod(shape)} values of {datatype}",
                 loc=(*loc, "data"), status=CLIENT_ERROR,
             )  # fmt: skip
-        return str(tensor.get("name", "")), data.reshape(shape)
+        return name, data.reshape(shape)
     except (ValueError, TypeError, OverflowError) as exc:
         raise RequestProblem(f"Not a tensor: {exc}", loc=(*loc, "data"), status=CLIENT_ERROR) from exc
 

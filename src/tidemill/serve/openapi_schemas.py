@@ -51,7 +51,8 @@ def request_schema(engine: Engine | None) -> Schema:
     if signature.columns:
         record = obj({c.name: _cell(c) for c in signature.columns}, closed=True)
         row = {"anyOf": [record, _row(signature.columns)]}
-        frame = obj({"columns": {"const": [c.name for c in signature.columns]}, "data": many(_row(signature.columns))})
+        names: Schema = {"enum": [[c.name for c in signature.columns], None]}
+        frame = obj({"data": many(_row(signature.columns))}, {"columns": names})
         lists = [obj({n: many(row)}) for n in ("inputs", "instances", "data", "records")]
         lists += [obj({n: frame}) for n in ("dataframe_split", "input_data")]
         return {"anyOf": [record, many(row), _row(signature.columns), frame, *lists]}
@@ -124,8 +125,9 @@ def inference_schema(engine: Engine) -> Schema:
     """The tensors `/v2/models/NAME/infer` takes: the rows as one tensor (of one row here; more say so in `shape`)."""
     width = engine.signature.image.values if engine.signature.image else len(engine.signature.columns)
     width = width or engine.signature.width
-    value = {"type": "integer", "minimum": 0, "maximum": 255}
-    tensor: Schema = {"name": {"const": "inputs"}, "datatype": {"enum": sorted(TENSOR_TYPES)}}
+    pixel = {"type": "number", "minimum": 0, "maximum": 255}
+    value = pixel if engine.signature.image else {"anyOf": [NUMBER, {"type": "boolean"}, TEXT]}
+    tensor: Schema = {"name": TEXT, "datatype": {"enum": sorted(TENSOR_TYPES)}}
     shape = {"const": [1, width]} if width else {"type": "array"}
     data = exactly(value, width) if width else {"type": "array"}
     return obj({"inputs": exactly(obj({**tensor, "shape": shape, "data": data}), 1)}, {"id": TEXT})

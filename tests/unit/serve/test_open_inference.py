@@ -57,9 +57,20 @@ def test_a_model_describes_its_tensors_and_is_ready(table: Client) -> None:
         {"inputs": [{"name": "x", "shape": [10**30], "data": [0]}]},
         {"inputs": [{"name": "feature_0", "shape": [1], "data": [0]}]},
         {"inputs": [{"name": "x", "shape": [0, 6], "data": []}]},
+        {"inputs": [{"name": "x", "shape": [1, 6], "datatype": {}, "data": [0] * 6}]},
+        {"inputs": [{"name": "x", "shape": [1, 6], "datatype": "FP99", "data": [0] * 6}]},
+        {"inputs": [{"name": 7, "shape": [1, 6], "datatype": "FP64", "data": [0] * 6}]},
+        {"inputs": [{"name": "x", "shape": [1, 6], "datatype": "FP64", "data": [0] * 6}], "id": 7},
     ],
 )  # fmt: skip
 def test_a_wrong_tensor_is_400_with_a_reason(table: Client, body: Any) -> None:
     status, answer = table.post("/v2/models/m/infer", body)
     assert status == 400
     assert answer["error"]
+
+
+def test_another_method_is_405_and_an_unknown_action_404(table: Client) -> None:
+    answers = [
+        table.call(*c)[0] for c in (("GET", "/v2/models/m/infer"), ("POST", "/v2/models/m"), ("GET", "/v2/models/m/x"))
+    ]
+    assert answers == [405, 405, 404]

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from tests.unit.serve.conftest import save
 from tests.unit.serve.test_server import Client, server
@@ -104,6 +104,15 @@ def test_every_example_of_the_document_is_answered(clients: dict[str, Client]) -
 )
 def test_tensors_of_a_wrong_shape_are_the_client_s_fault(clients: dict[str, Client], body: Any) -> None:
     assert clients["tensor"].post("/predict", body)[0] == 422
+
+
+def test_numbers_the_model_overflows_on_are_the_client_s_fault(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(50, 3))
+    golden = {"inputs": [], "predictions": []}
+    model = LinearRegression().fit(x, 100 * x.sum(axis=1))
+    client = server(save(tmp_path / "model", model, {"task": "regression"}, golden))
+    status, answer = client.post("/predict", {"inputs": [[1.5e308, 1.5e308, 1.5e308]]})
+    assert (status, answer["detail"][0]["type"]) == (422, "finite_number")
 
 
 @settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
