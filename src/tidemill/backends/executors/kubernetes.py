@@ -17,6 +17,7 @@ from tidemill.backends.environments.images import ImageEnvironments
 from tidemill.backends.executors.pod_objects import PodRequest, mount_points
 from tidemill.backends.executors.pods import PodLostError, StepPods
 from tidemill.backends.executors.remote import detach_tracking, travelling
+from tidemill.backends.executors.threads import TaskThreads
 from tidemill.base.errors import FailedError, TidemillError
 from tidemill.base.hashing import digest_value
 from tidemill.base.ids import JobName
@@ -48,10 +49,8 @@ class KubernetesExecutor:
         self._wished_slots = slots
         self._prepared: dict[str, PreparedEnvironment] = {}
         self._preparing: dict[str, threading.Lock] = {}
-        self._running: dict[Ticket, str] = {}
-        self._canceled: set[Ticket] = set()
-        self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
+        self._tasks: TaskThreads[str] = TaskThreads("pod", self._ask_to_end)
 
     @property
     def slots(self) -> int:
@@ -70,18 +69,11 @@ class KubernetesExecutor:
 
     def submit(self, task: Task, watch: TaskWatch) -> None:
         """Make the task's Job and follow it in a thread of its own."""
-        thread = threading.Thread(target=self._drive, args=(task, watch), name=f"pod {task.step}", daemon=True)
-        with self._lock:
-            self._threads = [t for t in self._threads if t.is_alive()] + [thread]
-        thread.start()
+        self._tasks.start(task, watch, self._drive)
 
     def cancel(self, ticket: Ticket) -> None:
         """Ask the task's processes to end; one whose pod does not run yet does not start."""
-        with self._lock:
-            self._canceled.add(ticket)
-            pod = self._running.get(ticket)
-        if pod is not None:
-            self._ask_to_end(pod)
+        self._tasks.cancel(ticket)
 
     def reap(self, job: JobName, handles: Iterable[str]) -> int:
         """Take away the Jobs a killed run of `job` left."""
@@ -90,16 +82,11 @@ class KubernetesExecutor:
 
     def close(self) -> None:
         """End everything still running."""
-        with self._lock:
-            tickets, threads = list(self._running), list(self._threads)
-        for ticket in tickets:
-            self.cancel(ticket)
-        for thread in threads:
-            thread.join()
+        self._tasks.close()
         self._pods.close()
 
-    def _drive(self, task: Task, watch: TaskWatch) -> None:
-        """From making the Job to taking it away; the task's end is told after that."""
+    def _drive(self, task: Task, watch: TaskWatch) -> TaskEnd:
+        """From making the Job to taking it away."""
         name = _job_name(task)
         try:
             end = self._run(task, watch, name)
@@ -111,12 +98,7 @@ class KubernetesExecutor:
             end = TaskEnd(None, message=f"what it wrote cannot be brought back: {exc}")
         except (httpx.HTTPError, OSError) as exc:
             end = TaskEnd(None, lost=True, message=f"the cluster could not be spoken to: {exc}")
-        end = self._tidy(name, end)
-        with self._lock:
-            self._running.pop(task.ticket, None)
-            canceled = task.ticket in self._canceled
-            self._canceled.discard(task.ticket)
-        watch.ended(TaskEnd(end.exit_code, canceled=True, usage=end.usage) if canceled and not end.ok else end)
+        return self._tidy(name, end)
 
     def _tidy(self, name: str, end: TaskEnd) -> TaskEnd:
         try:
@@ -131,16 +113,12 @@ class KubernetesExecutor:
         watch.started(f"kubernetes:{self._pods.namespace}/{name}")
         log = _log(task, watch)
         pod = self._pods.await_running(
-            name, lambda: task.ticket in self._canceled, lambda why: log(f"tidemill: {why}\n")
+            name, lambda: self._tasks.is_canceled(task.ticket), lambda why: log(f"tidemill: {why}\n")
         )
         if not pod:
             return TaskEnd(None, canceled=True)
         self._pods.send(pod, self._spec(task), roots)
-        with self._lock:
-            self._running[task.ticket] = pod
-            canceled = task.ticket in self._canceled
-        if canceled:
-            self._ask_to_end(pod)
+        self._tasks.runs_as(task.ticket, pod)
         end = self._pods.follow(pod, [log, _append_to(task.folder / METRICS)])
         self._pods.collect(pod, task.folder)
         return TaskEnd(**end)

@@ -7,7 +7,6 @@ import os
 import secrets
 import socket
 import tarfile
-import threading
 from collections.abc import Iterable
 from typing import Any
 
@@ -17,6 +16,7 @@ from ray.exceptions import RayActorError, RayError
 
 from tidemill.backends.executors import remote_worker
 from tidemill.backends.executors.remote import detach_tracking, travelling, unpack_below
+from tidemill.backends.executors.threads import TaskThreads
 from tidemill.base.errors import BackendError
 from tidemill.base.ids import JobName
 from tidemill.run.ports import Task, TaskEnd, TaskWatch, Ticket
@@ -35,10 +35,7 @@ class RayExecutor:
         self._address = address
         self._grace_s = grace_s
         self._wished_slots = slots
-        self._running: dict[Ticket, Any] = {}
-        self._canceled: set[Ticket] = set()
-        self._threads: list[threading.Thread] = []
-        self._lock = threading.Lock()
+        self._tasks: TaskThreads[Any] = TaskThreads("ray", lambda worker: worker.cancel.remote())
         self._connect()
 
     @property
@@ -48,18 +45,11 @@ class RayExecutor:
 
     def submit(self, task: Task, watch: TaskWatch) -> None:
         """Start the task in a thread of its own, which waits for room on the cluster and then for its end."""
-        thread = threading.Thread(target=self._drive, args=(task, watch), name=f"ray {task.step}", daemon=True)
-        with self._lock:
-            self._threads = [t for t in self._threads if t.is_alive()] + [thread]
-        thread.start()
+        self._tasks.start(task, watch, self._drive)
 
     def cancel(self, ticket: Ticket) -> None:
         """Ask the task's processes to end; one that waits for room does not start."""
-        with self._lock:
-            self._canceled.add(ticket)
-            worker = self._running.get(ticket)
-        if worker is not None:
-            worker.cancel.remote()
+        self._tasks.cancel(ticket)
 
     def reap(self, job: JobName, handles: Iterable[str]) -> int:  # noqa: ARG002 - its handles name what it started
         """End actors a killed run left; Ray itself ends those whose driver is gone."""
@@ -76,12 +66,7 @@ class RayExecutor:
 
     def close(self) -> None:
         """End everything still running; a cluster that was started here goes too."""
-        with self._lock:
-            tickets, threads = list(self._running), list(self._threads)
-        for ticket in tickets:
-            self.cancel(ticket)
-        for thread in threads:
-            thread.join()
+        self._tasks.close()
         ray.shutdown()
 
     def _connect(self) -> None:
@@ -107,20 +92,15 @@ class RayExecutor:
             ) from exc
         cloudpickle.register_pickle_by_value(remote_worker)
 
-    def _drive(self, task: Task, watch: TaskWatch) -> None:
+    def _drive(self, task: Task, watch: TaskWatch) -> TaskEnd:
         """From waiting for room to the end of the task."""
         name = f"{task.job}-{task.step}-{secrets.token_hex(4)}"
         try:
-            end = self._run(task, watch, name)
+            return self._run(task, watch, name)
         except RayActorError as exc:
-            end = TaskEnd(None, lost=True, message=f"its Ray node was lost: {str(exc).splitlines()[0]}")
+            return TaskEnd(None, lost=True, message=f"its Ray node was lost: {str(exc).splitlines()[0]}")
         except (RayError, OSError, tarfile.TarError) as exc:
-            end = TaskEnd(None, message=f"Ray could not run it: {str(exc).splitlines()[0] if str(exc) else exc!r}")
-        with self._lock:
-            self._running.pop(task.ticket, None)
-            canceled = task.ticket in self._canceled
-            self._canceled.discard(task.ticket)
-        watch.ended(TaskEnd(end.exit_code, canceled=True) if canceled and not end.ok else end)
+            return TaskEnd(None, message=f"Ray could not run it: {str(exc).splitlines()[0] if str(exc) else exc!r}")
 
     def _run(self, task: Task, watch: TaskWatch, name: str) -> TaskEnd:
         worker = self._place(task, name)
@@ -150,15 +130,11 @@ class RayExecutor:
         worker = actor.remote()
         up = worker.where.remote()
         while not ray.wait([up], timeout=POLL_S)[0]:
-            if task.ticket in self._canceled:
+            if self._tasks.is_canceled(task.ticket):
                 ray.kill(worker)
                 return None
         ray.get(up)
-        with self._lock:
-            self._running[task.ticket] = worker
-            canceled = task.ticket in self._canceled
-        if canceled:
-            worker.cancel.remote()
+        self._tasks.runs_as(task.ticket, worker)
         return worker
 
     def _shares_files(self, worker: Any, task: Task) -> bool:  # noqa: ANN401
