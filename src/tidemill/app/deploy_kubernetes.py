@@ -16,7 +16,7 @@ from tidemill.app.shift import BakeFailedError
 from tidemill.app.shift_kubernetes import shift_on_cluster
 from tidemill.app.signatures import sign_image, signing_key, trusted_keys, verify_image
 from tidemill.app.wiring import App
-from tidemill.app.workloads import MODEL_DIGEST, describe_version, stage_workload, workload_record
+from tidemill.app.workloads import MODEL_DIGEST, MODEL_NAME, describe_version, stage_workload, workload_record
 from tidemill.base.errors import BackendError, FailedError, UsageError
 from tidemill.base.failpoint import failpoint
 from tidemill.base.hashing import digest_value
@@ -136,7 +136,7 @@ def _bring_in(
         moved = shift_on_cluster(target, workload, serves, stage, say)
     except BakeFailedError as exc:
         about = workload.annotations
-        version = about["tidemill.dev/model"].rpartition(":")[2]
+        version = about[MODEL_NAME].rpartition(":")[2]
         hold(app, stage_name, {"digest": about[MODEL_DIGEST], "version": version}, exc.message)
         raise FailedError(
             exc.message,

@@ -43,9 +43,9 @@ def serving_release(app: App, stage: str, at: datetime | None = None) -> Mapping
     return find_serving(app.store.documents(RELEASES).values(), stage, at)
 
 
-def previous_release(app: App, stage: str) -> Mapping[str, Any] | None:
-    """What a rollback of the stage would put back."""
-    return find_previous(app.store.documents(RELEASES).values(), app.store.documents(HOLDS).values(), stage)
+def previous_release(app: App, stage: str, digest: str = "") -> Mapping[str, Any] | None:
+    """What a rollback of the stage, away from `digest` or what was released last, would put back."""
+    return find_previous(app.store.documents(RELEASES).values(), app.store.documents(HOLDS).values(), stage, digest)
 
 
 def record_release(app: App, release: Mapping[str, Any]) -> None:

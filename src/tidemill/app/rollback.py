@@ -12,7 +12,14 @@ from tidemill.app.project import Project
 from tidemill.app.releases import held, history, hold, lift, previous_release, record_release
 from tidemill.app.signatures import trusted_keys, verify_image, verify_model
 from tidemill.app.wiring import App
-from tidemill.app.workloads import describe_version, read_workload, stage_workload, with_model_image
+from tidemill.app.workloads import (
+    MODEL_DIGEST,
+    MODEL_NAME,
+    describe_version,
+    read_workload,
+    stage_workload,
+    with_model_image,
+)
 from tidemill.base.errors import BackendError, FailedError, NotFoundError
 from tidemill.base.failpoint import failpoint
 from tidemill.base.files import locked
@@ -35,8 +42,8 @@ def put_back(app: App, project: Project, stage_name: str, stage: Stage, *, reaso
     releases = history(app, stage_name)
     if not releases:
         raise NotFoundError(f"Nothing was ever released to {stage_name}", hint="Release first: tidemill up")
-    present = releases[0]
-    previous = previous_release(app, stage_name)
+    present = what_serves(app, stage, releases[0])
+    previous = previous_release(app, stage_name, str(present["digest"]))
     if previous is None:
         raise NotFoundError(
             f"Nothing served {stage_name} before version {present['version']} that is not held back",
@@ -63,6 +70,29 @@ def put_back(app: App, project: Project, stage_name: str, stage: Stage, *, reaso
     app.registry.set_label(previous["model"], stage_name, previous["version"])
     record_release(app, {**previous, "evidence": f"rollback from version {present['version']}: {reason}"})
     return previous
+
+
+def what_serves(app: App, stage: Stage, recorded: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The release on record, with what serves in fact where an `up` was killed after the switch and before it wrote that down."""
+    endpoint = recorded["endpoint"]
+    if stage.target == "local":
+        there = app.target.desired(endpoint)
+        traffic, deployments = there.get("traffic", {}), there.get("deployments", {})
+        name = max(traffic, key=lambda n: (traffic[n], n == recorded["deployment"]), default="")
+        found = deployments.get(name, {})
+        digest, version = found.get("model_digest"), found.get("version")
+    elif stage.target == "kubernetes":
+        namespace = str(recorded["url"]).removeprefix("http://").split(".")[1]
+        states = app.kubernetes(stage.context or "").observe(namespace, endpoint)
+        serves = next((s for s in states if s.serving), None)
+        name = serves.deployment if serves else ""
+        about = serves.annotations if serves else {}
+        digest, version = about.get(MODEL_DIGEST), about.get(MODEL_NAME, "").rpartition(":")[2]
+    else:
+        return recorded
+    if not digest or digest == recorded["digest"]:
+        return recorded
+    return {**recorded, "deployment": name, "digest": digest, "version": version}
 
 
 def _verify(app: App, project: Project, stage_name: str, stage: Stage, previous: Mapping[str, Any]) -> None:

@@ -14,6 +14,7 @@ from tidemill.release.objects import Workload, find_problems, make_objects
 from tidemill.spec.deployment import OnlineDeployment
 from tidemill.spec.project import Stage
 
+MODEL_NAME = "tidemill.dev/model"
 MODEL_DIGEST = "tidemill.dev/model-digest"
 _NO_IMAGE = f"none@sha256:{'0' * 64}"
 
@@ -80,7 +81,7 @@ def with_model_image(workload: Workload, release: Mapping[str, Any]) -> Workload
 def describe_version(model: str, version: str, digest: str, job: str) -> dict[str, str]:
     """The annotations that tell what a Deployment serves."""
     return {
-        "tidemill.dev/model": f"{model}:{version}",
+        MODEL_NAME: f"{model}:{version}",
         MODEL_DIGEST: digest,
         "tidemill.dev/job": job,
     }

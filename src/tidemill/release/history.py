@@ -21,11 +21,12 @@ def find_serving(releases: Iterable[Record], stage: str, at: datetime | None = N
     return next((r for r in rows if at is None or datetime.fromisoformat(str(r["at"])) <= at), None)
 
 
-def find_previous(releases: Iterable[Record], holds: Iterable[Record], stage: str) -> Record | None:
-    """The newest release with other bytes than the present one that nobody holds back; None when there is none."""
+def find_previous(releases: Iterable[Record], holds: Iterable[Record], stage: str, digest: str = "") -> Record | None:
+    """The newest release with other bytes than `digest` (else the newest one's) that nobody holds back; None when there is none."""
     rows = newest_first(releases, stage)
     kept_out = find_holds(holds, stage)
-    return next((r for r in rows if r["digest"] != rows[0]["digest"] and r["digest"] not in kept_out), None)
+    present = digest or (rows[0]["digest"] if rows else "")
+    return next((r for r in rows if r["digest"] != present and r["digest"] not in kept_out), None)
 
 
 def find_holds(records: Iterable[Record], stage: str) -> dict[str, Record]:

@@ -46,3 +46,9 @@ def test_a_second_hold_does_not_lift_the_first_and_a_lift_lifts_both() -> None:
     assert find_holds([*records, lifted], "production") == {}
     assert set(find_holds([*records, lifted, held("4", 16)], "production")) == {"d4"}
     assert set(find_holds([*records, held("3", 15, "lift")], "production")) == {"d2"}
+
+
+def test_a_rollback_away_from_what_was_never_written_down_goes_to_what_was_released_last() -> None:
+    found = find_previous(RELEASES, [], "production", "d4")
+    assert found is not None
+    assert found["version"] == "3"
