@@ -14,6 +14,7 @@ from tidemill.backends.azure.outputs import bring_artifacts, bring_back
 from tidemill.backends.azure.submit import StepJobs
 from tidemill.backends.azure.translate import translate
 from tidemill.backends.azure.workspace import AzureWorkspace
+from tidemill.backends.executors.threads import TaskThreads
 from tidemill.backends.rest import RefusedError
 from tidemill.base.errors import TidemillError, UsageError
 from tidemill.base.ids import JobName
@@ -35,10 +36,7 @@ class AzureExecutor:
         self._image = image
         self._wished_slots = slots
         self._service = ""
-        self._wakes: dict[Ticket, threading.Event] = {}
-        self._canceled: set[Ticket] = set()
-        self._threads: list[threading.Thread] = []
-        self._lock = threading.Lock()
+        self._tasks: TaskThreads[threading.Event] = TaskThreads("azureml", threading.Event.set)
         self._preparing = threading.Lock()
 
     @property
@@ -53,19 +51,11 @@ class AzureExecutor:
 
     def submit(self, task: Task, watch: TaskWatch) -> None:
         """Submit the task's job and follow it in a thread of its own."""
-        thread = threading.Thread(target=self._drive, args=(task, watch), name=f"azureml {task.step}", daemon=True)
-        with self._lock:
-            self._wakes[task.ticket] = threading.Event()
-            self._threads = [t for t in self._threads if t.is_alive()] + [thread]
-        thread.start()
+        self._tasks.start(task, watch, self._drive)
 
     def cancel(self, ticket: Ticket) -> None:
         """Have the job canceled; Azure ML asks its processes politely first."""
-        with self._lock:
-            wake = self._wakes.get(ticket)
-            if wake is not None:
-                self._canceled.add(ticket)
-                wake.set()
+        self._tasks.cancel(ticket)
 
     def reap(self, job: JobName, handles: Iterable[str]) -> int:  # noqa: ARG002 - its handles name what it started
         """Cancel jobs of a killed run that nobody will take up again."""
@@ -83,28 +73,18 @@ class AzureExecutor:
 
     def close(self) -> None:
         """Cancel everything still running."""
-        with self._lock:
-            tickets, threads = list(self._wakes), list(self._threads)
-        for ticket in tickets:
-            self.cancel(ticket)
-        for thread in threads:
-            thread.join()
+        self._tasks.close()
 
-    def _drive(self, task: Task, watch: TaskWatch) -> None:
+    def _drive(self, task: Task, watch: TaskWatch) -> TaskEnd:
         """From the upload to the end of the task."""
         try:
-            end = self._run(task, watch)
+            return self._run(task, watch)
         except RefusedError as exc:
-            end = TaskEnd(None, lost=exc.passing, message=_say(exc))
+            return TaskEnd(None, lost=exc.passing, message=_say(exc))
         except TidemillError as exc:
-            end = TaskEnd(None, message=_say(exc))
+            return TaskEnd(None, message=_say(exc))
         except OSError as exc:
-            end = TaskEnd(None, message=f"its files could not be read or written: {exc}")
-        with self._lock:
-            self._wakes.pop(task.ticket, None)
-            canceled = task.ticket in self._canceled
-            self._canceled.discard(task.ticket)
-        watch.ended(TaskEnd(end.exit_code, canceled=True) if canceled and not end.ok else end)
+            return TaskEnd(None, message=f"its files could not be read or written: {exc}")
 
     def _run(self, task: Task, watch: TaskWatch) -> TaskEnd:
         told = translate(task)
@@ -112,7 +92,7 @@ class AzureExecutor:
         if told.withheld:
             listen(f"tidemill: {', '.join(told.withheld)} hold secrets and are not sent to Azure ML")
         name = self._jobs.find_or_submit(
-            task, told, lambda: task.ticket in self._canceled, lambda name: watch.started(self._handle + name)
+            task, told, lambda: self._tasks.is_canceled(task.ticket), lambda name: watch.started(self._handle + name)
         )
         if not name:
             return TaskEnd(None, canceled=True)
@@ -136,7 +116,8 @@ class AzureExecutor:
 
     def _follow(self, task: Task, followed: FollowedJob) -> tuple[str, bool]:
         """Until it has ended: its state, and whether that is since it took longer than it may."""
-        wake, clock, pause = self._wakes[task.ticket], self._workspace.clock, FIRST_POLL_S
+        wake, clock, pause = threading.Event(), self._workspace.clock, FIRST_POLL_S
+        self._tasks.runs_as(task.ticket, wake)
         deadline: float | None = None
         late = asked = False
         while (status := followed.status()) not in FINAL:
@@ -144,7 +125,7 @@ class AzureExecutor:
                 deadline = deadline or clock.monotonic() + (task.timeout_s or float("inf"))
                 followed.listen()
             late = late or (deadline is not None and clock.monotonic() > deadline)
-            if not asked and (late or task.ticket in self._canceled):
+            if not asked and (late or self._tasks.is_canceled(task.ticket)):
                 followed.cancel()
                 asked = True
             wake.wait(pause)
