@@ -105,10 +105,12 @@ def _cluster_stage(project: Project) -> tuple[str, Stage]:
 
 def _alone(stage: Stage, namespace: str, slug: str) -> Stage:
     """The stage's wishes for something small that nobody waits for: one pod, no port or name of the real one."""
-    host = f"{slug}.{stage.ingress_host}" if stage.ingress_host else None
+    asked = stage.route.host or stage.ingress_host
+    host = f"{slug}.{asked}" if asked else None
     changes = {
         "namespace": namespace, "registry": f"{stage.registry}/previews/{slug}", "replicas": 1, "max_replicas": None,
         "strategy": "blue-green", "bake_s": 0, "node_port": None, "ingress_host": host,
+        "route": stage.route.model_copy(update={"host": None, "mirror": False}),
     }  # fmt: skip
     return stage.model_copy(update=changes)
 

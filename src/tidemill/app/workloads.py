@@ -33,7 +33,7 @@ def stage_workload(
         **_pods(document, stage),
         environment={key: str(value) for key, value in given.items()},
         pull_secret=stage.pull_secret or "",
-        host=stage.ingress_host or "",
+        **_route(stage),
         node_port=stage.node_port or 0,
         frontend_image=stage.frontend_image or "",
         frontend_port=stage.frontend_port,
@@ -84,6 +84,18 @@ def describe_version(model: str, version: str, digest: str, job: str) -> dict[st
         MODEL_NAME: f"{model}:{version}",
         MODEL_DIGEST: digest,
         "tidemill.dev/job": job,
+    }
+
+
+def _route(stage: Stage) -> dict[str, Any]:
+    """How requests come in; a host said for an Ingress is that of any route."""
+    asked = stage.route
+    return {
+        "route": asked.kind,
+        "host": asked.host or stage.ingress_host or "",
+        "ingress_class": asked.class_ or "",
+        "gateway": asked.gateway or "",
+        "proxy_namespace": asked.proxy_namespace or "",
     }
 
 

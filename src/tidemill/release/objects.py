@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tidemill.base.errors import UsageError
@@ -18,6 +18,7 @@ from tidemill.release.labels import (
     SETTINGS_ANNOTATION,
 )
 from tidemill.release.package import COPY_MODEL, MODEL, MODEL_VOLUME
+from tidemill.release.routes import Door, find_route_problems, route_objects
 
 Object = dict[str, Any]
 
@@ -34,7 +35,7 @@ _PLACEHOLDER = re.compile(r"\$\{[^}]*\}|\{\{[^}]*\}\}|<[A-Z_]+>")
 # Applied first to last, deleted last to first: a namespace must be there before what lives in it.
 APPLY_ORDER = (
     "Namespace", "ServiceAccount", "Secret", "ConfigMap", "NetworkPolicy", "Service", "Deployment",
-    "PodDisruptionBudget", "HorizontalPodAutoscaler", "Ingress",
+    "PodDisruptionBudget", "HorizontalPodAutoscaler", "Ingress", "HTTPRoute",
 )  # fmt: skip
 
 
@@ -59,6 +60,10 @@ class Workload:
     annotations: Mapping[str, str] = field(default_factory=dict)
     pull_secret: str = ""
     host: str = ""
+    route: str = "service"
+    ingress_class: str = ""
+    gateway: str = ""
+    proxy_namespace: str = ""
     node_port: int = 0
     start_timeout_s: int = 60
     token_secret: str = ""
@@ -75,6 +80,12 @@ class Workload:
     def selector(self) -> dict[str, str]:
         """The labels only this version's pods carry."""
         return {ENDPOINT_LABEL: self.endpoint, DEPLOYMENT_LABEL: self.deployment}
+
+    @property
+    def door(self) -> Door:
+        """Where requests from outside come in."""
+        service = frontend_name(self.endpoint) if self.frontend_image else self.endpoint
+        return Door(self.endpoint, self.namespace, service, self.host, self.ingress_class, self.gateway)
 
 
 def check_workload(workload: Workload) -> None:
@@ -112,6 +123,7 @@ def find_problems(workload: Workload) -> list[str]:
     if workload.frontend_image and not _DIGEST.search(workload.frontend_image):
         problems.append(f"the frontend's image `{workload.frontend_image}` is not named by digest")
     problems += _port_problems(workload)
+    problems += find_route_problems(workload.route, workload.door, frontend=bool(workload.frontend_image))
     if workload.max_replicas and workload.max_replicas < workload.replicas:
         problems.append(f"at most {workload.max_replicas} replicas, but {workload.replicas} asked for")
     return problems
@@ -145,8 +157,9 @@ def make_objects(workload: Workload, *, serving: str = "") -> tuple[Object, ...]
     if workload.frontend_image:
         place = (workload.endpoint, workload.namespace)
         objects += make_frontend(*place, workload.frontend_image, workload.frontend_port, workload.node_port)
-    if workload.host:
-        objects.append(_ingress(workload))
+    if workload.route != "service":
+        objects.append(version_service(workload))
+    objects += route_objects(workload.route, workload.door)
     return tuple(sorted(objects, key=lambda o: APPLY_ORDER.index(o["kind"])))
 
 
@@ -193,6 +206,13 @@ def shared_service(workload: Workload, serving: str) -> Object:
     item = service(workload, serving)
     item["metadata"]["annotations"] = {SERVING_ANNOTATION: serving}
     item["spec"]["selector"] = {ENDPOINT_LABEL: workload.endpoint}
+    return item
+
+
+def version_service(workload: Workload) -> Object:
+    """An address of this version alone, for a route that gives it a share."""
+    item = service(replace(workload, node_port=0), workload.deployment)
+    item["metadata"] = _meta(workload, workload.name, **{DEPLOYMENT_LABEL: workload.deployment})
     return item
 
 
@@ -299,7 +319,7 @@ def _network_policy(workload: Workload) -> Object:
     if workload.frontend_image:
         ingress_from = [{"podSelector": {"matchLabels": {FRONTEND_LABEL: workload.endpoint}}}]
     elif workload.host or workload.node_port:
-        ingress_from.append({"namespaceSelector": {"matchLabels": {"app.kubernetes.io/name": "ingress-nginx"}}})
+        ingress_from.append({"namespaceSelector": {"matchLabels": _proxy_labels(workload)}})
     dns = [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]
     return {
         "apiVersion": "networking.k8s.io/v1",
@@ -312,6 +332,13 @@ def _network_policy(workload: Workload) -> Object:
             "egress": [{"ports": dns}],
         },
     }
+
+
+def _proxy_labels(workload: Workload) -> dict[str, str]:
+    """Of the namespace whose pods bring requests from outside."""
+    beside = workload.door.gateway_place[0] if workload.route == "gateway" else ""
+    name = workload.proxy_namespace or beside
+    return {"kubernetes.io/metadata.name": name} if name else {"app.kubernetes.io/name": "ingress-nginx"}
 
 
 def _disruption_budget(workload: Workload) -> Object:
@@ -334,16 +361,4 @@ def _autoscaler(workload: Workload) -> Object:
             "maxReplicas": workload.max_replicas,
             "targetCPUUtilizationPercentage": 70,
         },
-    }
-
-
-def _ingress(workload: Workload) -> Object:
-    door = frontend_name(workload.endpoint) if workload.frontend_image else workload.endpoint
-    backend = {"service": {"name": door, "port": {"name": "http"}}}
-    rule = {"host": workload.host, "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}
-    return {
-        "apiVersion": "networking.k8s.io/v1",
-        "kind": "Ingress",
-        "metadata": _meta(workload, workload.endpoint),
-        "spec": {"rules": [rule]},
     }

@@ -18,6 +18,10 @@ def _listed(value: Any) -> Any:  # noqa: ANN401
     return [value] if isinstance(value, str) else value
 
 
+def _kind(value: Any) -> Any:  # noqa: ANN401
+    return {"kind": value} if isinstance(value, str) else value
+
+
 def _cause(value: str) -> str:
     if value in {"lost", "timeout"} or re.fullmatch(r"exit -?\d+", value):
         return value
@@ -70,6 +74,17 @@ class ComputeMapping(Part):
     workspace: str | None = None
 
 
+class Route(Part):
+    """How requests from outside come to an endpoint on a cluster, and what divides them between versions."""
+
+    kind: Literal["service", "ingress", "gateway"] = "service"
+    host: str | None = None
+    class_: str | None = Field(default=None, alias="class")
+    gateway: str | None = None
+    proxy_namespace: str | None = None
+    mirror: bool = False
+
+
 class Stage(Part):
     """One place a version is deployed to, on the way to production."""
 
@@ -103,6 +118,7 @@ class Stage(Part):
     host: str | None = None
     port: Annotated[int, Field(ge=0, le=65535)] | None = None
     ingress_host: str | None = None
+    route: Annotated[Route, BeforeValidator(_kind)] = Field(default_factory=Route)
     node_port: int | None = None
     workers: Annotated[int, Field(ge=1)] = 1
     bake_s: Annotated[float, Field(ge=0)] = 0
