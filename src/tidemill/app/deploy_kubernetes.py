@@ -37,6 +37,7 @@ def deploy_kubernetes(
     name = f"{document.name if document and document.name else 'blue'}-{version.version}"
     workload = make_workload(project, candidate, endpoint, name, stage)
     target = app.kubernetes(stage.context or "")
+    target.check_route(workload, mirror=stage.route.mirror)
     states = {s.deployment: s for s in target.observe(workload.namespace, endpoint)}
     serves = next((s for s in states.values() if s.serving), None)
     if serves is not None and _is_as_wished(target, serves, workload):

@@ -1,6 +1,7 @@
-"""Traffic onto a version in a cluster: by numbers of pods, watched at each step, and back when it does badly.
+"""Traffic onto a version in a cluster, watched at each step, and back when it does badly.
 
-See docs/decisions/0004-canary-by-pods.md for why by pods.
+Shares are made by the route where something in the cluster divides its requests, else by numbers of pods:
+see docs/decisions/0004-canary-by-pods.md and 0005-weights-where-something-weighs.md.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from tidemill.base.errors import FailedError
 from tidemill.base.failpoint import failpoint
 from tidemill.release.objects import Workload
 from tidemill.release.pod_counts import count_since
+from tidemill.release.routes import Split
 from tidemill.release.traffic import ALL, BakeLimits, judge_bake, share_pods, traffic_steps
 from tidemill.spec.project import Stage
 
@@ -35,9 +37,11 @@ def shift_on_cluster(target: Any, new: Workload, before: Any, stage: Stage, say:
     failpoint("version-proven")
     evidence = []
     try:
-        for percent in _percentages(stage, old.deployment, new.deployment):
-            words = _take_step(target, old, new, percent, stage)
+        by_weight = _is_by_weight(target, new, stage, say)
+        for split in _splits(stage, old.deployment, new):
+            words = _take_step(target, old, new, split, stage, by_weight=by_weight)
             say(words)
+            failpoint("traffic-shared")
             if stage.bake_s > 0:
                 evidence.append(f"{words}, {_bake(target, new, stage)}")
     except (BakeFailedError, FailedError) as exc:
@@ -54,21 +58,54 @@ def _percentages(stage: Stage, old: str, new: str) -> list[int]:
     return [step[new] for step in traffic_steps(stage.strategy, {old: ALL}, new, stage.steps or ())]
 
 
-def _take_step(target: Any, old: Workload, new: Workload, percent: int, stage: Stage) -> str:  # noqa: ANN401
+def _is_by_weight(target: Any, new: Workload, stage: Stage, say: Say) -> bool:  # noqa: ANN401
+    """Whether the route makes the shares; when nothing there would, the reason is said."""
+    if new.route == "service":
+        return False
+    why = target.why_not_by_weight(new)
+    if why and stage.route.mirror:
+        raise FailedError(f"Requests cannot be mirrored: {why}")
+    if why and stage.strategy != "blue-green":
+        say(f"{why}: shares are made by numbers of pods")
+    return not why
+
+
+def _splits(stage: Stage, old: str, new: Workload) -> list[Split]:
+    """What the new version gets at each step: copies of all requests first where that is asked for, then shares."""
+    copies = [Split(new.name, mirror=True)] if stage.route.mirror else []
+    return [*copies, *(Split(new.name, percent) for percent in _percentages(stage, old, new.deployment))]
+
+
+def _take_step(
+    target: Any,  # noqa: ANN401
+    old: Workload,
+    new: Workload,
+    split: Split,
+    stage: Stage,
+    *,
+    by_weight: bool,
+) -> str:
     """Make the share true, and say what it came to."""
-    if percent >= ALL:
+    if split.percent >= ALL:
         _set_pods(target, new, new.replicas, stage)
         target.switch(new)
+        if new.route != "service":
+            target.settle(new)
         return f"{new.deployment} takes all traffic"
+    if by_weight:
+        target.divide(new, split)
+        if split.mirror:
+            return f"{new.deployment} gets a copy of every request along the {new.route}"
+        return f"{new.deployment} takes {split.percent} % of the traffic (weight on the {new.route})"
     if stage.strategy == "rolling":
         stay, go = old.replicas, new.replicas
     else:
-        stay, go = share_pods(percent, old.replicas)
+        stay, go = share_pods(split.percent, old.replicas)
     _set_pods(target, old, stay, stage)
     _set_pods(target, new, go, stage)
     target.share(new, old.deployment)
     exact = round(100 * go / (stay + go))
-    return f"{new.deployment} takes {exact} % of the traffic ({go} of {stay + go} pods; {percent} % asked for)"
+    return f"{new.deployment} takes {exact} % of the traffic ({go} of {stay + go} pods; {split.percent} % asked for)"
 
 
 def _set_pods(target: Any, workload: Workload, replicas: int, stage: Stage) -> None:  # noqa: ANN401
@@ -79,6 +116,8 @@ def _set_pods(target: Any, workload: Workload, replicas: int, stage: Stage) -> N
 def _put_back(target: Any, old: Workload, new: Workload, stage: Stage) -> None:  # noqa: ANN401
     """As it was before the first step; the old version's pods were there all the time."""
     target.switch(old)
+    if new.route != "service":
+        target.settle(new)
     target.delete_version(new)
     _set_pods(target, old, old.replicas, stage)
 

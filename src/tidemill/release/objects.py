@@ -18,7 +18,7 @@ from tidemill.release.labels import (
     SETTINGS_ANNOTATION,
 )
 from tidemill.release.package import COPY_MODEL, MODEL, MODEL_VOLUME
-from tidemill.release.routes import Door, find_route_problems, route_objects
+from tidemill.release.routes import Door, Split, canary_ingress, find_route_problems, http_route, route_objects
 
 Object = dict[str, Any]
 
@@ -161,6 +161,15 @@ def make_objects(workload: Workload, *, serving: str = "") -> tuple[Object, ...]
         objects.append(version_service(workload))
     objects += route_objects(workload.route, workload.door)
     return tuple(sorted(objects, key=lambda o: APPLY_ORDER.index(o["kind"])))
+
+
+def everything_around(workload: Workload) -> tuple[Object, ...]:
+    """All that may stand around an endpoint beside its own version and Service, wished or not; last applied first."""
+    most = replace(workload, route="service", host="host", max_replicas=workload.replicas + 1)
+    most = replace(most, frontend_image=workload.frontend_image or workload.image)
+    door = replace(workload.door, host="host", gateway="any")
+    routes = (http_route(door), canary_ingress(door, Split(workload.name)))
+    return (*routes, version_service(workload), *reversed(make_objects(most)))
 
 
 def _meta(workload: Workload, name: str, **more: str) -> Object:

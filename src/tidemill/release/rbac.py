@@ -19,6 +19,8 @@ RULES: tuple[tuple[str, Sequence[str], Sequence[str]], ...] = (
     ("policy", ("poddisruptionbudgets",), OWN),
     ("autoscaling", ("horizontalpodautoscalers",), OWN),
     ("networking.k8s.io", ("networkpolicies", "ingresses"), OWN),
+    ("gateway.networking.k8s.io", ("httproutes",), OWN),
+    ("gateway.networking.k8s.io", ("gateways",), ("get",)),
 )
 
 

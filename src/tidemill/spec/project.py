@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
@@ -84,6 +84,12 @@ class Route(Part):
     proxy_namespace: str | None = None
     mirror: bool = False
 
+    @model_validator(mode="after")
+    def _copies(self) -> Self:
+        if self.mirror and self.kind == "service":
+            raise ValueError("a Service copies no requests: `mirror` needs kind ingress or gateway")
+        return self
+
 
 class Stage(Part):
     """One place a version is deployed to, on the way to production."""
@@ -129,6 +135,12 @@ class Stage(Part):
     environment_variables: Tags | None = None
     cpu: str | None = None
     memory: str | None = None
+
+    @model_validator(mode="after")
+    def _watched(self) -> Self:
+        if self.route.mirror and not self.bake_s:
+            raise ValueError("mirrored requests are watched for `bake_s` seconds: say how many")
+        return self
 
 
 class Retrain(Part):

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tidemill.backends.targets.kubernetes import VersionState
-from tidemill.base.errors import FailedError
+from tidemill.base.errors import FailedError, UsageError
 from tidemill.release.objects import Workload, make_objects
+from tidemill.release.routes import Split
 
 
 @dataclass
@@ -21,12 +22,30 @@ class FakeCluster:
     broken: set[str] = field(default_factory=set)
     most: int = 10
     did: list[str] = field(default_factory=list)
+    split: Split | None = None
+    gap: str = ""
+    refuses: str = ""
+
+    def check_route(self, workload: Workload, *, mirror: bool = False) -> None:
+        if self.refuses:
+            raise UsageError(self.refuses)
+
+    def why_not_by_weight(self, workload: Workload) -> str:
+        return self.gap
+
+    def divide(self, workload: Workload, split: Split) -> None:
+        self.split = split
+        self.did.append("mirror" if split.mirror else f"weight {split.percent}")
+
+    def settle(self, workload: Workload) -> None:
+        self.split = None
+        self.did.append("settle")
 
     def apply(self, workload: Workload, *, serving: str = "") -> None:
         make_objects(workload, serving=serving)
         self.there[workload.deployment] = workload
         self.pods[workload.deployment] = workload.replicas
-        self.selected, self.shared = serving or workload.deployment, False
+        self.selected, self.shared, self.split = serving or workload.deployment, False, None
         self.did.append(f"apply {workload.deployment}")
 
     def wait_ready(self, workload: Workload, *, timeout_s: float) -> None:
@@ -39,9 +58,10 @@ class FakeCluster:
 
     def share(self, workload: Workload, serving: str) -> None:
         self.selected, self.shared = serving, True
+        self.did.append(f"share {workload.deployment}")
 
     def settled(self, namespace: str, endpoint: str) -> bool:
-        return not self.shared
+        return not self.shared and self.split is None
 
     def scale(self, namespace: str, name: str, replicas: int) -> None:
         self.pods[next(d for d, w in self.there.items() if w.name == name)] = replicas

@@ -17,9 +17,11 @@ from tidemill.app.images import Images
 from tidemill.app.project import Project
 from tidemill.app.settings import Settings
 from tidemill.app.wiring import App, open_app
-from tidemill.base.errors import FailedError
+from tidemill.app.workloads import read_workload
+from tidemill.base.errors import FailedError, UsageError
 from tidemill.plan.graph import EnvironmentRef
 from tidemill.record.ports import ModelRequest
+from tidemill.release.routes import Split
 from tidemill.spec.project import Project as Document
 from tidemill.spec.project import Stage
 
@@ -139,3 +141,63 @@ def test_a_canary_that_was_killed_and_is_not_wished_any_more_is_put_right(up: Up
     up.cluster.share(old, "blue-1")
     assert up().changed
     assert (up.cluster.pods, up.cluster.shared) == ({"blue-1": 2}, False)
+
+
+BY_WEIGHT: dict[str, Any] = {
+    "route": {"kind": "ingress", "host": "d.example.org"},
+    "strategy": "canary",
+    "steps": [10, 50],
+}
+
+
+def test_a_canary_along_an_ingress_moves_by_weight_and_ends_with_a_plain_route(up: Up) -> None:
+    up(**BY_WEIGHT)
+    up.image = "2"
+    up.cluster.did.clear()
+    found = up(DOCUMENT.replace("fast", "slow"), **BY_WEIGHT)
+    name = found.deployment
+    assert up.cluster.did == [f"apply {name}", "weight 10", "weight 50", f"switch {name}", "settle", "prune"]
+    assert up.cluster.pods == {name: 2}, "the shares took no pods"
+
+
+def test_requests_are_mirrored_before_any_is_answered_by_the_new_version(up: Up) -> None:
+    stage = {**BY_WEIGHT, "route": {**BY_WEIGHT["route"], "mirror": True}, "strategy": "blue-green", "bake_s": 0.01}
+    up(**stage)
+    up.image = "2"
+    up.cluster.did.clear()
+    found = up(DOCUMENT.replace("fast", "slow"), **stage)
+    assert up.cluster.did[1:4] == ["mirror", f"switch {found.deployment}", "settle"]
+    assert "gets a copy of every request along the ingress, watched for 0.01 s" in found.evidence
+
+
+def test_where_nothing_weighs_the_shares_are_made_by_pods(up: Up) -> None:
+    up.cluster.gap = "no IngressClass is named and the cluster has no default one"
+    up(**BY_WEIGHT)
+    up.image = "2"
+    up.cluster.did.clear()
+    found = up(DOCUMENT.replace("fast", "slow"), **BY_WEIGHT)
+    assert up.cluster.did.count(f"share {found.deployment}") == 2
+    assert not [d for d in up.cluster.did if d.startswith("weight")]
+
+
+def test_a_weighted_canary_that_was_killed_is_put_right_by_the_next_up(up: Up) -> None:
+    up(**BY_WEIGHT)
+    up.cluster.split = Split("digits-blue-2", 10)
+    assert up(**BY_WEIGHT).changed
+    assert up.cluster.split is None
+    assert not up(**BY_WEIGHT).changed
+
+
+def test_a_route_the_cluster_cannot_have_stops_before_an_image_is_built(
+    up: Up, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tidemill.app.deploy_kubernetes.build_images", lambda *_: pytest.fail("an image was built"))
+    up.cluster.refuses = "The cluster does not know the Gateway API: it has no HTTPRoute"
+    with pytest.raises(UsageError, match="no HTTPRoute"):
+        up(route={"kind": "gateway", "host": "d.example.org", "gateway": "public"})
+    assert up.cluster.did == []
+
+
+def test_a_rollback_finds_the_route_in_what_the_release_kept(up: Up) -> None:
+    kept = up(**BY_WEIGHT).workload
+    assert read_workload(kept).door == up.cluster.there["blue-1"].door

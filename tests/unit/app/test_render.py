@@ -95,3 +95,44 @@ def test_the_role_that_may_deploy_says_nothing_about_secrets(project: Path, caps
     objects = {o["kind"]: o for o in yaml.safe_load_all(capsys.readouterr().out)}
     assert objects["RoleBinding"]["metadata"]["namespace"] == "mlops-ns"
     assert "secrets" not in {r for rule in objects["Role"]["rules"] for r in rule["resources"]}
+
+
+@pytest.mark.parametrize(
+    ("route", "kind"),
+    [
+        ("{kind: ingress, class: nginx, host: d.example.org}", "Ingress"),
+        ("{kind: gateway, gateway: infra/public, host: d.example.org}", "HTTPRoute"),
+    ],
+)
+def test_the_route_of_the_stage_is_among_the_objects_and_the_same_in_every_style(
+    project: Path, capsys: pytest.CaptureFixture[str], route: str, kind: str
+) -> None:
+    (project / "tidemill.yaml").write_text(PROJECT % ("mlops-ns", f", route: {route}"))
+    assert run_command_line(["render", "--image", IMAGE]) == 0
+    plain = [o for o in yaml.safe_load_all(capsys.readouterr().out) if o["kind"] in {kind, "Service"}]
+    assert [o["kind"] for o in plain].count("Service") == 2
+    for style, place in (("kustomize", "."), ("helm", "templates")):
+        assert run_command_line(["render", "--image", IMAGE, "--format", style, "--out", style]) == 0
+        files = [
+            yaml.safe_load(p.read_text())
+            for p in (project / style / place).glob("*-digits*.yaml")
+            if "deployment" not in p.name
+        ]
+        assert all(o in files for o in plain), style
+
+
+@pytest.mark.parametrize(
+    ("route", "words"),
+    [
+        ("{kind: ingress}", "needs a `host`"),
+        ("{kind: service, mirror: true}", "copies no requests"),
+        ("{kind: ingress, host: h, mirror: true}", "`bake_s`"),
+        ("{kind: mesh}", "gateway"),
+    ],
+)
+def test_a_route_that_cannot_be_is_said_in_words(
+    project: Path, capsys: pytest.CaptureFixture[str], route: str, words: str
+) -> None:
+    (project / "tidemill.yaml").write_text(PROJECT % ("mlops-ns", f", route: {route}"))
+    assert run_command_line(["render", "--image", IMAGE]) == 2
+    assert words in capsys.readouterr().err

@@ -9,32 +9,31 @@ from typing import Any
 
 import httpx2 as httpx
 from lightkube import ApiError, Client
-from lightkube.codecs import from_dict
 from lightkube.config import client_adapter
-from lightkube.generic_resource import create_namespaced_resource
 from lightkube.resources.apps_v1 import Deployment
 from lightkube.resources.core_v1 import Endpoints, Event, Namespace, Pod, Service
 
 from tidemill.backends.cluster import FIELD_MANAGER, find_cluster, speaking_to_cluster
 from tidemill.backends.targets.namespaces import Namespaces, NamespaceState
+from tidemill.backends.targets.objects import NOT_MINE, NOT_THERE, Objects
+from tidemill.backends.targets.routes import Routes
 from tidemill.base.clock import Clock, SystemClock
 from tidemill.base.errors import FailedError
 from tidemill.release.labels import DEPLOYMENT_LABEL, ENDPOINT_LABEL, MANAGED, SERVING_ANNOTATION
 from tidemill.release.objects import (
-    Object,
     Workload,
+    everything_around,
     make_objects,
     service,
     shared_service,
+    version_service,
 )
 from tidemill.release.pod_counts import PodCounts, read_counts
+from tidemill.release.routes import Split
 
 POLL_S = 0.5
 SWITCH_S = 30.0
 LOG_LINES = 20
-# Kubernetes 1.20 has only the older name of these; a newer cluster has only the newer one.
-OLDER = {"policy/v1": "policy/v1beta1"}
-create_namespaced_resource("policy", "v1beta1", "PodDisruptionBudget", "poddisruptionbudgets")
 HOPELESS = {
     "ErrImagePull",
     "ImagePullBackOff",
@@ -69,6 +68,8 @@ class KubernetesTarget:
         chosen = find_cluster(context)
         self._client = Client(config=chosen, field_manager=FIELD_MANAGER)
         self._config = chosen
+        self._objects = Objects(self._client)
+        self._routes = Routes(self._client, self._objects)
         self._clock = clock or SystemClock()
 
     def close(self) -> None:
@@ -77,21 +78,10 @@ class KubernetesTarget:
 
     def apply(self, workload: Workload, *, serving: str = "") -> None:
         """Send every object in order; the Service keeps selecting `serving` until `switch`."""
+        self._routes.check(workload, mirror=False)
         for item in make_objects(workload, serving=serving):
-            self._apply_one(item)
-
-    def _apply_one(self, item: Object) -> None:
-        what = f"{item['kind']} `{item['metadata']['name']}`"
-        with speaking_to_cluster(what):
-            try:
-                self._client.apply(from_dict(item), force=True)
-            except ApiError as exc:
-                if item["kind"] == "Namespace" and exc.status.code == HTTPStatus.FORBIDDEN:
-                    return  # an account of one namespace may not touch it; if it is missing, the next object says so
-                older = OLDER.get(item["apiVersion"])
-                if older is None or exc.status.code != HTTPStatus.NOT_FOUND:
-                    raise
-                self._client.apply(from_dict({**item, "apiVersion": older}), force=True)
+            self._objects.apply(item)
+        self._routes.drop_share(workload)  # a canary that was killed left a share on its way
 
     def wait_ready(self, workload: Workload, *, timeout_s: float) -> None:
         """Return when every pod of the version is ready; `FailedError` with the pod's reason and last words if not in time.
@@ -153,7 +143,7 @@ class KubernetesTarget:
 
         Returns when the cluster sends requests to this version's pods alone: until then the others must stay.
         """
-        self._apply_one(service(workload, workload.deployment))
+        self._objects.apply(service(workload, workload.deployment))
         deadline = self._clock.monotonic() + SWITCH_S
         while not self._arrived(workload):
             if self._clock.monotonic() > deadline:
@@ -188,14 +178,31 @@ class KubernetesTarget:
         return str(selector.get(DEPLOYMENT_LABEL) or about.get(SERVING_ANNOTATION, ""))
 
     def settled(self, namespace: str, endpoint: str) -> bool:
-        """Whether the Service selects one version, as it does when no traffic is being moved."""
+        """Whether the Service selects one version and the route leads to it alone, as when no traffic is being moved."""
         with speaking_to_cluster(f"reading where `{endpoint}` sends requests"):
             found = self._client.get(Service, endpoint, namespace=namespace)
-        return bool(found.spec and DEPLOYMENT_LABEL in (found.spec.selector or {}))
+        one = bool(found.spec and DEPLOYMENT_LABEL in (found.spec.selector or {}))
+        return one and self._routes.settled(namespace, endpoint)
+
+    def check_route(self, workload: Workload, *, mirror: bool = False) -> None:
+        """`UsageError` when the cluster cannot have the workload's route."""
+        self._routes.check(workload, mirror=mirror)
+
+    def why_not_by_weight(self, workload: Workload) -> str:
+        """Why nothing here would obey weights on the route; empty when something does."""
+        return self._routes.why_not(workload)
+
+    def divide(self, workload: Workload, split: Split) -> None:
+        """Give another version a share of the route's requests, or a copy of each."""
+        self._routes.divide(workload, split)
+
+    def settle(self, workload: Workload) -> None:
+        """All the route's requests to the endpoint's Service again."""
+        self._routes.settle(workload)
 
     def share(self, workload: Workload, serving: str) -> None:
         """Let the endpoint's Service send requests to every version's pods, `serving` being the one to go back to."""
-        self._apply_one(shared_service(workload, serving))
+        self._objects.apply(shared_service(workload, serving))
 
     def scale(self, namespace: str, name: str, replicas: int) -> None:
         """Another number of pods of the Deployment `name`."""
@@ -226,30 +233,25 @@ class KubernetesTarget:
 
     def delete_version(self, workload: Workload) -> None:
         """Remove one version and what belongs to it alone."""
-        for item in reversed(make_objects(workload)):
+        for item in reversed([version_service(workload), *make_objects(replace(workload, route="service"))]):
             if item["metadata"]["name"] == workload.name:
-                self._delete_one(item)
+                self._objects.delete(item)
 
     def prune(self, workload: Workload) -> None:
-        """Remove what may be around an endpoint and is not wished any more: an autoscaler, an Ingress, a frontend."""
+        """Remove what may be around an endpoint and is not wished any more: an autoscaler, a route, a frontend."""
         wished = {(o["kind"], o["metadata"]["name"]) for o in make_objects(workload)}
-        everything = replace(
-            workload,
-            max_replicas=workload.replicas + 1,
-            host="host",
-            frontend_image=workload.frontend_image or workload.image,
-        )
-        for item in reversed(make_objects(everything)):
+        for item in everything_around(workload):
             if (item["kind"], item["metadata"]["name"]) not in wished:
-                self._delete_one(item)
+                # an account that may not touch HTTPRoutes has made none
+                self._objects.delete(item, tolerated=NOT_MINE if item["kind"] == "HTTPRoute" else NOT_THERE)
 
     def delete_endpoint(self, workload: Workload, *, with_namespace: bool = False) -> None:
         """Remove everything of an endpoint; the namespace too only when asked and when it is ours."""
         for version in self.observe(workload.namespace, workload.endpoint):
             self.delete_version(_named(workload, version))
-        for item in reversed(make_objects(workload)):
+        for item in (*everything_around(workload), *reversed(make_objects(workload))):
             if item["kind"] != "Namespace":
-                self._delete_one(item)
+                self._objects.delete(item, tolerated=NOT_MINE if item["kind"] == "HTTPRoute" else NOT_THERE)
         if with_namespace:
             self._delete_namespace(workload.namespace)
 
@@ -276,18 +278,6 @@ class KubernetesTarget:
         """Delete a namespace and wait until it is gone."""
         with speaking_to_cluster(f"deleting namespace `{name}`"):
             Namespaces(self._client, self._clock).drop(name, timeout_s=timeout_s)
-
-    def _delete_one(self, item: Object) -> None:
-        kinds = [item, {**item, "apiVersion": OLDER[item["apiVersion"]]}] if item["apiVersion"] in OLDER else [item]
-        for variant in kinds:
-            resource = type(from_dict(variant))
-            name, namespace = variant["metadata"]["name"], variant["metadata"]["namespace"]
-            with speaking_to_cluster(f"deleting {variant['kind']} `{name}`"):
-                try:
-                    self._client.delete(resource, name, namespace=namespace)
-                except ApiError as exc:
-                    if exc.status.code != HTTPStatus.NOT_FOUND:
-                        raise
 
     def request(
         self,
