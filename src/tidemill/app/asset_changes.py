@@ -56,6 +56,22 @@ def _edited(before: Mapping[str, Any], edits: Edits, what: str) -> dict[str, Any
     }
 
 
+def archive_asset(
+    app: App, kind: str, name: str, version: str | None, label: str | None, *, archived: bool
+) -> list[str]:
+    """Hide a version, or all of a name, from lists, or bring it back; the versions it was."""
+    versions = _versions(app, kind, name, version)
+    if label is not None and version is None:
+        found = app.registry.get(name, label) if kind == MODEL else app.rows.get(kind, name, None, label)
+        versions = [found.version]
+    for each in versions:
+        if kind == MODEL:
+            app.registry.archive(name, each, archived=archived)
+        else:
+            app.rows.archive(kind, name, each, archived=archived)
+    return versions
+
+
 def delete_asset(app: App, kind: str, name: str, version: str | None) -> list[str]:
     """Drop a version, or all of a name; `ConflictError` when something relies on one. The versions that are gone."""
     versions = _versions(app, kind, name, version)

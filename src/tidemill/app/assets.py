@@ -68,7 +68,8 @@ class WorkspaceAssets:
             return mapped
         row = self._rows.find("data", name, version, label)
         if row is not None:
-            return DataRef(row.path, row.type, row.digest or None, f"{name}:{row.version}")
+            digest = None if "://" in row.path else row.digest or None
+            return DataRef(row.path, row.type, digest, f"{name}:{row.version}")
         document = self.repository.find((Kind.DATA,), name, version)
         if document is None or document.document is None:
             return None

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
+
+import yaml
 
 from tidemill.app.wiring import App
 from tidemill.base.errors import UsageError
+from tidemill.base.files import write_atomic
+from tidemill.base.hashing import digest_value
+from tidemill.base.suggest import did_you_mean
 from tidemill.record.assets import AssetRequest
 from tidemill.record.ports import AssetRow
+from tidemill.spec.data import AssetType
 from tidemill.spec.kinds import COMPONENTS, Kind
 from tidemill.spec.load import load_valid
-from tidemill.spec.overrides import Override
+from tidemill.spec.overrides import Override, apply_overrides
+from tidemill.spec.references import FileRef, UrlRef, parse_reference
 
 KINDS: Mapping[str, tuple[Kind, ...]] = {
     "data": (Kind.DATA,),
@@ -46,6 +53,7 @@ def create_asset(
             version=version or document.version,
             kind=document.type,
             description=document.description or "",
+            tags=document.tags or {},
         )
     request = AssetRequest(
         kind,
@@ -69,15 +77,49 @@ def create_data(  # noqa: PLR0913 - one argument for each option of the command
     version: str | None = None,
     kind: str | None = None,
     description: str = "",
+    tags: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Register a local file or folder: its bytes are kept, so a version never changes."""
-    if "://" in path:
-        raise UsageError(
-            f"`{path}` is not on this machine", hint="Download it first, or map it under `data:` in tidemill.yaml."
-        )
-    where = (folder / path).absolute()
+    """Register a local file or folder by its bytes, so that a version never changes; or an address, as it is."""
+    if kind not in {None, *get_args(AssetType)}:
+        raise UsageError(f"`{kind}` is no type of data", hint=did_you_mean(str(kind), get_args(AssetType)))
+    ref = parse_reference(path)
+    if isinstance(ref, UrlRef):
+        request = AssetRequest("data", name, version, None, kind or "uri_folder", description, tags or {}, url=path)
+        return as_json(app.rows.register(request))
+    where = ref.resolve(folder) if isinstance(ref, FileRef) else folder / path
     found = "uri_file" if where.is_file() else "uri_folder"
-    return as_json(app.rows.register(AssetRequest("data", name, version, where, kind or found, description)))
+    return as_json(
+        app.rows.register(AssetRequest("data", name, version, where, kind or found, description, tags or {}))
+    )
+
+
+def create_from_fields(
+    app: App, kind: str, name: str, version: str | None, fields: Sequence[Override], folder: Path
+) -> dict[str, Any]:
+    """Register what options say instead of a document; their paths are relative to `folder`."""
+    data: dict[str, Any] = apply_overrides({"name": name}, fields)
+    if kind == "data":
+        if not data.get("path"):
+            raise UsageError("Which data?", hint="--path FILE or FOLDER")
+        said: dict[str, Any] = {
+            "kind": data.get("type"),
+            "description": data.get("description") or "",
+            "tags": data.get("tags"),
+        }
+        return create_data(app, name, data["path"], folder=folder, version=version, **said)
+    if isinstance(data.get("conda_file"), str):
+        data["conda_file"] = _there(folder / data["conda_file"])
+    if isinstance(data.get("build"), dict):
+        data["build"] = {**data["build"], "path": _there(folder / data["build"].get("path", ""))}
+    file = app.home / "documents" / kind / f"{name}-{digest_value(data).rpartition(':')[2][:16]}.yml"
+    write_atomic(file, yaml.safe_dump(data, sort_keys=False))
+    return create_asset(app, kind, file, version=version)
+
+
+def _there(path: Path) -> str:
+    if not path.exists():
+        raise UsageError(f"There is no `{path}`", hint="The path is relative to the current folder.")
+    return str(path.absolute())
 
 
 def explain_shadow(app: App, name: str) -> str:

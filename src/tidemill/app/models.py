@@ -13,7 +13,7 @@ from tidemill.base.errors import UsageError
 from tidemill.record.ports import ModelRequest, ModelVersion
 from tidemill.spec.kinds import Kind
 from tidemill.spec.load import load_valid
-from tidemill.spec.overrides import Override
+from tidemill.spec.overrides import Override, apply_overrides
 
 
 def create_model(  # noqa: PLR0913 - one argument for each option of the command
@@ -28,6 +28,7 @@ def create_model(  # noqa: PLR0913 - one argument for each option of the command
 ) -> dict[str, Any]:
     """Register a local model by document or by name and path."""
     document = load_valid(file, overrides=overrides, expect=(Kind.MODEL,)).document if file else None
+    said: dict[str, Any] = {} if file else apply_overrides({}, overrides)
     folder = file.absolute().parent if file else Path.cwd()
     chosen, where = name or (document.name if document else None), path or (document.path if document else None)
     if not chosen or not where:
@@ -37,7 +38,8 @@ def create_model(  # noqa: PLR0913 - one argument for each option of the command
     source = _source(app, where, folder)
     request = ModelRequest(
         chosen, source, kind or (document.type if document else None) or "custom_model", version or (document.version if document else None),
-        (document.description if document else None) or "", tags=(document.tags if document else None) or {},
+        (document.description if document else said.get("description")) or "",
+        tags={k: str(v) for k, v in ((document.tags if document else said.get("tags")) or {}).items()},
     )  # fmt: skip
     return as_json(app.registry.register(request))
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
 
-from tidemill.app.asset_changes import MODEL, delete_asset, update_asset
-from tidemill.app.assets_crud import create_asset, create_data, explain_shadow, list_assets, show_asset
+from tidemill.app.asset_changes import MODEL, archive_asset, delete_asset, update_asset
+from tidemill.app.assets_crud import create_asset, create_from_fields, explain_shadow, list_assets, show_asset
 from tidemill.app.models import create_model
 from tidemill.app.settings import read_settings
 from tidemill.app.wiring import open_app
 from tidemill.base.errors import UsageError
 from tidemill.cli.options import (
+    description_option,
     edit_options,
     file_path_option,
     label_option,
@@ -21,6 +23,7 @@ from tidemill.cli.options import (
     noun_options,
     required_name_option,
     set_option,
+    tags_option,
     version_option,
 )
 from tidemill.cli.output import print_value
@@ -36,15 +39,40 @@ def make_group(kind: str, about: str) -> click.Group:
         make_update(kind),
         _list(kind),
         _show(kind),
-        _archive(kind, archived=True),
-        _archive(kind, archived=False),
+        make_archive(kind, archived=True),
+        make_archive(kind, archived=False),
         make_delete(kind),
     ):
         group.add_command(command)
     return group
 
 
+# What `az ml … create` takes besides a document, by kind: the option, the field of the document, what it is.
+FIELDS: Mapping[str, Sequence[tuple[tuple[str, ...], str, str]]] = {
+    "data": (
+        (("--path", "-p"), "path", "A local file or folder, or an address, instead of a document."),
+        (("--type", "-t"), "type", "uri_file, uri_folder or mltable."),
+    ),
+    "environment": (
+        (("--image", "-i"), "image", "An image, instead of a document."),
+        (("--conda-file", "-c"), "conda_file", "The packages of the environment."),
+        (("--build-context", "-b"), "build.path", "The folder an image is built from."),
+        (("--dockerfile-path",), "build.dockerfile_path", "The Dockerfile in that folder."),
+        (("--os-type",), "os_type", "linux or windows."),
+    ),
+    "component": (),
+}
+
+
+def given_fields(description: str | None, tags: str, given: Mapping[str, str | None] | None = None) -> list[str]:
+    """Options as the assignments `--set` takes."""
+    pairs = {"description": description, **(given or {})}
+    return [*(f"{k}={v}" for k, v in pairs.items() if v is not None), *(f"tags.{pair}" for pair in tags.split())]
+
+
 def _create(kind: str) -> click.Command:
+    fields = FIELDS[kind]
+
     @click.command(
         "create",
         help=f"Register {'an' if kind[0] == 'e' else 'a'} {kind} asset; unchanged content makes no new version.",
@@ -52,38 +80,45 @@ def _create(kind: str) -> click.Command:
     @file_path_option
     @name_option
     @version_option
-    @click.option("--path", "-p", help="For data: a local file or folder, instead of a document.")
-    @click.option("--type", "-t", "data_type", help="For data: uri_file, uri_folder or mltable.")
-    @click.option("--description", "-d", default="", help="What it is.")
+    @description_option
+    @tags_option
     @set_option
     @noun_options
     def command(
         file: Path | None,
         name: str | None,
         version: str | None,
-        path: str | None,
-        data_type: str | None,
-        description: str,
+        description: str | None,
+        tags: str,
         overrides: tuple[str, ...],
         fmt: str,
         query: str | None,
+        **given: str | None,
     ) -> None:
+        values = {field: given[_parameter(field)] for _, field, _ in fields}
+        said = [parse_override(o) for o in (*overrides, *given_fields(description, tags, values))]
         with open_app(read_settings(file)) as app:
             if file is not None:
-                made = create_asset(app, kind, file, [parse_override(o) for o in overrides], name=name, version=version)
-            elif kind == "data" and name and path:
-                made = create_data(
-                    app, name, path, folder=Path.cwd(), version=version, kind=data_type, description=description
-                )
+                made = create_asset(app, kind, file, said, name=name, version=version)
+            elif name and any(values.values()):
+                made = create_from_fields(app, kind, name, version, said, Path.cwd())
             else:
-                raise UsageError(
-                    f"`{kind} create` needs -f FILE" + (", or --name and --path" if kind == "data" else "")
-                )
+                raise UsageError(f"`{kind} create` needs -f FILE" + _or_options(kind))
             print_value(made, fmt=fmt, query=query)
             if kind == "data" and (warning := explain_shadow(app, made["name"])):
                 click.echo(warning, err=True)
 
+    for flags, field, about in reversed(fields):
+        command = click.option(*flags, _parameter(field), help=about)(command)
     return command
+
+
+def _parameter(field: str) -> str:
+    return field.replace(".", "_")
+
+
+def _or_options(kind: str) -> str:
+    return {"data": ", or --name and --path", "environment": ", or --name and --image or --build-context"}.get(kind, "")
 
 
 def _list(kind: str) -> click.Command:
@@ -121,17 +156,20 @@ def _show(kind: str) -> click.Command:
     return command
 
 
-def _archive(kind: str, *, archived: bool) -> click.Command:
+def make_archive(kind: str, *, archived: bool) -> click.Command:
+    """`archive` or `restore`."""
+
     @click.command(
         "archive" if archived else "restore", help="Hide from lists." if archived else "Bring back into lists."
     )
     @required_name_option
     @version_option
+    @label_option
     @noun_options
-    def command(name: str, version: str | None, fmt: str, query: str | None) -> None:
+    def command(name: str, version: str | None, label: str | None, fmt: str, query: str | None) -> None:
         del fmt, query
         with open_app(read_settings()) as app:
-            app.rows.archive(kind, name, version, archived=archived)
+            archive_asset(app, kind, name, version, label, archived=archived)
 
     return command
 
@@ -144,7 +182,7 @@ def make_update(kind: str) -> click.Command:
     @name_option
     @version_option
     @label_option
-    @click.option("--description", "-d", help="What it is.")
+    @description_option
     @edit_options
     @noun_options
     def command(

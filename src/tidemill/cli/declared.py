@@ -2,64 +2,131 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 
-from tidemill.app.declared import RUNNING, STOPPED, create, delete, list_all, set_state, show, update
+from tidemill.app.declared import create, delete, list_all, show, update
 from tidemill.app.settings import read_settings
 from tidemill.app.wiring import open_app
 from tidemill.base.errors import UsageError
+from tidemill.cli.assets import given_fields
 from tidemill.cli.options import (
+    description_option,
     edit_options,
     file_path_option,
     name_option,
     noun_options,
     required_name_option,
     set_option,
+    tags_option,
+    workspace_options,
 )
 from tidemill.cli.output import print_value
 from tidemill.spec.edits import parse_edits
 from tidemill.spec.overrides import parse_override
 
+Field = tuple[tuple[str, ...], type, str]
+_SIZES: Sequence[Field] = (
+    (("--min-instances",), int, "Fewest machines."),
+    (("--max-instances",), int, "Most machines."),
+    (("--idle-time-before-scale-down",), int, "Seconds until an idle machine of a cluster goes."),
+    (("--idle-time-before-shutdown",), str, "Until an idle instance stops, as PT30M."),
+    (("--idle-time-before-shutdown-minutes",), int, "Minutes until an idle instance stops."),
+)
+_TYPE: Field = (("--type", "-t"), str, "Its type.")
+_LOCATION: Field = (("--location", "-l"), str, "Its region; nothing here depends on it.")
+_DISPLAY: Field = (("--display-name",), str, "What people call it.")
+# What `create` takes besides a document, by noun: each sets the field of its name.
+CREATED: Mapping[str, Sequence[Field]] = {
+    "compute": (
+        _TYPE,
+        (("--size", "-s"), str, "Its size; it runs on this machine whatever the size."),
+        *_SIZES,
+        (("--tier",), str, "dedicated or low_priority."),
+        _LOCATION,
+        (("--resource-id",), str, "The machine or cluster that is attached."),
+        (("--namespace",), str, "The namespace of an attached cluster."),
+    ),
+    "workspace": (_DISPLAY, _LOCATION, (("--kind", "-k"), str, "default, hub, project or featurestore.")),
+    "registry": (_DISPLAY, _LOCATION),
+    "connection": (_TYPE, (("--target",), str, "Where it leads.")),
+    "datastore": (_TYPE,),
+}
+CHANGED: Mapping[str, Sequence[Field]] = {"compute": _SIZES, "workspace": (_DISPLAY,), "registry": (_DISPLAY,)}
+
 
 def make_group(noun: str, about: str) -> click.Group:
     """`create`, `update`, `show`, `list` and `delete` of one noun."""
     group = click.Group(noun, help=about)
-    for command in (_create(noun), _update(noun), _show(noun), _list(noun), _delete(noun)):
+    for command in (make_create(noun), _update(noun), _show(noun), _list(noun), make_delete(noun)):
         group.add_command(command)
     return group
 
 
-def _create(noun: str) -> click.Command:
-    @click.command("create", help=f"Keep a {noun} document in the workspace; the same name again changes it.")
+def take_fields(fields: Sequence[Field]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """An option for each field."""
+
+    def add(function: Callable[..., Any]) -> Callable[..., Any]:
+        for flags, kind, about in reversed(fields):
+            function = click.option(*flags, type=kind, help=about)(function)
+        return function
+
+    return add
+
+
+def scope_options(noun: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The options every verb of a noun takes; `-w` is the name of a workspace itself."""
+    return workspace_options if noun == "workspace" else noun_options
+
+
+def one_of(noun: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The name of the one that is meant; a workspace may be left out, as there is a default."""
+    if noun == "workspace":
+        return click.option("-n", "--name", "-w", "--workspace-name", "name", metavar="NAME", help="Name.")
+    return required_name_option
+
+
+def maybe_one_of(noun: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The name, which a document may give instead."""
+    return one_of(noun) if noun == "workspace" else name_option
+
+
+no_wait = click.option("--no-wait", is_flag=True, expose_value=False, help="Accepted for az scripts.")
+
+
+def make_create(noun: str, verb: str = "create") -> click.Command:
+    """`create`; of a compute also `attach`."""
+
+    @click.command(verb, help=f"Keep a {noun} document in the workspace; the same name again changes it.")
     @file_path_option
-    @name_option
-    @click.option("--type", "-t", "kind", help="Its type, without a document.")
-    @click.option("--size", "-s", help="For a compute: its size.")
-    @click.option("--min-instances", type=int, help="For a compute: fewest machines.")
-    @click.option("--max-instances", type=int, help="For a compute: most machines.")
-    @click.option("--no-wait", is_flag=True, expose_value=False, help="Accepted for az scripts.")
+    @maybe_one_of(noun)
+    @description_option
+    @tags_option
+    @take_fields(CREATED.get(noun, ()))
+    @no_wait
     @set_option
-    @noun_options
+    @scope_options(noun)
     def command(
         file: Path | None,
         name: str | None,
-        kind: str | None,
-        size: str | None,
-        min_instances: int | None,
-        max_instances: int | None,
+        description: str | None,
+        tags: str,
         overrides: tuple[str, ...],
         fmt: str,
         query: str | None,
+        **given: Any,  # noqa: ANN401 - one for each field
     ) -> None:
-        given = {"type": kind, "size": size, "min_instances": min_instances, "max_instances": max_instances}
         fields = {k: v for k, v in given.items() if v is not None}
+        changes = [parse_override(o) for o in (*overrides, *given_fields(description, tags))]
         with open_app(read_settings(file)) as app:
-            print_value(
-                create(app, noun, file, [parse_override(o) for o in overrides], name, fields), fmt=fmt, query=query
-            )
+            row, note = create(app, noun, file, changes, name, fields)
+            print_value(row, fmt=fmt, query=query)
+        if note:
+            click.echo(note, err=True)
 
     return command
 
@@ -67,32 +134,31 @@ def _create(noun: str) -> click.Command:
 def _update(noun: str) -> click.Command:
     @click.command("update", help=f"Change a {noun} that is kept, by options or by its document.")
     @file_path_option
-    @name_option
-    @click.option("--min-instances", type=int, help="For a compute: fewest machines.")
-    @click.option("--max-instances", type=int, help="For a compute: most machines.")
-    @click.option("--no-wait", is_flag=True, expose_value=False, help="Accepted for az scripts.")
+    @maybe_one_of(noun)
+    @description_option
+    @take_fields(CHANGED.get(noun, ()))
+    @no_wait
     @edit_options
-    @noun_options
+    @scope_options(noun)
     def command(
         file: Path | None,
         name: str | None,
-        min_instances: int | None,
-        max_instances: int | None,
+        description: str | None,
         overrides: tuple[str, ...],
         adds: tuple[str, ...],
         removes: tuple[str, ...],
         tags: str,
         fmt: str,
         query: str | None,
+        **given: Any,  # noqa: ANN401 - one for each field
     ) -> None:
-        given = {"min_instances": min_instances, "max_instances": max_instances}
         fields = {k: v for k, v in given.items() if v is not None}
-        edits = parse_edits(overrides, adds, removes, tags)
+        edits = parse_edits((*overrides, *given_fields(description, "")), adds, removes, tags)
         with open_app(read_settings(file)) as app:
             if file is not None:
-                row = create(app, noun, file, edits.set, name, fields)
+                row, _ = create(app, noun, file, edits.set, name, fields)
                 row = update(app, noun, row["name"], fields, replace(edits, set=()))
-            elif name is not None:
+            elif name is not None or noun == "workspace":
                 row = update(app, noun, name, fields, edits)
             else:
                 raise UsageError(f"Which {noun}?", hint="--name NAME, or -f FILE")
@@ -103,8 +169,8 @@ def _update(noun: str) -> click.Command:
 
 def _show(noun: str) -> click.Command:
     @click.command("show", help="One of them.")
-    @required_name_option
-    @noun_options
+    @one_of(noun)
+    @scope_options(noun)
     def command(name: str, fmt: str, query: str | None) -> None:
         with open_app(read_settings()) as app:
             print_value(show(app, noun, name), fmt=fmt, query=query)
@@ -115,40 +181,28 @@ def _show(noun: str) -> click.Command:
 def _list(noun: str) -> click.Command:
     @click.command("list", help="All of them, newest first.")
     @click.option("--max-results", "-r", type=click.IntRange(1), help="At most so many.")
+    @click.option("--type", "-t", "kind", help="Just those of this type.")
     @noun_options
-    def command(max_results: int | None, fmt: str, query: str | None) -> None:
+    def command(max_results: int | None, kind: str | None, fmt: str, query: str | None) -> None:
+        wanted = (kind or "").casefold().replace("_", "")
         with open_app(read_settings()) as app:
-            print_value(list_all(app, noun)[:max_results], fmt=fmt, query=query)
+            rows = list_all(app, noun)
+        chosen = [r for r in rows if wanted in {"", str(r.get("type", "")).casefold().replace("_", "")}]
+        print_value(chosen[:max_results], fmt=fmt, query=query)
 
     return command
 
 
-def _delete(noun: str) -> click.Command:
-    @click.command("delete", help="Forget it.")
-    @required_name_option
-    @click.option("--no-wait", is_flag=True, expose_value=False, help="Accepted for az scripts.")
-    @noun_options
+def make_delete(noun: str, verb: str = "delete") -> click.Command:
+    """`delete`; of a compute also `detach`."""
+
+    @click.command(verb, help="Forget it.")
+    @one_of(noun)
+    @no_wait
+    @scope_options(noun)
     def command(name: str, fmt: str, query: str | None) -> None:
         del fmt, query
         with open_app(read_settings()) as app:
             delete(app, noun, name)
-
-    return command
-
-
-def make_switch(verb: str) -> click.Command:
-    """`compute start` and `compute stop`: a computed state; nothing here costs money."""
-    state = RUNNING if verb == "start" else STOPPED
-
-    @click.command(verb, help=f"Set the compute's state to {state}; a success when it is so already.")
-    @required_name_option
-    @click.option("--no-wait", is_flag=True, expose_value=False, help="Accepted for az scripts.")
-    @noun_options
-    def command(name: str, fmt: str, query: str | None) -> None:
-        del fmt, query  # az prints nothing either
-        with open_app(read_settings()) as app:
-            _, changed = set_state(app, name, state)
-        if not changed:
-            click.echo(f"compute `{name}` is {state} already", err=True)
 
     return command

@@ -8,12 +8,13 @@ from pathlib import Path
 import click
 
 from tidemill.app.jobs import cancel_job, download_job, list_jobs, show_job, stream_job, update_job
-from tidemill.app.run import RunRequest, resume_job, run_job
+from tidemill.app.run import RunRequest, load_job, resume_job, run_job
 from tidemill.app.settings import read_settings
 from tidemill.app.wiring import open_app
+from tidemill.base.files import write_atomic
 from tidemill.cli.errors import print_findings
 from tidemill.cli.options import edit_options, executor_option, list_options, name_option, noun_options, set_option
-from tidemill.cli.output import print_value
+from tidemill.cli.output import format_value, has_tag, print_value
 from tidemill.cli.progress import Progress
 from tidemill.cli.run import report
 from tidemill.spec.edits import parse_edits
@@ -41,7 +42,7 @@ def job() -> None:
 @set_option
 @click.option("--stream", is_flag=True, help="Print every step's log as it is written.")
 @click.option("--web", is_flag=True, expose_value=False, help="Accepted for az scripts.")
-@click.option("--save-as", "-a", expose_value=False, help="Accepted for az scripts.")
+@click.option("--save-as", "-a", type=click.Path(path_type=Path), help="Write what `show` says to this YAML file.")
 @click.option("--relax-pins", is_flag=True, help="Loosen just the package pins that cannot be had here, and record it.")
 @executor_option
 @noun_options
@@ -55,6 +56,7 @@ def create(
     stream: bool,
     relax_pins: bool,
     executor: str,
+    save_as: Path | None,
 ) -> int:
     """Run a job here to its end (a job that ran is a job that was created); exit code 0 only if it completed."""
     request = RunRequest(
@@ -63,6 +65,8 @@ def create(
     with open_app(read_settings(file)) as app:
         with Progress(stream_logs=stream) as progress:
             result = run_job(app, request, [progress], lambda found: print_findings(found, sys.stderr))
+        if save_as is not None:
+            write_atomic(save_as, format_value(show_job(app, result.name), "yaml"))
         if result.ok:
             print_value(show_job(app, result.name), fmt=fmt, query=query)
         else:
@@ -70,12 +74,37 @@ def create(
     return 0 if result.ok else 1
 
 
+@job.command("validate")
+@click.option(
+    "-f", "--file", "file", required=True, type=click.Path(path_type=Path), metavar="FILE", help="The job's document."
+)
+@set_option
+@noun_options
+def validate(file: Path, overrides: tuple[str, ...], fmt: str, query: str | None) -> None:
+    """Whether a job document is valid, without running it; exit code 2 with every finding when it is not."""
+    loaded = load_job(file, [parse_override(o) for o in overrides])
+    print_value({"result": "Succeeded", "kind": str(loaded.kind), "path": str(file.absolute())}, fmt=fmt, query=query)
+
+
+@job.command("show-services")
+@required_name
+@click.option("--node-index", "-i", type=int, expose_value=False, help="Accepted for az scripts.")
+@noun_options
+def show_services(name: str, fmt: str, query: str | None) -> None:
+    """Addresses of a job's interactive services; a job here has none."""
+    with open_app(read_settings()) as app:
+        show_job(app, name)
+        print_value({}, fmt=fmt, query=query)
+
+
 @job.command("list")
 @click.option("--parent-job-name", "-p", help="The steps of that job.")
 @click.option("--all-results", is_flag=True, expose_value=False, help="Accepted for az scripts.")
+@click.option("--tag", help="Just those with this tag: KEY, or KEY=VALUE.")
 @list_options
 @noun_options
 def list_(
+    tag: str | None,
     max_results: int | None,
     parent_job_name: str | None,
     fmt: str,
@@ -87,9 +116,13 @@ def list_(
     """Jobs, newest first."""
     with open_app(read_settings()) as app:
         rows = list_jobs(
-            app, limit=max_results, archived=include_archived, parent=parent_job_name, archived_only=archived_only
+            app,
+            limit=None if tag else max_results,
+            archived=include_archived,
+            parent=parent_job_name,
+            archived_only=archived_only,
         )
-        print_value(rows, fmt=fmt, query=query)
+        print_value([r for r in rows if has_tag(r.get("tags", {}), tag)][:max_results], fmt=fmt, query=query)
 
 
 @job.command("show")

@@ -16,6 +16,7 @@ from tidemill.base.errors import EXIT_BUG, InterruptedRun, TidemillError
 from tidemill.base.suggest import did_you_mean
 from tidemill.cli.errors import print_error
 from tidemill.cli.folder import change_folder
+from tidemill.cli.scripts import AZURE_NOUNS, complete, explain_azure_noun
 from tidemill.cli.words import regroup
 
 VERBS = {
@@ -51,6 +52,8 @@ NOUNS = {
     "batch-deployment": "Scoring jobs behind a batch endpoint.",
     "schedule": "Jobs and monitors that start by themselves.",
     "workspace": "The local workspace.",
+    "registry": "Assets that several workspaces share.",
+    "connection": "Addresses and credentials of other services.",
 }
 # A command makes some 100,000 objects that stay until it ends; looking through them every 700 costs a tenth of its start.
 GC_OBJECTS = 100_000
@@ -76,12 +79,15 @@ class LazyGroup(click.Group):
         if module is None:
             return None
         found: Any = importlib.import_module(f"tidemill.cli.{module}")
-        return found.COMMANDS[cmd_name]  # type: ignore[no-any-return]
+        command: click.Command = found.COMMANDS[cmd_name]
+        return complete(cmd_name, command) if isinstance(command, click.Group) else command
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """As click, with a suggestion for a name that is nearly right."""
+        if args and args[0] in AZURE_NOUNS:
+            raise explain_azure_noun(args[0])
         if args and not args[0].startswith("-") and _module_of(args[0]) is None:
             hint = did_you_mean(args[0], [*VERBS, *NOUNS, *EXTRA])
             raise click.UsageError(f"No such command `{args[0]}`. {hint}", ctx)

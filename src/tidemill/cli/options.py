@@ -11,7 +11,7 @@ from tidemill.cli.folder import change_folder
 from tidemill.cli.output import FORMATS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -49,9 +49,15 @@ def output_options(default: str) -> Decorator:
     return add
 
 
-def azure_scope(function: Callable[..., Any]) -> Callable[..., Any]:
+SCOPE = (("-g", "--resource-group"), ("-w", "--workspace-name"), ("--subscription",))
+CHATTER = ("--debug", "--verbose", "--only-show-errors")
+
+
+def azure_scope(function: Callable[..., Any], scope: Sequence[tuple[str, ...]] = SCOPE) -> Callable[..., Any]:
     """`-g`, `-w`, `--subscription`: accepted for scripts; the workspace here is the project's own."""
-    for flags in (("-g", "--resource-group"), ("-w", "--workspace-name"), ("--subscription",)):
+    for flag in CHATTER:
+        function = click.option(flag, is_flag=True, expose_value=False, hidden=True)(function)
+    for flags in scope:
         function = click.option(*flags, expose_value=False, help="Accepted for az scripts.", metavar="NAME")(function)
     return function
 
@@ -59,6 +65,12 @@ def azure_scope(function: Callable[..., Any]) -> Callable[..., Any]:
 def noun_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """What every noun's verbs take: everywhere, az's scope, output as JSON."""
     return everywhere(azure_scope(output_options("json")(function)))
+
+
+def workspace_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """As `noun_options`, where `-w` is the name itself."""
+    scope = [flags for flags in SCOPE if "-w" not in flags]
+    return everywhere(azure_scope(output_options("json")(function), scope))
 
 
 set_option = click.option(
@@ -72,6 +84,8 @@ file_path_option = click.option(
     "-f", "--file", "file", type=click.Path(path_type=Path), metavar="FILE", help="The YAML document."
 )
 label_option = click.option("--label", "-l", help="A label such as latest.")
+description_option = click.option("--description", "-d", help="What it is.")
+tags_option = click.option("--tags", default="", metavar="KEY=VALUE", help="Tags, in pairs.")
 
 
 def edit_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -82,8 +96,10 @@ def edit_options(function: Callable[..., Any]) -> Callable[..., Any]:
     function = click.option(
         "--remove", "removes", multiple=True, metavar="PATH [INDEX]", help="Drop a field, or one item of a list."
     )(function)
-    function = click.option("--tags", default="", metavar="KEY=VALUE", help="Tags, in pairs.")(function)
-    return set_option(function)
+    function = click.option("--force-string", is_flag=True, expose_value=False, help="Accepted for az scripts.")(
+        function
+    )
+    return set_option(tags_option(function))
 
 
 def list_options(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -34,6 +34,12 @@ def apply_query(value: Any, query: str | None) -> Any:  # noqa: ANN401
         raise UsageError(f"--query is not JMESPath: {exc}", hint='Example: --query "[0].version"') from exc
 
 
+def has_tag(tags: Mapping[str, str], wanted: str | None) -> bool:
+    """Whether `tags` hold `KEY` or `KEY=VALUE`; nothing wanted is always there."""
+    key, equals, value = (wanted or "").partition("=")
+    return not key or (key in tags and (not equals or tags[key] == value))
+
+
 def format_value(value: Any, fmt: str) -> str:  # noqa: ANN401
     """`value` as text that ends in a newline (or is empty)."""
     if fmt in {"json", "jsonc"}:
@@ -46,7 +52,7 @@ def format_value(value: Any, fmt: str) -> str:  # noqa: ANN401
 
 
 def format_tsv(value: Any) -> str:  # noqa: ANN401
-    """One line an item, values separated by tabs; nested lists and objects by their size, as az."""
+    """One line an item, values separated by tabs; a nested list by its size, a nested object by nothing, as az."""
     rows = value if isinstance(value, list) else [value]
     return "".join(f"{_tsv_row(row)}\n" for row in rows)
 
@@ -60,9 +66,9 @@ def _tsv_row(row: Any) -> str:  # noqa: ANN401
 
 
 def _tsv_cell(value: Any) -> str:  # noqa: ANN401
-    if isinstance(value, (list, Mapping)):
-        return str(len(value))
-    return str(value)
+    if isinstance(value, Mapping):
+        return ""  # az keeps the column and says nothing
+    return str(len(value)) if isinstance(value, list) else str(value)
 
 
 def format_table(value: Any) -> str:  # noqa: ANN401
@@ -71,10 +77,19 @@ def format_table(value: Any) -> str:  # noqa: ANN401
     if not rows:
         return ""
     if not all(isinstance(row, Mapping) for row in rows):
-        return "".join(f"{row if not isinstance(row, (list, Mapping)) else json.dumps(row)}\n" for row in rows)
+        return _table_of_values(rows)
     columns = list(dict.fromkeys(k for row in rows for k, v in row.items() if not isinstance(v, (list, Mapping))))
     cells = [[_cell(row.get(c)) for c in columns] for row in rows]
     return draw_table([c.replace("_", " ").title().replace(" ", "") for c in columns], cells)
+
+
+def _table_of_values(rows: Sequence[Any]) -> str:
+    """Columns without a name, as az has them: `Result` for plain values, `Column1` … for lists."""
+    lists = [row if isinstance(row, list) else [row] for row in rows]
+    width = max(len(row) for row in lists)
+    heads = [f"Column{i + 1}" for i in range(width)] if any(isinstance(r, list) for r in rows) else ["Result"]
+    cells = [[c if isinstance(c, str) else json.dumps(c) for c in (*row, *[""] * (width - len(row)))] for row in lists]
+    return draw_table(heads, cells)
 
 
 def draw_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -21,7 +21,10 @@ DELETED = "deleted-assets"
 
 @dataclass(frozen=True, slots=True)
 class AssetRequest:
-    """A wish to keep an asset. Data is kept by its bytes at `path`, a document by its `body` and its file at `path`."""
+    """A wish to keep an asset.
+
+    Data is kept by its bytes at `path`, or as the address `url`; a document by its `body` and its file at `path`.
+    """
 
     kind: str
     name: str
@@ -31,6 +34,7 @@ class AssetRequest:
     description: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
     body: Mapping[str, Any] = field(default_factory=dict)
+    url: str = ""
 
 
 class AssetStore:
@@ -49,7 +53,8 @@ class AssetStore:
         """
         if not is_name(request.name):
             raise UsageError(f"`{request.name}` cannot name an asset", hint="Use letters, digits, `-`, `_` and `.`.")
-        digest = self._keep(request) if request.kind == "data" else digest_value(dict(request.body))
+        bytes_here = request.kind == "data" and not request.url
+        digest = self._keep(request) if bytes_here else digest_value(request.url or dict(request.body))
         return self._add(request, digest)
 
     def register_data(self, name: str, version: str | None, ref: str, path: Path, kind: str) -> str:
@@ -115,14 +120,14 @@ class AssetStore:
                 version,
                 digest,
                 iso(self._clock.now()),
-                str(self._folder(request, version)),
+                request.url or str(self._folder(request, version)),
                 request.type,
                 request.description,
                 request.tags,
                 request.body,
             )
             kept = self._store.add_asset(row)
-        if request.kind == "data":
+        if request.kind == "data" and not request.url:
             self._place(kept)
         return kept
 

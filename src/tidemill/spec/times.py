@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import zoneinfo
-from functools import cache
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator
 from pydantic_core import PydanticCustomError
+
+from tidemill.spec.zones import iana_zones, windows_zones
 
 BAD_CRON, BAD_ZONE, BAD_TIME = "TM-C101", "TM-C102", "TM-C103"
 HOURS, MINUTES, MONTH_DAYS = (0, 23), (0, 59), (1, 31)
@@ -23,37 +23,11 @@ _CRON = (
 )
 _TERM = re.compile(r"(?:\*|(\w+)(?:-(\w+))?)(?:/(\d+))?")
 
-# Windows' names: these words before " Standard Time", and the few that end otherwise.
-_STANDARD = (
-    "Dateline;Aleutian;Hawaiian;Marquesas;Alaskan;Pacific;US Mountain;Mountain;Central America;Central;Easter Island;"
-    "Canada Central;SA Pacific;Eastern;Haiti;Cuba;US Eastern;Paraguay;Atlantic;Venezuela;Central Brazilian;SA Western;"
-    "Pacific SA;Turks And Caicos;Newfoundland;Tocantins;E. South America;SA Eastern;Argentina;Greenland;Montevideo;"
-    "Magallanes;Saint Pierre;Bahia;Mid-Atlantic;Azores;Cape Verde;Morocco;GMT;Greenwich;Sao Tome;W. Europe;"
-    "Central Europe;Romance;Central European;W. Central Africa;Namibia;Jordan;GTB;Middle East;Egypt;E. Europe;Syria;"
-    "West Bank;South Africa;South Sudan;Sudan;FLE;Turkey;Israel;Kaliningrad;Libya;Arabic;Arab;Belarus;Russian;"
-    "E. Africa;Iran;Arabian;Astrakhan;Azerbaijan;Mauritius;Saratov;Georgian;Volgograd;Caucasus;Afghanistan;West Asia;"
-    "Ekaterinburg;Pakistan;Qyzylorda;India;Sri Lanka;Nepal;Central Asia;Bangladesh;Omsk;N. Central Asia;Myanmar;"
-    "SE Asia;Altai;W. Mongolia;North Asia;Tomsk;China;North Asia East;Singapore;W. Australia;Taipei;Ulaanbaatar;"
-    "North Korea;Aus Central W.;Transbaikal;Tokyo;Korea;Yakutsk;Cen. Australia;AUS Central;E. Australia;AUS Eastern;"
-    "West Pacific;Tasmania;Vladivostok;Lord Howe;Bougainville;Magadan;Norfolk;Sakhalin;Central Pacific;New Zealand;"
-    "Fiji;Kamchatka;Chatham Islands;Tonga;Samoa;Line Islands;Yukon"
-)
-_OTHER = (
-    "UTC;UTC-11;UTC-09;UTC-08;UTC-02;UTC+12;UTC+13;Coordinated Universal Time;Russia Time Zone 3;Russia Time Zone 10;"
-    "Russia Time Zone 11;Pacific Standard Time (Mexico);Mountain Standard Time (Mexico);Central Standard Time (Mexico);"
-    "Eastern Standard Time (Mexico)"
-)
-
-
-@cache
-def _zones() -> frozenset[str]:
-    windows = [f"{word} Standard Time" for word in _STANDARD.split(";")]
-    return frozenset(z.casefold() for z in (*windows, *_OTHER.split(";"), *zoneinfo.available_timezones()))
-
 
 def is_time_zone(name: str) -> bool:
     """Whether Windows or the IANA knows a zone of that name, in any case."""
-    return name.strip().casefold() in _zones()
+    wanted = name.strip().casefold()
+    return wanted in windows_zones() or wanted in iana_zones()
 
 
 def cron_problem(expression: str) -> str:
@@ -66,6 +40,25 @@ def cron_problem(expression: str) -> str:
             if not _is_term(term, low, high, names):
                 return f"`{term}` is no {what} ({low}-{high})"
     return ""
+
+
+def cron_sets(expression: str) -> tuple[frozenset[int], ...]:
+    """The minutes, hours, days of the month, months and weekdays (Sunday is 0) of a valid expression."""
+    fields = zip(expression.split(), _CRON, strict=True)
+    found = [
+        frozenset(n for term in text.split(",") for n in _numbers(term, low, high, names))
+        for text, (_, low, high, names) in fields
+    ]
+    return (*found[:-1], frozenset(n % 7 for n in found[-1]))
+
+
+def _numbers(term: str, low: int, high: int, names: tuple[str, ...]) -> range:
+    match = _TERM.fullmatch(term.lower())
+    if match is None or match[1] is None:
+        return range(low, high + 1, int(match[3] or 1) if match else 1)
+    start = _number(match[1], low, names) or 0
+    end = _number(match[2], low, names) if match[2] else high if match[3] else start
+    return range(start, (end or 0) + 1, int(match[3] or 1))
 
 
 def _is_term(term: str, low: int, high: int, names: tuple[str, ...]) -> bool:

@@ -97,3 +97,73 @@ def test_kept_documents_are_changed_by_options(tidemill: Run) -> None:
     assert (said["min_instances"], said["max_instances"], said["tags"], said["zones"]) == (1, 4, {"team": "a"}, ["a"])
     assert "cannot change" in tidemill("compute", "update", "-n", "box", "--set", "type=computeinstance", code=2).stderr
     assert "(ResourceNotFound)" in tidemill("compute", "update", "-n", "bo", "--set", "a=b", code=1).stderr
+
+
+def test_assets_are_made_by_options_alone(tidemill: Run, tmp_path: Path) -> None:
+    (tmp_path / "conda.yml").write_text("dependencies: [python=3.12]\n")
+    (tmp_path / "m.txt").write_text("w")
+    made = json.loads(
+        tidemill(
+            "environment", "create", "--name", "e", "--version", "3", "--image", "busybox", "--conda-file", "conda.yml", "--tags", "x=y", "--description", "of mine"
+        ).stdout
+    )  # fmt: skip
+    assert (made["version"], made["image"], made["tags"], made["description"]) == (
+        "3",
+        "busybox",
+        {"x": "y"},
+        "of mine",
+    )
+    assert made["conda_file"] == str(tmp_path / "conda.yml")
+    assert "There is no" in tidemill("environment", "create", "-n", "e2", "--conda-file", "nope.yml", code=2).stderr
+    there = tidemill("data", "create", "-n", "d", "--path", "azureml://datastores/s/paths/p", "--tags", "a=b")
+    assert json.loads(there.stdout)["path"] == "azureml://datastores/s/paths/p"
+    wrong = tidemill("data", "create", "-n", "d2", "--path", "m.txt", "--type", "uri_fil", code=2)
+    assert "`uri_file`" in wrong.stderr
+    model = ("model", "create", "-n", "m", "--path", "m.txt", "--tags", "t=1", "--description", "d")
+    assert rows(tidemill, *model, "--query", "[tags.t, description]") == ["1", "d"]
+    assert rows(tidemill, "model", "list", "--tag", "t=1", "--query", "[].name") == ["m"]
+    assert rows(tidemill, "model", "list", "--tag", "t=2", "--query", "[].name") == []
+    tidemill("model", "archive", "-n", "m", "--label", "latest")
+    assert rows(tidemill, "model", "list", "--query", "[].name") == []
+    assert "ResourceNotFound" in tidemill("model", "archive", "-n", "nope", code=1).stderr
+
+
+def test_the_workspace_and_its_datastore_are_there_without_being_created(tidemill: Run, tmp_path: Path) -> None:
+    assert rows(tidemill, "workspace", "show", "-g", "x", "--query", "name") == [tmp_path.name]
+    assert "(ResourceNotFound)" in tidemill("workspace", "show", "-w", "lab", code=1).stderr
+    tidemill("az", "configure", "--defaults", "workspace=lab", "group=mlops")
+    assert rows(tidemill, "workspace", "show", "--query", "[name, resource_group]") == ["lab", "mlops"]
+    tidemill("workspace", "create", "-w", "second", "-g", "mlops", "-l", "westeurope")
+    assert rows(tidemill, "workspace", "list", "--query", "[].name") == ["second", "lab"]
+    tidemill("workspace", "delete", "-n", "second", "--yes", "--no-wait")
+    assert "nothing to delete" in tidemill("workspace", "delete", "-n", "lab", "--yes", code=2).stderr
+    assert rows(tidemill, "datastore", "list", "--query", "[].name") == ["workspaceblobstore"]
+
+
+def test_what_lets_us_in_is_named_but_not_kept(tidemill: Run, tmp_path: Path) -> None:
+    (tmp_path / "hub.yml").write_text(
+        "$schema: https://azuremlschemas.azureedge.net/latest/connection.schema.json\n"
+        "name: hub\ntype: git\ntarget: https://git.example\ncredentials: {type: pat, pat: s3cr3t-word}\n"
+    )
+    made = tidemill("connection", "create", "-f", "hub.yml")
+    assert "s3cr3t-word" not in made.stdout
+    assert "credentials.pat of connection `hub`: not kept" in made.stderr
+    shown = json.loads(tidemill("connection", "show", "-n", "hub", "--populate-secrets").stdout)
+    assert shown["credentials"] == {"type": "pat", "pat": None}
+    assert not [f for f in (tmp_path / ".tidemill").rglob("*") if f.is_file() and b"s3cr3t-word" in f.read_bytes()]
+    tidemill("connection", "delete", "-n", "hub", "-y")
+    assert "ResourceNotFound" in tidemill("connection", "show", "-n", "hub", code=1).stderr
+
+
+def test_a_job_is_validated_saved_and_found_by_its_tag(tidemill: Run, tmp_path: Path) -> None:
+    (tmp_path / "job.yml").write_text("type: command\ncommand: echo hi\nenvironment: {image: busybox}\n")
+    assert rows(tidemill, "job", "validate", "-f", "job.yml", "--query", "result") == ["Succeeded"]
+    (tmp_path / "bad.yml").write_text("type: command\ncommand: echo ${{inputs.x}}\nenvironment: {image: busybox}\n")
+    assert "TM-" in tidemill("job", "validate", "-f", "bad.yml", code=2).stderr
+    tidemill(
+        "job", "create", "-f", "job.yml", "--set", "name=j1", "tags.team=a", "--save-as", "j1.yml", "--skip-validation"
+    )
+    assert "status: Completed" in (tmp_path / "j1.yml").read_text()
+    assert rows(tidemill, "job", "list", "--tag", "team=a", "--query", "[].name") == ["j1"]
+    assert rows(tidemill, "job", "list", "--tag", "team=b", "--query", "[].name") == []
+    assert tidemill("job", "show-services", "-n", "j1").stdout == "{}\n"
