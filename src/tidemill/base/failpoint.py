@@ -21,7 +21,14 @@ NAMES = (
     "model-registered",
     "job-ended",
 )
-RELEASE_NAMES = ("version-started", "traffic-switched", "version-proven", "release-held", "release-put-back", "traffic-shared")
+RELEASE_NAMES = (
+    "version-started",
+    "traffic-switched",
+    "version-proven",
+    "release-held",
+    "release-put-back",
+    "traffic-shared",
+)
 
 SYNC_NAMES = ("sync-uploaded", "sync-copied")
 

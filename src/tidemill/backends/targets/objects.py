@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
 
-from lightkube import ApiError, Client
+import httpx2 as httpx
+from lightkube import Client
 from lightkube.codecs import from_dict
 from lightkube.generic_resource import create_namespaced_resource
 
@@ -24,7 +25,10 @@ NOT_MINE = {HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN}
 
 
 class Objects:
-    """Server-side apply and deletion. Safe to repeat."""
+    """Server-side apply and deletion. Safe to repeat.
+
+    A kind the cluster has never heard of is answered with a bare 404, which is no `ApiError`.
+    """
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -34,11 +38,11 @@ class Objects:
         with speaking_to_cluster(f"{item['kind']} `{item['metadata']['name']}`"):
             try:
                 self._client.apply(from_dict(item), force=True)
-            except ApiError as exc:
-                if item["kind"] == "Namespace" and exc.status.code == HTTPStatus.FORBIDDEN:
+            except httpx.HTTPStatusError as exc:
+                if item["kind"] == "Namespace" and exc.response.status_code == HTTPStatus.FORBIDDEN:
                     return  # an account of one namespace may not touch it; if it is missing, the next object says so
                 older = OLDER.get(item["apiVersion"])
-                if older is None or exc.status.code != HTTPStatus.NOT_FOUND:
+                if older is None or exc.response.status_code != HTTPStatus.NOT_FOUND:
                     raise
                 self._client.apply(from_dict({**item, "apiVersion": older}), force=True)
 
@@ -49,8 +53,8 @@ class Objects:
             with speaking_to_cluster(f"deleting {variant['kind']} `{name}`"):
                 try:
                     self._client.delete(type(from_dict(variant)), name, namespace=namespace)
-                except ApiError as exc:
-                    if exc.status.code not in tolerated:
+                except httpx.HTTPStatusError as exc:
+                    if exc.response.status_code not in tolerated:
                         raise
 
     def find(self, resource: Any, namespace: str, labels: dict[str, str]) -> list[Any]:  # noqa: ANN401 - a class of the client's
@@ -58,8 +62,8 @@ class Objects:
         with speaking_to_cluster(f"listing {resource.__name__}"):
             try:
                 return list(self._client.list(resource, namespace=namespace, labels=dict(labels)))
-            except ApiError as exc:
-                if exc.status.code not in NOT_MINE:
+            except httpx.HTTPStatusError as exc:
+                if exc.response.status_code not in NOT_MINE:
                     raise
                 return []
 

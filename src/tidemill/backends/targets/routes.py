@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from lightkube import ApiError, Client
+import httpx2 as httpx
+from lightkube import Client
 from lightkube.resources.networking_v1 import Ingress, IngressClass
 
 from tidemill.backends.cluster import speaking_to_cluster
@@ -85,8 +86,8 @@ class Routes:
     def _knows(self, kind: Any, namespace: str) -> bool:  # noqa: ANN401 - a class of the client's
         try:
             list(self._client.list(kind, namespace=namespace))
-        except ApiError as exc:
-            if exc.status.code != HTTPStatus.NOT_FOUND:
+        except httpx.HTTPStatusError as exc:
+            if exc.response.status_code != HTTPStatus.NOT_FOUND:
                 raise
             return False
         return True
@@ -98,10 +99,10 @@ class Routes:
             with speaking_to_cluster(f"reading Gateway `{name}`"):
                 try:
                     return dict(self._client.get(kind, name, namespace=namespace))
-                except ApiError as exc:
-                    if exc.status.code == HTTPStatus.FORBIDDEN:
+                except httpx.HTTPStatusError as exc:
+                    if exc.response.status_code == HTTPStatus.FORBIDDEN:
                         return None
-                    if exc.status.code != HTTPStatus.NOT_FOUND:
+                    if exc.response.status_code != HTTPStatus.NOT_FOUND:
                         raise
         return {}
 
@@ -119,10 +120,10 @@ class Routes:
         with speaking_to_cluster(f"reading IngressClass `{name}`"):
             try:
                 return self._client.get(IngressClass, name)
-            except ApiError as exc:
-                if exc.status.code == HTTPStatus.FORBIDDEN:
+            except httpx.HTTPStatusError as exc:
+                if exc.response.status_code == HTTPStatus.FORBIDDEN:
                     return None
-                if exc.status.code != HTTPStatus.NOT_FOUND:
+                if exc.response.status_code != HTTPStatus.NOT_FOUND:
                     raise
         raise UsageError(
             f"There is no IngressClass `{name}` in the cluster",
@@ -138,8 +139,8 @@ class Routes:
             with speaking_to_cluster("listing IngressClasses"):
                 try:
                     classes = list(self._client.list(IngressClass))
-                except ApiError as exc:
-                    if exc.status.code not in NOT_MINE:
+                except httpx.HTTPStatusError as exc:
+                    if exc.response.status_code not in NOT_MINE:
                         raise
                     return ""
             chosen = [c for c in classes if c.metadata and (c.metadata.annotations or {}).get(DEFAULT_CLASS) == "true"]
