@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import contextlib
 import logging
+import os
 import socket
 import ssl
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import uvicorn
@@ -19,6 +21,8 @@ from tidemill.serve.hosted import HostedApplication, load_application
 from tidemill.serve.protocol import GatheringProtocol
 from tidemill.serve.scoring import ScoringScript, load_scoring_script
 from tidemill.serve.server import LOOPBACK_NAMES, InferenceServer, ServerSettings
+from tidemill.serve.trace_settings import TraceSettings, read_settings
+from tidemill.serve.tracing import TracedApplication, Tracer
 from tidemill.serve.workers import end_with_parent, run_workers
 
 LOG = logging.getLogger("tidemill.serve")
@@ -58,11 +62,36 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def build(options: argparse.Namespace) -> InferenceServer | HostedApplication:
+def build(options: argparse.Namespace) -> InferenceServer | HostedApplication | TracedApplication:
     """The application the options ask for; errors as those of `load_engine`, `load_scoring_script` and `load_application`."""
+    asked = read_settings(os.environ, options.name or "tidemill")
+    application = _build(options, traced=asked is not None)
+    return application if asked is None else _traced(application, asked, options)
+
+
+def _traced(
+    application: InferenceServer | HostedApplication, asked: TraceSettings, options: argparse.Namespace
+) -> TracedApplication:
+    try:
+        tracer = Tracer(asked, application.metrics.registry)
+    except (OSError, ValueError) as exc:
+        raise UsageError(
+            f"The collector's certificate cannot be used: {exc}",
+            hint="OTEL_EXPORTER_OTLP_CERTIFICATE takes a PEM file.",
+        ) from exc
+    LOG.info("traces go to %s", tracer.exporter.place)
+    about = {
+        "tidemill.model.name": options.name or (options.model.name if options.model else ""),
+        "tidemill.model.version": options.version,
+        "tidemill.deployment": options.deployment,
+    }
+    return TracedApplication(application, tracer, about, application.paths)
+
+
+def _build(options: argparse.Namespace, *, traced: bool) -> InferenceServer | HostedApplication:
     if options.app:
-        application = load_application(options.app, options.app_dir.absolute())
-        return HostedApplication(application, _about(options), _settings(options))
+        hosted = load_application(options.app, options.app_dir.absolute())
+        return HostedApplication(hosted, _about(options), _settings(options))
     engine: Engine | None = None
     script: ScoringScript | None = None
     if options.code is not None:
@@ -82,7 +111,7 @@ def build(options: argparse.Namespace) -> InferenceServer | HostedApplication:
         )
         for difference in engine.differences:
             LOG.warning("differs from training: %s", difference)
-    return InferenceServer(engine, script, _settings(options), _capture(options))
+    return InferenceServer(engine, script, replace(_settings(options), traced=traced), _capture(options))
 
 
 def _settings(options: argparse.Namespace) -> ServerSettings:

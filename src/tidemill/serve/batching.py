@@ -11,6 +11,7 @@ import numpy as np
 
 from tidemill.serve.decode import Array
 from tidemill.serve.predictor import Answer
+from tidemill.serve.spans import Span
 
 LOG = logging.getLogger("tidemill.serve")
 MAX_ROWS = 256
@@ -22,6 +23,7 @@ class Waiting:
 
     rows: Array
     answer: asyncio.Future[Answer] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    span: Span | None = None
 
 
 class Batcher:
@@ -36,7 +38,7 @@ class Batcher:
 
     async def ask(self, rows: Array) -> Answer:
         """The answer to these rows; the model's exception if they made it fail."""
-        waiting = Waiting(rows)
+        waiting = self._waiting(rows)
         self._queue.append(waiting)
         if self._working is None or self._working.done():
             self._working = asyncio.create_task(self._work())
@@ -45,6 +47,9 @@ class Batcher:
         finally:
             if waiting in self._queue:  # timed out before its turn
                 self._queue.remove(waiting)
+
+    def _waiting(self, rows: Array) -> Waiting:
+        return Waiting(rows)
 
     async def _work(self) -> None:
         while self._queue:

@@ -33,6 +33,7 @@ from tidemill.serve.http import (
 from tidemill.serve.metrics import Metrics
 from tidemill.serve.problems import RequestProblem
 from tidemill.serve.server import ACCESS, BAD, FULL, LOOPBACK_NAMES, OPEN_PATHS, RETRY, ServerSettings
+from tidemill.serve.spans import trace_id
 from tidemill.serve.wsgi import as_asgi
 
 LOG = logging.getLogger("tidemill.serve")
@@ -121,12 +122,17 @@ class HostedApplication:
     settings: ServerSettings
     prefix: str = PREFIX
     _tokens: Tokens = field(init=False)
-    _metrics: Metrics = field(init=False)
+    metrics: Metrics = field(init=False)
     _inside: int = 0
 
     def __post_init__(self) -> None:
         self._tokens = Tokens(self.settings.tokens)
-        self._metrics = Metrics(str(self.about.get("version", "")))
+        self.metrics = Metrics(str(self.about.get("version", "")))
+
+    @property
+    def paths(self) -> frozenset[str]:
+        """What is served under a name of its own; the application's paths may be anything."""
+        return frozenset(f"{self.prefix}{inner}" for inner in ("/metrics", "/version", *OPEN_PATHS))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One ASGI connection."""
@@ -164,8 +170,8 @@ class HostedApplication:
             return None
         inner = path.removeprefix(self.prefix)
         if inner == "/metrics":
-            self._metrics.waiting.set(self._inside)
-            return text_response(self._metrics.text(), "text/plain; version=0.0.4; charset=utf-8")
+            self.metrics.waiting.set(self._inside)
+            return text_response(self.metrics.text(), "text/plain; version=0.0.4; charset=utf-8")
         if inner == "/version":
             return json_response(self.about)
         if inner in OPEN_PATHS:
@@ -226,14 +232,17 @@ class HostedApplication:
 
     def _log(self, scope: Scope, passing: Passing, seconds: float) -> None:
         """Counted without the path, which is the application's own and may be anything."""
-        self._metrics.request("app", passing.status)
-        self._metrics.latency.observe(seconds)
+        self.metrics.request("app", passing.status)
+        self.metrics.latency.observe(seconds)
         if self.settings.access_log or passing.status >= BAD:
             entry = {
                 "at": iso(SystemClock().now()), "method": scope["method"], "path": scope["path"],
                 "status": passing.status, "ms": round(seconds * 1000, 3), "bytes": passing.size,
                 "request_id": passing.ids[0][1].decode("latin-1"),
             }  # fmt: skip
+            trace = trace_id(scope)
+            if trace:
+                entry["trace_id"] = trace
             ACCESS.info("%s", msgspec.json.encode(entry).decode())
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -45,6 +45,8 @@ from tidemill.serve.open_inference import (
 from tidemill.serve.openapi import make_openapi
 from tidemill.serve.problems import RequestProblem
 from tidemill.serve.scoring import ScoringScript
+from tidemill.serve.spans import trace_id
+from tidemill.serve.stages import TracedBatcher, TracedTurn, timed, untimed
 
 LOG = logging.getLogger("tidemill.serve")
 STATIC = Path(__file__).parent / "static"
@@ -80,6 +82,7 @@ class ServerSettings:
     guard_host: bool = True
     access_log: bool = False
     end_when_hung: bool = False
+    traced: bool = False
 
 
 class InferenceServer:
@@ -101,10 +104,17 @@ class InferenceServer:
         self._waiting = 0
         self._capture = capture
         self._calls = Calls(settings.timeout_s)
-        self._turn = asyncio.Semaphore(1)  # scripts are written for one request at a time
+        note = timed if settings.traced else untimed
+        self._read, self._encode = note("decode", read_rows), note("encode", json_response)
+        self._predict_now = note("predict", Engine.predict)
+        # Scripts are written for one request at a time.
+        self._turn = TracedTurn(1) if settings.traced else asyncio.Semaphore(1)
+        self._run = note("predict", self._calls.watched(script.run)) if script else None
         self._columns = {c.name: c for c in engine.signature.columns} if engine else {}
         self._batcher = (
-            Batcher(self._calls.watched(engine.predictor.predict), self.metrics.batch.observe, gather=engine.batches)
+            (TracedBatcher if settings.traced else Batcher)(
+                self._calls.watched(engine.predictor.predict), self.metrics.batch.observe, gather=engine.batches
+            )
             if engine
             else None
         )
@@ -125,6 +135,11 @@ class InferenceServer:
         }
         if script is not None:
             self._routes["GET", "/score"] = self._score
+
+    @property
+    def paths(self) -> frozenset[str]:
+        """What is served under a name of its own."""
+        return frozenset(p for _, p in self._routes) | PAGES.keys()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One ASGI connection."""
@@ -157,6 +172,9 @@ class InferenceServer:
                 "method": method, "path": path, "status": response.status, "ms": round(seconds * 1000, 3),
                 "bytes": len(response.body), "request_id": request_id.decode("latin-1"),
             }  # fmt: skip
+            trace = trace_id(scope)
+            if trace:
+                entry["trace_id"] = trace
             ACCESS.info("%s", msgspec.json.encode(entry).decode())
 
     async def _answer(self, scope: Scope, receive: Receive, request_id: str) -> Response:
@@ -228,8 +246,8 @@ class InferenceServer:
     async def _predict(self, request: Request) -> Response:
         if self._engine is None:
             return await self._score(request)
-        batch = read_rows(self._engine.signature, request)
-        return json_response(await self._ask(self._engine, batch))
+        batch = self._read(self._engine.signature, request)
+        return self._encode(await self._ask(self._engine, batch))
 
     async def _ask(self, engine: Engine, batch: Batch) -> Any:  # noqa: ANN401
         """Predict, on the event loop when that is faster; beyond the queue's bound a 429 tells the client to come back."""
@@ -238,7 +256,7 @@ class InferenceServer:
         try:
             if self._batcher is None or engine.row_s * len(batch.rows) < INLINE_S:
                 with self._calls.one():
-                    answer = engine.predict(batch)
+                    answer = self._predict_now(engine, batch)
             else:
                 async with asyncio.timeout(self._settings.timeout_s):
                     answer = engine.present(await self._batcher.ask(batch.rows), batch)
@@ -266,21 +284,21 @@ class InferenceServer:
 
     async def _score(self, request: Request) -> Response:
         """Azure's contract: what the scoring script returns; without one, a list of predictions."""
-        if self._script is not None:
+        if self._run is not None:
             self._enter()
             began = time.perf_counter()
             try:
                 async with asyncio.timeout(self._settings.timeout_s), self._turn:
-                    return await asyncio.to_thread(self._calls.watched(self._script.run), request)
+                    return await asyncio.to_thread(self._run, request)
             finally:
                 self._waiting -= 1
                 self.metrics.latency.observe(time.perf_counter() - began)
         engine = self._engine
         if engine is None:
             return json_response({"detail": "No model"}, UNREADY, [RETRY])
-        batch = read_rows(engine.signature, request)
+        batch = self._read(engine.signature, request)
         answer = await self._ask(engine, Batch(batch.rows, single=False, warnings=batch.warnings))
-        return json_response([row["prediction"] for row in answer["predictions"]])
+        return self._encode([row["prediction"] for row in answer["predictions"]])
 
     async def _feedback(self, request: Request) -> Response:
         """What turned out to be true of an earlier request, kept beside what was recorded of it."""
