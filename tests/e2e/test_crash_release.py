@@ -127,6 +127,7 @@ def promote_and_kill(tidemill: Run, project: Path, ask: Ask) -> None:
             if (verb, mend) == ("up", "up"):
                 assert found == other, f"turn {turn}, seed {SEED}"
             tidemill("rollback", "--lift", code=None)
+            sys.stdout.write(f"turn {turn}: {verb} killed, then {mend}: version {found} serves\n")
     sys.stdout.write(f"{dict(hit)} killed of {KILLS}, seed {SEED}, one promotion {whole:.1f} s; {dict(seen)}\n")
     assert not [words for words in seen if words.startswith("failed")], seen
     assert set(seen) == {"version 1", "version 2"}
@@ -177,7 +178,7 @@ def cluster(project: Path) -> Iterator[Ask]:
         pytest.skip("no cluster: set KUBECONFIG, REGISTRY and BASE_IMAGE")
     namespace = f"tm-crash-{uuid.uuid4().hex[:8]}"
     stage = {
-        "target": "kubernetes", "namespace": namespace, "registry": f"{os.environ['REGISTRY']}/{namespace}",
+        "target": "kubernetes", "namespace": namespace, "registry": f"{os.environ['REGISTRY']}/tm-crash",
         "base_image": os.environ["BASE_IMAGE"], "strategy": "canary", "steps": [50], "bake_s": 1, "start_timeout_s": 120,
         "image_proof": "off",
     }  # fmt: skip

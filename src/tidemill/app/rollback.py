@@ -42,7 +42,7 @@ def put_back(app: App, project: Project, stage_name: str, stage: Stage, *, reaso
     releases = history(app, stage_name)
     if not releases:
         raise NotFoundError(f"Nothing was ever released to {stage_name}", hint="Release first: tidemill up")
-    present = what_serves(app, stage, releases[0])
+    present = roll_back_from(app, stage_name, stage, releases[0])
     previous = previous_release(app, stage_name, str(present["digest"]))
     if previous is None:
         raise NotFoundError(
@@ -56,7 +56,7 @@ def put_back(app: App, project: Project, stage_name: str, stage: Stage, *, reaso
     try:
         _verify(app, project, stage_name, stage, previous)
         if stage.target == "kubernetes":
-            _on_cluster(app, project, stage, previous, present)
+            _on_cluster(app, project, stage, previous)
         elif stage.target == "azureml":
             put_back_azureml(app, stage_name, stage, previous)
         elif stage.target == "huggingface":
@@ -70,6 +70,16 @@ def put_back(app: App, project: Project, stage_name: str, stage: Stage, *, reaso
     app.registry.set_label(previous["model"], stage_name, previous["version"])
     record_release(app, {**previous, "evidence": f"rollback from version {present['version']}: {reason}"})
     return previous
+
+
+def roll_back_from(app: App, stage_name: str, stage: Stage, recorded: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a rollback takes away: what serves, unless that is what a rollback which was killed had put back already."""
+    serves = what_serves(app, stage, recorded)
+    if held(app, stage_name, recorded["digest"]) is not None:
+        before = previous_release(app, stage_name, recorded["digest"])
+        if before is not None and before["digest"] == serves["digest"]:
+            return recorded
+    return serves
 
 
 def what_serves(app: App, stage: Stage, recorded: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -119,9 +129,7 @@ def _on_this_machine(app: App, stage: Stage, previous: Mapping[str, Any]) -> Non
     app.target.put(endpoint, {**present, "deployments": {name: wish}, "traffic": {name: 100}})
 
 
-def _on_cluster(
-    app: App, project: Project, stage: Stage, previous: Mapping[str, Any], present: Mapping[str, Any]
-) -> None:
+def _on_cluster(app: App, project: Project, stage: Stage, previous: Mapping[str, Any]) -> None:
     """The previous version as it was released, settings and all; then nothing else of the endpoint is left."""
     about = describe_version(previous["model"], previous["version"], str(previous["digest"]), str(previous["job"]))
     if previous.get("workload"):
@@ -130,7 +138,7 @@ def _on_cluster(
         image = stage_workload(project, stage, previous["endpoint"], previous["deployment"], previous["image"], about)
         workload = with_model_image(image, previous)
     target = app.kubernetes(stage.context or "")
-    target.apply(workload, serving=present["deployment"])
+    target.apply(workload, serving=target.serving(workload.namespace, workload.endpoint))
     target.wait_ready(workload, timeout_s=stage.start_timeout_s)
     target.switch(workload)
     for state in target.observe(workload.namespace, workload.endpoint):

@@ -16,7 +16,7 @@ from tidemill.app.deploy_kubernetes import deploy_kubernetes
 from tidemill.app.gate import judge_candidate, parse_rules
 from tidemill.app.project import Project
 from tidemill.app.releases import held, record_release, serving_release
-from tidemill.app.rollback import put_back, what_serves
+from tidemill.app.rollback import put_back, roll_back_from
 from tidemill.app.signatures import sign_model, signing_key, trusted_keys, verify_model
 from tidemill.app.wiring import App
 from tidemill.base.errors import FailedError, UsageError
@@ -163,7 +163,7 @@ def _finish_rollback(
 ) -> None:
     """A rollback that was killed after its hold is carried on with."""
     serving = serving_release(app, name)
-    if serving is not None and what_serves(app, stage, serving)["digest"] == keep_out["digest"]:
+    if serving is not None and roll_back_from(app, name, stage, serving)["digest"] == keep_out["digest"]:
         put_back(app, project, name, stage, reason=keep_out["reason"], say=say)
 
 
