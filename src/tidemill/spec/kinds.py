@@ -146,6 +146,21 @@ _OTHER_TYPES = {
         Kind.CONNECTION,
     ),
 }  # fmt: skip
+# Other tools' files say these, too.
+_COMMON_WORDS = {"git", "s3", "snowflake", "custom", "serverless"}
+_CONNECTION_KEYS = {
+    "$schema",
+    "name",
+    "type",
+    "target",
+    "endpoint",
+    "api_key",
+    "api_version",
+    "is_shared",
+    "metadata",
+    "tags",
+    "description",
+}
 
 
 def detect_kind(data: Any, file_name: str = "") -> Kind:  # noqa: ANN401 - any YAML value
@@ -230,7 +245,14 @@ def _pipeline(data: Mapping[Any, Any]) -> Kind:
     jobs = [j for j in data["jobs"].values() if isinstance(j, Mapping)]
     if any("runs-on" in j or "steps" in j or "docker" in j or "uses" in j for j in jobs):
         return Kind.UNKNOWN
+    if "type" not in data and not any(_is_step(j) for j in jobs):
+        return Kind.UNKNOWN
     return Kind.PIPELINE_COMPONENT if _is_component(data) else Kind.PIPELINE_JOB
+
+
+def _is_step(job: Mapping[Any, Any]) -> bool:
+    """Other tools' jobs have a command or a script too; what else a step has, Azure's alone have."""
+    return bool(set(job) & {"component", "trial", "task", "entry", "environment", "compute"})
 
 
 def _is_component(data: Mapping[Any, Any]) -> bool:
@@ -253,6 +275,8 @@ def _typed(data: Mapping[Any, Any], keys: set[Any], kind: Any) -> Kind:  # noqa:
     if kind in _OTHER_TYPES and "jobs" not in keys and "command" not in keys:
         if kind in {"uri_file", "uri_folder", "mltable"} and "source" in keys:
             return Kind.DATA_IMPORT
+        if kind in _COMMON_WORDS and "credentials" not in keys and not {"name", "type"} <= keys <= _CONNECTION_KEYS:
+            return Kind.UNKNOWN
         return _OTHER_TYPES[kind]
     if kind == "kubernetes" and "resource_id" in keys:
         return Kind.COMPUTE

@@ -16,7 +16,7 @@ CRUCIAL = re.compile(
     r"\b(?:az|kubectl|helm|docker|python3?|pip3?|pytest|poetry|make|npm|mlflow|dvc|tidemill|curl|wget|git\s+push)\b"
 )
 REPEATABLE = re.compile(
-    r"\b(?:delete|stop|rm|rmi|kill|show|get|list|describe|logs|down|remove|uninstall|prune|inspect|exists|config|--version)\b"
+    r"\b(?:DELETE|delete|stop|rm|rmi|kill|show|get|list|describe|logs|down|remove|uninstall|prune|inspect|exists|config|--version)\b"
 )
 FIRST_OF_LIST = re.compile(rf"az\s+ml\s+(?:model|component|data|environment)\s+list\b{REST}?\[-?[01]\](?:\.version)?")
 SORTED = re.compile(r"sort_by|max_by|min_by|reverse\(")
@@ -27,6 +27,8 @@ LATEST = re.compile(
 CREATE = re.compile(rf"\baz\s+ml\s+job\s+create\b(?P<rest>{REST})")
 # tidemill: ignore TM-X11 - the pattern itself
 SKIPPING = re.compile(r"already exists[^\n]{0,40}skip", re.IGNORECASE)
+# Where nothing has versions there is none to be kept.
+UNVERSIONED = re.compile(r"\b(?:compute|cluster|endpoint|workspace|group|storage|container|bucket|registry|vault|identity)\b", re.IGNORECASE)  # fmt: skip
 REGISTERING = re.compile(r"(?P<what>data|environment|component)[\"',\s]{1,5}create\b|create_or_update")
 ROLE = re.compile(rf"\baz\s+role\s+assignment\s+create\b{REST}?(?P<role>(?:Owner|Contributor)\b)")
 EXTENSION = re.compile(r"\baz\s+extension\s+add\b(?P<rest>[^\n]*)")
@@ -48,6 +50,7 @@ PUBLIC_ADDRESS = re.compile(
 )
 ENV_SECRET = re.compile(r"^\s*(?:export\s+)?(?P<name>\w*(?:SECRET|PASSWORD|TOKEN|API_KEY|ACCOUNT_KEY)\w*)=[\"']?(?=[^\s\"'<$#])", re.MULTILINE)  # fmt: skip
 FEW_CHARACTERS = 4  # 11111111-1111-… is an example, no id
+EXAMPLE = re.compile(r"(?:([0-9a-f])\1+-){4}([0-9a-f])\2+|12345678-1234-", re.IGNORECASE)
 NO_ID = "00000000-0000-0000-0000-000000000000"
 
 
@@ -92,7 +95,8 @@ def _hides_a_failure(text: str, start: int, end: int) -> bool:
 def lint_skips(file: LintFile) -> Iterator[Finding]:
     """A version that exists is taken as it is, whatever the files say now."""
     for found in SKIPPING.finditer(file.bare):
-        if REGISTERING.search(file.bare):
+        line = file.bare[file.bare.rfind("\n", 0, found.start()) + 1 : found.start()]
+        if REGISTERING.search(file.bare) and not UNVERSIONED.search(line):
             yield file.finding("TM-X11", "An existing version is kept, although its content may differ", found.start())
             return
 
@@ -108,7 +112,8 @@ def lint_secrets(file: LintFile) -> Iterator[Finding]:
     if not any(mark in file.text for mark in MARKS) and file.kind != "environment":
         return
     for found in SUBSCRIPTION.finditer(file.text):
-        if not found.group().endswith(NO_ID) and len(set(found.group()[-36:])) > FEW_CHARACTERS:
+        id_ = found.group()[-36:]
+        if id_ != NO_ID and len(set(id_)) > FEW_CHARACTERS and not EXAMPLE.match(id_):
             yield file.finding("TM-X44", "An Azure subscription id is committed", found.start())
     for found in KNOWN_KEYS.finditer(file.text):
         yield file.finding("TM-X44", "A key is committed", found.start(), hint="Revoke it, then keep it in a secret.")

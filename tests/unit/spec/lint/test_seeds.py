@@ -186,6 +186,19 @@ def test_a_seeds_mistake_is_found_and_its_right_form_is_not(
     assert found(tmp_path / "right", right) == set()
 
 
+QUIET = [
+    {"c.sh": "az x --id /subscriptions/00000000-1111-2222-3333-444444444444/x\n"},
+    {"c.sh": "az x --id /subscriptions/12345678-1234-1234-1234-123456789012/x\n"},
+    {"c.sh": 'curl --request DELETE "$URL" \\\n  --header "A: b" || true\n'},
+    {"c.sh": 'echo "Compute cluster \'$NAME\' already exists. Skipping creation."\naz ml data create --name taxi --path data/\n'},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("files", QUIET)
+def test_what_only_looks_like_a_mistake_is_none(tmp_path: Path, files: dict[str, str]) -> None:
+    assert found(tmp_path, files) == set()
+
+
 def test_comments_are_no_commands(tmp_path: Path) -> None:
     script = "# az ml components create -f c.yml || true\n"
     steps = "      # - uses: actions/checkout@v4\n      - run: make\n"

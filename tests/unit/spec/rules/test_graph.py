@@ -194,3 +194,5 @@ def test_a_job_that_is_one_component_may_get_its_inputs_later(tmp_path: Path) ->
 def test_unknown_fields_of_steps_and_settings_are_warnings(tmp_path: Path) -> None:
     text = HEAD.replace("jobs:\n", "settings: {force_rerun: true, tide: 1}\njobs:\n") + GOOD + "    tide: 2\n"
     assert said(tmp_path, text) == [("TM-D106", "settings.tide"), ("TM-D106", "jobs.a.tide")]
+    assert said(tmp_path, HEAD + GOOD + "    name: a\n") == []
+    assert said(tmp_path, HEAD + GOOD + "    name: b\n") == [("TM-D106", "jobs.a.name")]
