@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from tidemill.app.project import Project, empty_project
 from tidemill.base.errors import NotFoundError
@@ -13,10 +14,16 @@ from tidemill.plan.graph import DataRef, EnvironmentRef, Resources
 from tidemill.record.ports import Registry
 from tidemill.spec.environment import Environment
 from tidemill.spec.kinds import COMPONENTS, Kind
-from tidemill.spec.load import Loaded
+from tidemill.spec.load import Loaded, load_source
 from tidemill.spec.project import EnvironmentMapping
 from tidemill.spec.references import FileRef, UrlRef, parse_reference
 from tidemill.spec.repository import Repository, scan
+from tidemill.spec.source import parse_source
+
+
+def body_of(data: Mapping[str, Any]) -> dict[str, Any]:
+    """A document without its version, so that content decides whether it is the same."""
+    return {str(k): v for k, v in data.items() if k not in {"version", "$schema"}}
 
 
 class RegisteredAsset(Protocol):
@@ -30,6 +37,8 @@ class RegisteredAsset(Protocol):
     def type(self) -> str: ...
     @property
     def digest(self) -> str: ...
+    @property
+    def body(self) -> Mapping[str, Any]: ...
 
 
 class AssetRows(Protocol):
@@ -49,12 +58,14 @@ class WorkspaceAssets:
         rows: AssetRows,
         registry: Callable[[], Registry],
         load_document: Callable[[Path], Loaded],
+        registries: Callable[[str], WorkspaceAssets | None] = lambda _: None,
     ) -> None:
         self._root = root
         self._project = project or empty_project(root)
         self._rows = rows
         self._registry = registry
         self._load = load_document
+        self._registries = registries
 
     @cached_property
     def repository(self) -> Repository:
@@ -100,7 +111,14 @@ class WorkspaceAssets:
         if found is not None:
             return found
         row = self._rows.find("component", name, version, label)
-        return self._load(Path(row.path)) if row is not None else None
+        return self._as_kept(row) if row is not None else None
+
+    def _as_kept(self, row: RegisteredAsset) -> Loaded:
+        """The document as it was registered: its file may have changed since, or was overridden by `--set`."""
+        now = self._load(Path(row.path))
+        if now.data is not None and body_of(now.data) == dict(row.body):
+            return now
+        return load_source(parse_source(Path(row.path), json.dumps({**row.body, "version": row.version})))
 
     def find_environment(self, name: str, version: str | None, label: str | None) -> EnvironmentRef | None:
         """How the project maps the environment, and its document if there is one."""
@@ -118,7 +136,7 @@ class WorkspaceAssets:
         found = self.repository.find((Kind.ENVIRONMENT,), name, version)
         if found is None:
             row = self._rows.find("environment", name, version, label)
-            found = self._load(Path(row.path)) if row is not None else None
+            found = self._as_kept(row) if row is not None else None
         return found if found is not None and found.document is not None else None
 
     def _mapping(self, name: str, version: str | None) -> EnvironmentMapping | None:
@@ -132,6 +150,10 @@ class WorkspaceAssets:
         except NotFoundError:
             return None
         return DataRef(str(found.path), found.type, found.digest, f"{name}:{found.version}")
+
+    def of_registry(self, name: str) -> WorkspaceAssets | None:
+        """The assets of a registry that is kept here."""
+        return self._registries(name)
 
     def reserve(self, compute: str | None) -> Resources:
         """As the project maps the compute."""

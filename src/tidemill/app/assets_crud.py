@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 import yaml
 
+from tidemill.app.assets import body_of
 from tidemill.app.wiring import App
 from tidemill.base.errors import UsageError
 from tidemill.base.files import write_atomic
@@ -63,7 +64,7 @@ def create_asset(
         getattr(document, "type", kind) or kind,
         document.description or "",
         document.tags or {},
-        _body(loaded.data),
+        body_of(loaded.data),
     )
     return as_json(app.rows.register(request))
 
@@ -133,11 +134,6 @@ def explain_shadow(app: App, name: str) -> str:
         if mapped
         else ""
     )
-
-
-def _body(data: Mapping[str, Any]) -> dict[str, Any]:
-    """The document without its version, so that content decides."""
-    return {str(k): v for k, v in data.items() if k not in {"version", "$schema"}}
 
 
 def list_assets(app: App, kind: str, name: str | None, *, archived: bool, limit: int | None) -> list[dict[str, Any]]:

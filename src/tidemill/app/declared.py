@@ -8,9 +8,11 @@ from typing import Any
 
 from tidemill.app.azure_cli import read_defaults
 from tidemill.app.computes import begin, is_type, settle
+from tidemill.app.registries import REGISTRY, forget
 from tidemill.app.wiring import App
 from tidemill.base.clock import SystemClock, iso
 from tidemill.base.errors import NotFoundError, UsageError
+from tidemill.base.ids import is_name
 from tidemill.base.suggest import did_you_mean
 from tidemill.spec.edits import Edits, apply_edits
 from tidemill.spec.kinds import Kind
@@ -46,6 +48,8 @@ def create(
     chosen = name or data.get("name")
     if not chosen:
         raise UsageError(f"A {noun} needs a name", hint="Add `name:` to the document, or give --name.")
+    if not is_name(chosen):
+        raise UsageError(f"`{chosen}` cannot name a {noun}", hint="Use letters, digits, `-`, `_` and `.`.")
     kept = app.store.get(noun, chosen) or {}
     open_data, secrets = _without_secrets(data)
     row = {
@@ -154,3 +158,5 @@ def delete(app: App, noun: str, name: str | None) -> None:
             f"The {noun} `{found['name']}` is there without being created", hint="There is nothing to delete."
         )
     app.store.delete(noun, found["name"])
+    if noun == REGISTRY:
+        forget(app, found["name"])

@@ -6,6 +6,7 @@ import functools
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,8 @@ from tidemill.run.ports import (
 from tidemill.spec.load import load as load_document
 from tidemill.spec.overrides import Override
 
+REGISTRIES = "registries"
+
 
 class App:
     """One open workspace."""
@@ -44,6 +47,7 @@ class App:
         self.settings = settings
         self.project = project
         self._stack = stack
+        self._registries: dict[str, App] = {}
 
     @property
     def home(self) -> Path:
@@ -71,7 +75,20 @@ class App:
     @cached_property
     def assets(self) -> WorkspaceAssets:
         """What documents name."""
-        return WorkspaceAssets(self.settings.root, self.project, self.rows, lambda: self.registry, load_document)
+        return WorkspaceAssets(
+            self.settings.root, self.project, self.rows, lambda: self.registry, load_document, self._registry_assets
+        )
+
+    def shared(self, registry: str) -> App:
+        """A registry that is kept here: a store of assets and models of its own, without a project."""
+        if registry not in self._registries:
+            home = self.home / REGISTRIES / registry
+            settings = replace(self.settings, root=home / "documents", home=home, store="", tracking_uri="")
+            self._registries[registry] = App(settings, self._stack, None)
+        return self._registries[registry]
+
+    def _registry_assets(self, name: str) -> WorkspaceAssets | None:
+        return self.shared(name).assets if self.store.get("registry", name) else None
 
     @cached_property
     def artifacts(self) -> Any:  # noqa: ANN401 - an `ArtifactStore` that can also collect garbage

@@ -10,6 +10,7 @@ import click
 from tidemill.app.asset_changes import MODEL, archive_asset, delete_asset, update_asset
 from tidemill.app.assets_crud import create_asset, create_from_fields, explain_shadow, list_assets, show_asset
 from tidemill.app.models import create_model
+from tidemill.app.registries import open_scope, share
 from tidemill.app.settings import read_settings
 from tidemill.app.wiring import open_app
 from tidemill.base.errors import UsageError
@@ -21,6 +22,7 @@ from tidemill.cli.options import (
     list_options,
     name_option,
     noun_options,
+    registry_option,
     required_name_option,
     set_option,
     tags_option,
@@ -42,6 +44,7 @@ def make_group(kind: str, about: str) -> click.Group:
         make_archive(kind, archived=True),
         make_archive(kind, archived=False),
         make_delete(kind),
+        make_share(kind),
     ):
         group.add_command(command)
     return group
@@ -83,6 +86,7 @@ def _create(kind: str) -> click.Command:
     @description_option
     @tags_option
     @set_option
+    @registry_option
     @noun_options
     def command(
         file: Path | None,
@@ -91,13 +95,14 @@ def _create(kind: str) -> click.Command:
         description: str | None,
         tags: str,
         overrides: tuple[str, ...],
+        registry: str | None,
         fmt: str,
         query: str | None,
         **given: str | None,
     ) -> None:
         values = {field: given[_parameter(field)] for _, field, _ in fields}
         said = [parse_override(o) for o in (*overrides, *given_fields(description, tags, values))]
-        with open_app(read_settings(file)) as app:
+        with open_scope(read_settings(file), registry) as app:
             if file is not None:
                 made = create_asset(app, kind, file, said, name=name, version=version)
             elif name and any(values.values()):
@@ -125,17 +130,19 @@ def _list(kind: str) -> click.Command:
     @click.command("list", help="Versions, most recently created first.")
     @name_option
     @list_options
+    @registry_option
     @noun_options
     def command(
         name: str | None,
         max_results: int | None,
+        registry: str | None,
         fmt: str,
         query: str | None,
         *,
         include_archived: bool,
         archived_only: bool,
     ) -> None:
-        with open_app(read_settings()) as app:
+        with open_scope(read_settings(), registry) as app:
             rows = list_assets(app, kind, name, archived=include_archived or archived_only, limit=None)
             chosen = [r for r in rows if r["archived"] or not archived_only]
             print_value(chosen[:max_results], fmt=fmt, query=query)
@@ -148,9 +155,12 @@ def _show(kind: str) -> click.Command:
     @required_name_option
     @version_option
     @label_option
+    @registry_option
     @noun_options
-    def command(name: str, version: str | None, label: str | None, fmt: str, query: str | None) -> None:
-        with open_app(read_settings()) as app:
+    def command(
+        name: str, version: str | None, label: str | None, registry: str | None, fmt: str, query: str | None
+    ) -> None:
+        with open_scope(read_settings(), registry) as app:
             print_value(show_asset(app, kind, name, version, label), fmt=fmt, query=query)
 
     return command
@@ -165,10 +175,13 @@ def make_archive(kind: str, *, archived: bool) -> click.Command:
     @required_name_option
     @version_option
     @label_option
+    @registry_option
     @noun_options
-    def command(name: str, version: str | None, label: str | None, fmt: str, query: str | None) -> None:
+    def command(
+        name: str, version: str | None, label: str | None, registry: str | None, fmt: str, query: str | None
+    ) -> None:
         del fmt, query
-        with open_app(read_settings()) as app:
+        with open_scope(read_settings(), registry) as app:
             archive_asset(app, kind, name, version, label, archived=archived)
 
     return command
@@ -184,6 +197,7 @@ def make_update(kind: str) -> click.Command:
     @label_option
     @description_option
     @edit_options
+    @registry_option
     @noun_options
     def command(
         file: Path | None,
@@ -195,11 +209,12 @@ def make_update(kind: str) -> click.Command:
         adds: tuple[str, ...],
         removes: tuple[str, ...],
         tags: str,
+        registry: str | None,
         fmt: str,
         query: str | None,
     ) -> None:
         said = (f"description={description}",) if description is not None else ()
-        with open_app(read_settings(file)) as app:
+        with open_scope(read_settings(file), registry) as app:
             if file is not None:
                 changes = [parse_override(o) for o in (*overrides, *said)]
                 made = (
@@ -224,11 +239,40 @@ def make_delete(kind: str) -> click.Command:
     @click.command("delete", help="Forget a version, or all of a name; refused while a release relies on one.")
     @required_name_option
     @version_option
+    @registry_option
     @noun_options
-    def command(name: str, version: str | None, fmt: str, query: str | None) -> None:
+    def command(name: str, version: str | None, registry: str | None, fmt: str, query: str | None) -> None:
         del fmt, query
-        with open_app(read_settings()) as app:
+        with open_scope(read_settings(), registry) as app:
             for each in delete_asset(app, kind, name, version):
                 click.echo(f"deleted {kind} {name}:{each}", err=True)
+
+    return command
+
+
+def make_share(kind: str) -> click.Command:
+    """`share`: a version of the workspace, copied to a registry."""
+
+    @click.command("share", help="Copy a version to a registry.")
+    @required_name_option
+    @click.option("--version", "-v", required=True, help="Version.")
+    @click.option("--registry-name", "registry", required=True, metavar="NAME", help="The registry it goes to.")
+    @click.option("--share-with-name", "other_name", metavar="NAME", help="Its name there; default: the same.")
+    @click.option(
+        "--share-with-version", "other_version", metavar="VERSION", help="Its version there; default: the same."
+    )
+    @noun_options
+    def command(
+        name: str,
+        version: str,
+        registry: str,
+        other_name: str | None,
+        other_version: str | None,
+        fmt: str,
+        query: str | None,
+    ) -> None:
+        with open_app(read_settings()) as app:
+            target = (other_name or name, other_version or version)
+            print_value(share(app, kind, (name, version), registry, target), fmt=fmt, query=query)
 
     return command

@@ -83,6 +83,9 @@ set_option = click.option(
 file_path_option = click.option(
     "-f", "--file", "file", type=click.Path(path_type=Path), metavar="FILE", help="The YAML document."
 )
+registry_option = click.option(
+    "--registry-name", "registry", metavar="NAME", help="Of this registry, not the workspace."
+)
 label_option = click.option("--label", "-l", help="A label such as latest.")
 description_option = click.option("--description", "-d", help="What it is.")
 tags_option = click.option("--tags", default="", metavar="KEY=VALUE", help="Tags, in pairs.")

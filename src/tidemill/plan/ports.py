@@ -32,6 +32,10 @@ class AssetLookup(Protocol):
         """Where the model's bytes are."""
         ...
 
+    def of_registry(self, name: str) -> AssetLookup | None:
+        """Where assets of that registry are found; None when it is not kept here."""
+        ...
+
     def reserve(self, compute: str | None) -> Resources:
         """What a step reserves on that compute unless its document says more."""
         ...

@@ -43,6 +43,11 @@ class Resolver:
             self._components[key] = self._find_component(text, place)
         return self._components[key]
 
+    def _lookups(self, ref: AssetRef) -> list[AssetLookup]:
+        """Where to look: the registry it names, if that is kept here, then this workspace, which may stand for it."""
+        shared = self._assets.of_registry(ref.registry) if ref.registry else None
+        return [shared, self._assets] if shared is not None else [self._assets]
+
     def _find_component(self, text: str, place: Place) -> Loaded | str | None:
         ref = parse_reference(text)
         if is_register_model(ref):
@@ -51,7 +56,8 @@ class Resolver:
             case FileRef():
                 return self._component_file(_absolute(ref, place), place)
             case AssetRef():
-                found = self._assets.find_component(ref.name, ref.version, ref.label)
+                places = self._lookups(ref)
+                found = next((c for a in places if (c := a.find_component(ref.name, ref.version, ref.label))), None)
                 if found is None:
                     known = self._assets.known("component")
                     self._problems.error(
@@ -112,7 +118,8 @@ class Resolver:
             )
             return EnvironmentRef(text, None, None, place.folder, "host", text)
         if isinstance(ref, AssetRef):
-            known = self._assets.find_environment(ref.name, ref.version, ref.label)
+            places = self._lookups(ref)
+            known = next((e for a in places if (e := a.find_environment(ref.name, ref.version, ref.label))), None)
             if known is not None:
                 return known
             label = f"{ref.registry}/{ref}" if ref.registry else str(ref)
@@ -183,8 +190,8 @@ class Resolver:
                 return None
 
     def _find_asset(self, ref: AssetRef, kind: str, place: Place) -> DataRef | None:
-        find = self._assets.find_model if kind in MODEL_TYPES else self._assets.find_data
-        found = find(ref.name, ref.version, ref.label)
+        finds = [a.find_model if kind in MODEL_TYPES else a.find_data for a in self._lookups(ref)]
+        found = next((d for find in finds if (d := find(ref.name, ref.version, ref.label))), None)
         if found is None:
             which = "model" if kind in MODEL_TYPES else "data"
             version = f" --version {ref.version}" if ref.version else ""

@@ -9,8 +9,8 @@ from tests.unit.cli.conftest import Run
 from tidemill.cli.main import NOUNS, tidemill
 from tidemill.cli.scripts import AZURE_NOUNS
 
-ASSET_LIST = "name max-results include-archived archived-only"
-ONE_ASSET = "name version label"
+ASSET_LIST = "registry-name name max-results include-archived archived-only"
+ONE_ASSET = "registry-name name version label"
 EDIT = "set add remove force-string"
 REFERENCE = f"""
 job create: file name save-as set skip-validation stream web
@@ -24,30 +24,34 @@ job archive: name
 job restore: name
 job validate: file set
 job show-services: name node-index
-data create: file name version description tags path type datastore set skip-validation no-wait
+data share: name version registry-name share-with-name share-with-version
+data create: registry-name file name version description tags path type datastore set skip-validation no-wait
 data list: {ASSET_LIST}
 data show: {ONE_ASSET}
 data update: {ONE_ASSET} {EDIT}
 data archive: {ONE_ASSET}
 data restore: {ONE_ASSET}
-environment create: file name version description tags image conda-file build-context dockerfile-path os-type datastore set no-wait
+environment share: name version registry-name share-with-name share-with-version
+environment create: registry-name file name version description tags image conda-file build-context dockerfile-path os-type datastore set no-wait
 environment list: {ASSET_LIST}
 environment show: {ONE_ASSET}
 environment update: {ONE_ASSET} {EDIT}
 environment archive: {ONE_ASSET}
 environment restore: {ONE_ASSET}
-component create: file name version set skip-validation
+component share: name version registry-name share-with-name share-with-version
+component create: registry-name file name version set skip-validation
 component list: {ASSET_LIST}
 component show: {ONE_ASSET}
 component update: {ONE_ASSET} {EDIT}
 component archive: {ONE_ASSET}
 component restore: {ONE_ASSET}
-model create: file name version description tags path type stage datastore set no-wait
+model share: name version registry-name share-with-name share-with-version
+model create: registry-name file name version description tags path type stage datastore set no-wait
 model list: {ASSET_LIST} tag stage
 model show: {ONE_ASSET}
 model update: {ONE_ASSET} {EDIT}
-model delete: name version
-model download: name version download-path
+model delete: name version registry-name
+model download: registry-name name version download-path
 model archive: {ONE_ASSET}
 model restore: {ONE_ASSET}
 compute create: file name type size min-instances max-instances tier description tags location idle-time-before-scale-down \

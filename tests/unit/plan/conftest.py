@@ -27,6 +27,9 @@ class ListedAssets:
     def reserve(self, compute: str | None) -> Resources:
         return Resources(gpus=1.0) if compute == "with-gpu" else Resources()
 
+    def of_registry(self, name: str) -> None:
+        del name
+
     def find_model(self, name: str, version: str | None, label: str | None) -> DataRef | None:
         return self.find_data(name, version, label)
 
