@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import subprocess
 import tempfile
 import threading
@@ -125,9 +126,12 @@ def _await(job: Job, storage: Storage, cwd: Path, command: str, env: dict[str, s
     count = processes_of(job.properties)
     logs = [cwd.parent / (f"std_log_process_{i}.txt" if count > 1 else "std_log.txt") for i in range(count)]
     started = []
+    meeting = (
+        {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port()), "WORLD_SIZE": str(count)} if count > 1 else {}
+    )
     for rank, log in enumerate(logs):
         with log.open("wb") as out:
-            ranked = {"RANK": str(rank), "WORLD_SIZE": str(count), "LOCAL_RANK": str(rank)} if count > 1 else {}
+            ranked = meeting | {"RANK": str(rank), "LOCAL_RANK": str(rank)} if meeting else {}
             started.append(
                 subprocess.Popen(
                     ["bash", "-c", command], cwd=cwd, env=env | ranked, stdout=out, stderr=out, start_new_session=True
@@ -143,6 +147,12 @@ def _await(job: Job, storage: Storage, cwd: Path, command: str, env: dict[str, s
         time.sleep(0.02)
     _show(job, storage, logs)
     return failed or next((p.returncode for p in started if p.returncode), 0)
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
 
 
 def _signal(started: list[subprocess.Popen[bytes]], number: signal.Signals) -> None:

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 from tests.azureml.machine import DATASTORES, Job, place_of, run_job
 from tests.azureml.storage import ACCOUNT, KEY, Storage
+from tests.azureml.tracking import track
 from tests.unit.backends.fake_rest import Asked, Reply, served
 
 TOKEN = "t0ken"
@@ -78,6 +79,8 @@ class AzureML:
             return refusal(401, "InvalidAuthenticationToken", "The access token has expired.")
         if path.startswith(f"/history/v1.0{ROOT}/runs/"):
             return self.details(path.split("/")[-2])
+        if path.startswith(f"/mlflow/v1.0{ROOT}/"):
+            return track(self.jobs, asked)
         return self.manage(asked, path)
 
     def manage(self, asked: Asked, path: str) -> Reply:
@@ -93,7 +96,9 @@ class AzureML:
 
     def on_get(self, name: str, asked: Asked) -> Reply:
         if not name:
-            return 200, {}, {"location": "westeurope", "properties": {"discoveryUrl": f"{self.url}/discovery"}}
+            tracking = f"{self.url}/mlflow/v1.0{ROOT}".replace("http:", "azureml:")
+            about = {"discoveryUrl": f"{self.url}/discovery", "mlFlowTrackingUri": tracking}
+            return 200, {}, {"location": "westeurope", "properties": about}
         kind, _, store = name.partition("/")
         if kind == "datastores" and store in DATASTORES:
             about = {"datastoreType": "AzureBlob", "accountName": ACCOUNT, "containerName": DATASTORES[store]}
@@ -138,10 +143,16 @@ class AzureML:
             urlsplit(self.kept[code]["properties"]["codeUri"]).path.removeprefix(f"/blob/{ACCOUNT}/") if code else ""
         )
         job = self.jobs[name] = Job(name, properties, where)
-        thread = threading.Thread(target=run_job, args=(job, self.storage, dict(self.hidden)))
+        thread = threading.Thread(target=run_job, args=(job, self.storage, self.given(job)))
         self.threads.append(thread)
         thread.start()
         return 201, {}, {"name": name, "properties": {**properties, "status": job.status}}
+
+    def given(self, job: Job) -> dict[str, str]:
+        """Variables that Azure gives a job's processes; it has its own scheme for MLflow, which needs a plug-in."""
+        tracking = f"{self.url}/mlflow/v1.0{ROOT}"
+        ours = {"MLFLOW_TRACKING_URI": tracking, "MLFLOW_TRACKING_TOKEN": TOKEN, "MLFLOW_RUN_ID": job.name}
+        return {**ours, **self.hidden}
 
     def wrong_with(self, name: str, properties: dict[str, Any]) -> str:
         """Why a job is refused."""

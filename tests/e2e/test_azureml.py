@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 
 from tests.azureml.service import AzureML, azure_ml
+from tests.contracts.test_same_everywhere import ENVIRONMENT, INNER, JOBS, RANKS, TRAIN
+from tidemill.base.hashing import hash_folder
 
 PIPELINE = """
 type: pipeline
@@ -120,6 +122,28 @@ def test_a_pipeline_gives_the_same_on_azure_as_here(azure: AzureML, project: Pat
     assert outputs == ["TIDE tide"] * 3
     assert len(azure.jobs) == 4
     assert {j.properties["displayName"] for j in azure.jobs.values()} == {"upper", "copy"}
+
+
+@pytest.mark.parametrize("kind", [pytest.param("sweep", marks=pytest.mark.slow), "nested", "distributed"])
+def test_a_job_gives_the_same_on_azure_as_here(azure: AzureML, project: Path, kind: str) -> None:
+    files = {"train.py": TRAIN, "inner.yml": INNER, "ranks.py": RANKS, "environment.yml": ENVIRONMENT}
+    for name, text in {**files, "job.yml": JOBS[kind]}.items():
+        (project / name).write_text(text)
+    (project / "data").mkdir()
+    for name in "ab":
+        (project / "data" / name).write_text(f"{name} of {kind}\n")
+    (project / "tidemill.yaml").write_text("name: p\nenvironments: {listed: {python: host}}\n")
+    azure.hidden["PATH"] = (
+        f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # the image's Python, with its packages
+    )
+    found = []
+    for place in ("local", "azureml"):
+        said = call(azure, project, "run", "job.yml", "--force", "--executor", place)
+        outputs = {n: {e.path: e.digest for e in hash_folder(Path(p))} for n, p in said["outputs"].items()}
+        found.append((outputs, {n: step.get("metrics") for n, step in said["steps"].items()}))
+    assert found[0][0]
+    assert found[0] == found[1]
+    assert azure.jobs
 
 
 def test_a_resumed_job_takes_up_what_runs_on_azure_and_does_not_run_it_twice(azure: AzureML, project: Path) -> None:

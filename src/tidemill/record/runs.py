@@ -83,7 +83,7 @@ def reap(store: RunStore, row: JobRow, executor: Executor, *, resumed: bool = Fa
     """End what an interrupted job left running there; but what will be taken up again when it is `resumed` goes on."""
     handles = open_handles(store, row)
     if resumed and isinstance(executor, TakesUp):
-        handles = [h for h in handles if not executor.takes_up(h)]
+        handles = [h for h in handles if not executor.takes_up(JobName(row.name), h)]
     return executor.reap(JobName(row.name), handles)
 
 

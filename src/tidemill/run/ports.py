@@ -122,8 +122,8 @@ class Executor(Protocol):
 class TakesUp(Protocol):
     """An executor whose tasks outlive whoever submitted them: the same task submitted again goes on with what runs."""
 
-    def takes_up(self, handle: str) -> bool:
-        """Whether it would find the task of that handle again, so that it must not be reaped for a job that is resumed."""
+    def takes_up(self, job: JobName, handle: str) -> bool:
+        """Whether it would find that task of the job again, so that it must not be reaped when the job is resumed."""
         ...
 
 

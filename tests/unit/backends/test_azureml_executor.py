@@ -3,85 +3,22 @@
 from __future__ import annotations
 
 import json
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.azureml.service import ROOT, AzureML, Fault, azure_ml, refusal
-from tests.unit.backends.fake_rest import Patience
-from tidemill.backends.azure.workspace import AzureWorkspace
-from tidemill.backends.executors import azureml
-from tidemill.backends.executors.azureml import AzureExecutor, open_executor
-from tidemill.base.errors import UsageError
+from tests.azureml.service import ROOT, AzureML, Fault, refusal
+from tests.azureml.steps import started, task, until
+from tidemill.backends.executors.azureml import AzureExecutor
 from tidemill.base.ids import JobName
-from tidemill.plan.graph import EnvironmentRef
-from tidemill.run.ports import EnvironmentProvider, PreparedEnvironment, Task
-from tidemill.spec.project import ComputeMapping
-from tidemill.testing.executors import Submitted, make_task, submit
+from tidemill.testing.executors import submit
 
-ENVIRONMENT = "environments/tidemill/versions/1"
-PYTHON = PreparedEnvironment(Path("python"), image=f"{ROOT}/{ENVIRONMENT}")
 BUSY = (429, {"retry-after": "7"}, {"error": {"code": "TooManyRequests", "message": "slow down"}})
 AWAY = refusal(503, "ServiceUnavailable", "try later")
 EXPIRED = (403, {}, b"<Error><Code>AuthenticationFailed</Code></Error>")
-
-
-class Hurried(Patience):
-    """Waits that services ask for are counted, and not waited."""
-
-    def now(self) -> datetime:
-        return datetime.now(UTC)
-
-    def monotonic(self) -> float:
-        return time.monotonic() + sum(self.waited)
-
-
-@pytest.fixture
-def azure(monkeypatch: pytest.MonkeyPatch) -> Iterator[AzureML]:
-    with azure_ml() as found:
-        found.kept[ENVIRONMENT] = {"properties": {"image": "python"}}
-        for name, value in found.environment().items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setattr(azureml, "POLL_S", 0.05)
-        monkeypatch.setattr(azureml, "FIRST_POLL_S", 0.05)
-        yield found
-
-
-@pytest.fixture
-def make(azure: AzureML, tmp_path: Path) -> Iterator[Callable[[], AzureExecutor]]:
-    made: list[AzureExecutor] = []
-
-    def executor() -> AzureExecutor:
-        made.append(AzureExecutor(AzureWorkspace("s", "g", "w", api=azureml.API, clock=Hurried()), tmp_path / "home"))
-        return made[-1]
-
-    yield executor
-    for one in made:
-        one.close()
-
-
-def task(folder: Path, command: str, **more: Any) -> Task:
-    return make_task(folder, command, environment=PYTHON, **more)
-
-
-def until(true: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 20
-    while not true():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.02)
-
-
-def started(azure: AzureML, line: str, submitted: Submitted) -> str:
-    """The name of the only job, once its command has said `line`."""
-    until(lambda: line in submitted.lines)
-    (name,) = azure.jobs
-    return name
 
 
 def test_files_travel_there_and_outputs_come_back(
@@ -103,6 +40,13 @@ def test_files_travel_there_and_outputs_come_back(
     assert made.read_text() == "0123456"
     assert (one.cwd / "outputs" / "kept.txt").read_text() == "kept\n"
     assert str(out) not in one.log.read_text()
+
+
+def test_an_empty_folder_is_a_folder_there(azure: AzureML, make: Callable[[], AzureExecutor], tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    one = task(tmp_path / "a", f"ls {tmp_path}/data", env={"AZURE_ML_INPUT_data": str(tmp_path / "data")})
+    end = submit(make(), one).wait()
+    assert end.ok, end.message
 
 
 def test_a_big_file_travels_in_blocks(
@@ -127,6 +71,24 @@ def test_the_same_content_is_uploaded_once(azure: AzureML, make: Callable[[], Az
         assert one.log.read_text() == "seven\n"
     assert sum(name.endswith("/data.txt") for name in azure.storage.blobs) == 1
     assert sum(name.startswith("codes/") for name in azure.kept) == 1
+
+
+def test_what_a_job_wrote_is_not_uploaded_for_the_next_one(
+    azure: AzureML, make: Callable[[], AzureExecutor], tmp_path: Path
+) -> None:
+    executor, made = make(), tmp_path / "a" / "outputs" / "all"
+    one = task(tmp_path / "a", f"echo 7 > {made}/seven", env={"AZURE_ML_OUTPUT_all": str(made)})
+    made.mkdir()
+    assert submit(executor, one).wait().ok
+    two = task(tmp_path / "b", f"cat {made}/seven", env={"AZURE_ML_INPUT_all": str(made)})
+    assert submit(executor, two).wait().ok
+    assert two.log.read_text() == "7\n"
+    assert sum(name.endswith("/seven") for name in azure.storage.blobs) == 1
+    for name in [n for n in azure.storage.blobs if n.endswith("/seven")]:
+        del azure.storage.blobs[name]  # somebody tidied up
+    three = task(tmp_path / "c", f"cat {made}/seven", env={"AZURE_ML_INPUT_all": str(made)})
+    assert submit(executor, three).wait().ok
+    assert three.log.read_text() == "7\n"
 
 
 @pytest.mark.parametrize(
@@ -286,6 +248,34 @@ def test_jobs_of_a_killed_run_are_canceled_by_their_handles(
     assert submitted.wait().canceled
 
 
+def metric(step: int, value: object) -> dict[str, Any]:
+    return {"key": "loss", "value": value, "timestamp": 1000 * step, "step": step}
+
+
+def test_metrics_come_while_the_step_runs_and_each_once(
+    azure: AzureML, make: Callable[[], AzureExecutor], tmp_path: Path
+) -> None:
+    go, rows = tmp_path / "go", tmp_path / "a" / "metrics.jsonl"
+    one = task(tmp_path / "a", "echo up; while [ ! -e $GO ]; do sleep 0.05; done", env={"GO": str(go)})
+    job = azure.jobs[started(azure, "up", submitted := submit(make(), one, lines=True))]
+    job.metrics += [metric(n, 1 / (n + 1)) for n in range(3)]
+    until(lambda: rows.exists() and rows.read_text().count("\n") == 3)
+    job.metrics += [metric(3, "NaN"), metric(4, 0.25) | {"key": "other"}]
+    go.touch()
+    assert submitted.wait().ok
+    found = [json.loads(line) for line in rows.read_text().splitlines()]
+    assert [(r["name"], r["step"]) for r in found] == [("loss", 0), ("loss", 1), ("loss", 2), ("loss", 3), ("other", 4)]
+    assert found[1] == {"name": "loss", "value": 0.5, "step": 1, "at": 1.0}
+
+
+def test_a_workspace_that_does_not_tell_metrics_has_none(
+    azure: AzureML, make: Callable[[], AzureExecutor], tmp_path: Path
+) -> None:
+    azure.faults.append(Fault(r"GET /mlflow/", refusal(403, "Forbidden", "not for you"), 99))
+    assert submit(make(), task(tmp_path / "a", "true")).wait().ok
+    assert not (tmp_path / "a" / "metrics.jsonl").exists()
+
+
 def test_secrets_and_variables_of_this_machine_stay_here(
     azure: AzureML, make: Callable[[], AzureExecutor], tmp_path: Path
 ) -> None:
@@ -314,49 +304,3 @@ def test_an_output_file_nobody_wrote_is_named(
     env = {"AZURE_ML_OUTPUT_model": str(tmp_path / "a" / "outputs" / "model")}
     end = submit(make(), task(tmp_path / "a", "true", env=env)).wait()
     assert "wrote nothing to its output `model`" in end.message
-
-
-def test_more_than_a_command_is_refused(make: Callable[[], AzureExecutor], tmp_path: Path) -> None:
-    assert "more than a command" in submit(make(), task(tmp_path / "a", "", argv=("python",))).wait().message
-
-
-class Inline:
-    """An environment document."""
-
-    def __init__(self, **values: Any) -> None:
-        self.image, self.build, self.conda_file = None, None, None
-        self.__dict__.update(values)
-
-
-def test_an_environment_is_registered_once_for_all_steps_that_ask(
-    azure: AzureML, make: Callable[[], AzureExecutor], tmp_path: Path
-) -> None:
-    conda = {"name": "x", "dependencies": ["python=3.11"]}
-    wanted = EnvironmentRef(None, None, Inline(conda_file=conda), tmp_path, "venv", "inline")
-    executor, said, found = make(), [], []
-
-    def ask() -> None:
-        found.append(executor.prepare(wanted, said.append).image)
-
-    threads = [threading.Thread(target=ask) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(said) == 1
-    (identity,) = set(found)
-    properties = azure.kept[str(identity).removeprefix(f"{ROOT}/")]["properties"]
-    assert json.dumps(properties).count("python=3.11") == 1
-
-
-def test_an_environment_neither_here_nor_there_is_named(make: Callable[[], AzureExecutor], tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="has no environment `azureml:cpu:3`"):
-        make().prepare(EnvironmentRef("cpu", "3", None, tmp_path, "venv", "azureml:cpu:3"), print)
-
-
-def test_a_compute_without_a_workspace_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("AZURE_SUBSCRIPTION_ID", "AZURE_RESOURCE_GROUP", "AZUREML_WORKSPACE_NAME"):
-        monkeypatch.delenv(name, raising=False)
-    nobody: EnvironmentProvider = None  # type: ignore[assignment]  # Azure makes the environments
-    with pytest.raises(UsageError, match="needs subscription, workspace"):
-        open_executor(ComputeMapping(executor="azureml", resource_group="g"), tmp_path, nobody)

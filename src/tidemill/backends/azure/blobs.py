@@ -41,9 +41,10 @@ class Container:
         self._access = self._access or self.open_access()
         return self._access.url
 
-    def has(self, name: str) -> bool:
-        """Whether there is a blob of that name."""
-        return self._call("HEAD", name, accept=(HTTPStatus.NOT_FOUND,)).status == HTTPStatus.OK
+    def read(self, name: str) -> bytes:
+        """A small blob; empty when there is none of that name."""
+        answer = self._call("GET", name, accept=(HTTPStatus.NOT_FOUND,))
+        return answer.body if answer.status == HTTPStatus.OK else b""
 
     def put(self, name: str, data: bytes) -> None:
         """Write a blob."""

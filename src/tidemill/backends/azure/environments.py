@@ -18,6 +18,8 @@ from tidemill.run.ports import PreparedEnvironment, Say
 BASE_IMAGE = "mcr.microsoft.com/azureml/openmpi4.1.0-ubuntu22.04"
 PYTHON = Path("/usr/bin/python3")  # a command finds it by the image's own PATH
 PUT_TIMEOUT_S = 300.0
+NEWEST = (None, "latest")
+CURATED, CURATED_PREFIX = "azureml", "AzureML-"
 
 
 def put_environment(
@@ -62,16 +64,26 @@ def _conda(conda: Any, environment: EnvironmentRef) -> str:  # noqa: ANN401 - in
 
 
 def _find(workspace: AzureWorkspace, environment: EnvironmentRef) -> str:
-    """An environment that the workspace has already, by name and version (the newest where none is named)."""
-    name, version = environment.name, environment.version
-    if name:
-        about = workspace.get(f"environments/{name}") or {}
-        version = version or about.get("properties", {}).get("latestVersion")
-        if version and workspace.get(f"environments/{name}/versions/{version}") is not None:
-            return f"{workspace.identity}/environments/{name}/versions/{version}"
-        if version and name.startswith("AzureML-"):
-            return f"azureml://registries/azureml/environments/{name.removeprefix('AzureML-')}/versions/{version}"
+    """An environment that the workspace or a registry has already: by version, or the newest."""
+    name, wanted = environment.name, environment.version
+    if name and not _registry(environment):
+        version = wanted
+        if version in NEWEST:
+            version = (workspace.get(f"environments/{name}") or {}).get("properties", {}).get("latestVersion")
+        path = f"environments/{name}/versions/{version}"
+        if version and workspace.get(path) is not None:
+            return f"{workspace.identity}/{path}"
+    registry = _registry(environment) or (CURATED if name and name.startswith(CURATED_PREFIX) else "")
+    if name and registry:
+        which = "labels/latest" if wanted in NEWEST else f"versions/{wanted}"
+        return f"azureml://registries/{registry}/environments/{name.removeprefix(CURATED_PREFIX)}/{which}"
     raise UsageError(
         f"The workspace on Azure has no environment `{environment.label}`, and there is no document of it here",
         hint="Give it an `image` or `conda_file`, or set `image` of the compute in tidemill.yaml.",
     )
+
+
+def _registry(environment: EnvironmentRef) -> str:
+    """`azureml` of `azureml/sklearn-1.5@latest`."""
+    head, slash, rest = environment.label.partition("/")
+    return head if slash and environment.name and rest.startswith(environment.name) else ""

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from tidemill.backends.azure.workspace import AzureWorkspace
+from tidemill.backends.azure.workspace import GONE, AzureWorkspace, Services
 
-GONE = "Gone"
 FINAL = frozenset({"Completed", "Failed", "Canceled", GONE})
 SPEAKING = frozenset({"Running", "Finalizing", "CancelRequested", "NotResponding"})
 SILENT = (
@@ -26,31 +25,25 @@ _OURS = frozenset({"UserError", ""})
 class FollowedJob:
     """One job. `say` gets each of its lines, whole; of several processes with the number of the one that wrote it."""
 
-    def __init__(self, workspace: AzureWorkspace, name: str, service: str, say: Callable[[str], None]) -> None:
+    def __init__(self, workspace: AzureWorkspace, name: str, services: Services, say: Callable[[str], None]) -> None:
         self._workspace = workspace
-        self._name = name
-        self._details = f"{service}/history/v1.0{workspace.identity}/runs/{name}/details"
+        self._details = f"{services.history}/runs/{name}/details"
         self._say = say
         self._read: dict[str, bytes] = {}
         self._told: dict[str, int] = {}
 
-    def status(self) -> str:
-        """The state the workspace tells; `Gone` when it knows no such job (any more)."""
-        found = self._workspace.get(f"jobs/{self._name}")
-        return GONE if found is None else str(found.get("properties", {}).get("status") or "")
+    def listen(self) -> None:
+        """Tell what was written since the last time."""
+        self._listen(to_the_end=False)
 
-    def cancel(self) -> None:
-        """Ask it to end; one that has ended is left."""
-        self._workspace.cancel_job(self._name)
-
-    def listen(self, *, to_the_end: bool = False) -> dict[str, Any]:
-        """Tell what was written since the last time; the run's details. At the end nothing may stay unread."""
-        details, whole = self._listen_once(to_the_end=to_the_end)
-        if to_the_end and not whole:  # the signatures of the addresses had expired
-            details, _ = self._listen_once(to_the_end=True)
+    def listen_to_the_end(self) -> dict[str, Any]:
+        """Tell what is left; the run's details."""
+        details, whole = self._listen(to_the_end=True)
+        if not whole:  # the signatures of the addresses had expired
+            details, _ = self._listen(to_the_end=True)
         return details
 
-    def _listen_once(self, *, to_the_end: bool) -> tuple[dict[str, Any], bool]:
+    def _listen(self, *, to_the_end: bool) -> tuple[dict[str, Any], bool]:
         answer = self._workspace.rest.call("GET", self._details, accept=(HTTPStatus.NOT_FOUND,))
         details: dict[str, Any] = (answer.json() or {}) if answer.status == HTTPStatus.OK else {}
         logs = {n: u for n, u in (details.get("logFiles") or {}).items() if _LOG.search(n)}
@@ -95,11 +88,3 @@ def read_error(details: dict[str, Any]) -> Failure:
     code = _CODE.search(words)
     blamed = str(error.get("code") or "")
     return Failure(int(code[1]) if code else None, words, lost=code is None and blamed not in _OURS)
-
-
-def find_service(workspace: AzureWorkspace) -> str:
-    """The address of the region's services, which know the histories of runs."""
-    found = workspace.get("") or {}
-    where = found.get("properties", {}).get("discoveryUrl", "")
-    services = workspace.rest.call("GET", where).json() if where else {}
-    return str((services or {}).get("api") or "").rstrip("/")

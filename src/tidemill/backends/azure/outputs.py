@@ -7,6 +7,7 @@ from pathlib import Path
 from tidemill.backends.azure.blobs import Container
 from tidemill.backends.azure.storage import open_datastore
 from tidemill.backends.azure.translate import STORE, Translated, output_place
+from tidemill.backends.azure.uploads import remember_output
 from tidemill.backends.azure.workspace import AzureWorkspace
 from tidemill.base.errors import FailedError
 from tidemill.run.ports import Task
@@ -24,6 +25,7 @@ def bring_back(workspace: AzureWorkspace, told: Translated, job: str) -> None:
             store.download_below(place, path)
         else:
             _bring_file(store, place, path, job)
+        remember_output(store, path, place)
 
 
 def bring_artifacts(workspace: AzureWorkspace, task: Task, job: str) -> None:

@@ -61,6 +61,10 @@ class StepJobs:
                 self._workspace.cancel_job(name)
         return ""
 
+    def knows(self, job: JobName) -> bool:
+        """Whether jobs of that Tidemill job were submitted from this machine's folder."""
+        return self._token_file(job).exists()
+
     def _submit(self, name: str, body: Mapping[str, Any]) -> None:
         """A second time changes nothing, so that a request whose answer was lost may be repeated."""
         self._workspace.rest.call("PUT", self._workspace.url(f"jobs/{name}"), body, accept=(HTTPStatus.CONFLICT,))
@@ -89,12 +93,15 @@ class StepJobs:
 
     def _token(self, job: JobName) -> str:
         """What tells our job from one of that name in another folder or on another machine; it goes with the job's folder."""
-        path = job_folder(self._home, job).root / ".azureml"
+        path = self._token_file(job)
         path.parent.mkdir(parents=True, exist_ok=True)
         with locked(path.with_name(".azureml.lock")):
             if not path.exists():
                 write_atomic(path, secrets.token_hex(8))
             return path.read_text(encoding="utf-8")
+
+    def _token_file(self, job: JobName) -> Path:
+        return job_folder(self._home, job).root / ".azureml"
 
 
 def _code(task: Task) -> list[tuple[str, Path]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,7 @@ _NOT_A_NAME = re.compile(r"[^A-Za-z0-9_]")
 _OF_AZURE = re.compile(
     rf"{INPUT}|{OUTPUT}|AZUREML_|TIDEMILL_|MLFLOW_|GIT_PYTHON_REFRESH$|PATH$|PYTHONPATH$|LANG$|LC_ALL$"
 )
+_MPIRUN = re.compile(r"mpirun --allow-run-as-root --oversubscribe -np (\d+) bash -c (.*)", re.DOTALL)
 _PROCESS = {"OMPI_COMM_WORLD_RANK": "Mpi", "TF_CONFIG": "TensorFlow"}
 
 
@@ -33,15 +35,11 @@ class Translated:
     inputs: Mapping[str, Path] = field(default_factory=dict)
     outputs: Mapping[str, Path] = field(default_factory=dict)
     withheld: tuple[str, ...] = ()
+    mpi_processes: int = 0
 
 
 def translate(task: Task) -> Translated:
-    """The task as a command job; `FailedError` for one that is more than a command."""
-    if task.argv:
-        raise FailedError(
-            f"Step `{task.step}` is more than a command, and cannot run on Azure ML",
-            hint="Give its compute another executor in tidemill.yaml.",
-        )
+    """The task as a command job; `FailedError` for one that is more than a command, with files of its own beside it."""
     named = {k: v for k, v in task.env.items() if v.startswith("/")}
     inputs = {_name(k, INPUT): Path(v) for k, v in named.items() if k.startswith(INPUT) and Path(v).exists()}
     outputs = {_name(k, OUTPUT): Path(v) for k, v in named.items() if k.startswith(OUTPUT)}
@@ -54,7 +52,19 @@ def translate(task: Task) -> Translated:
     texts |= {str(p): f"${{{{outputs.{n}}}}}" for n, p in outputs.items()}
     texts[str(task.cwd)] = "."
     variables, withheld = _variables(task, texts)
-    return Translated("".join(prelude) + _put(task.command, texts), variables, inputs, outputs, withheld)
+    command, processes = _unwrap(_put(task.command, texts))
+    if task.argv or str(task.folder) in command:
+        raise FailedError(
+            f"Step `{task.step}` is more than a command, and cannot run on Azure ML",
+            hint="Give its compute another executor in tidemill.yaml.",
+        )
+    return Translated("".join(prelude) + command, variables, inputs, outputs, withheld, processes)
+
+
+def _unwrap(command: str) -> tuple[str, int]:
+    """A command and its number of MPI processes, which Azure ML starts on as many machines as there are: here `mpirun` does."""
+    found = _MPIRUN.match(command)
+    return (shlex.split(found[2])[0], int(found[1])) if found else (command, 0)
 
 
 def _name(variable: str, prefix: str) -> str:
@@ -83,7 +93,9 @@ def job_body(task: Task, told: Translated, where: Mapping[str, Any], tags: Mappi
     `where` has the ids of code, environment and compute, the addresses of the inputs, and the job's name.
     """
     outputs = {n: _output(where["job"], n, p) for n, p in told.outputs.items()}
-    instances = max(1, task.resources.instance_count)
+    distribution = _distribution(task, told)
+    # without one a command runs once, on one machine: also one that starts processes itself, as for Ray
+    instances = max(1, task.resources.instance_count) if distribution else 1
     properties: dict[str, Any] = {
         "jobType": "Command",
         "displayName": task.env.get("AZUREML_RUN_DISPLAY_NAME") or str(task.step),
@@ -103,8 +115,8 @@ def job_body(task: Task, told: Translated, where: Mapping[str, Any], tags: Mappi
     if task.timeout_s:  # we watch it ourselves; this is for a job nobody watches any more
         limit = math.ceil(task.timeout_s + UNWATCHED_S)
         properties["limits"] = {"jobLimitsType": "Command", "timeout": f"PT{limit}S"}
-    if len(task.processes) > 1:
-        properties["distribution"] = _distribution(task, instances)
+    if distribution:
+        properties["distribution"] = distribution
     return {"properties": properties}
 
 
@@ -125,10 +137,15 @@ def _output(job: str, name: str, path: Path) -> dict[str, str]:
     return {"jobOutputType": kind, "uri": uri, "mode": "ReadWriteMount"}
 
 
-def _distribution(task: Task, instances: int) -> dict[str, Any]:
-    """What stands behind the processes that were planned for this machine."""
-    first, count = task.processes[0], len(task.processes)
-    kind = next((k for variable, k in _PROCESS.items() if variable in first), "PyTorch")
+def _distribution(task: Task, told: Translated) -> dict[str, Any]:
+    """What stands behind the processes that were planned for this machine; nothing when it is one."""
+    first, count = task.processes[0], max(len(task.processes), told.mpi_processes)
+    instances = max(1, task.resources.instance_count)
+    if count == 1:
+        return {}
+    kind = (
+        "Mpi" if told.mpi_processes else next((k for variable, k in _PROCESS.items() if variable in first), "PyTorch")
+    )
     if kind == "TensorFlow":
         servers = sum('"type": "ps"' in p.get("TF_CONFIG", "") for p in task.processes)
         return {"distributionType": kind, "workerCount": count - servers, "parameterServerCount": servers}

@@ -12,6 +12,7 @@ from tidemill.base.errors import BackendError
 from tidemill.base.hashing import digest_file, digest_value
 
 FOLDER = "tidemill"
+EMPTY = ".empty"
 PUT_TIMEOUT_S = 300.0
 
 
@@ -23,17 +24,39 @@ def digest_of(files: list[tuple[str, Path]]) -> str:
 def upload_folder(workspace: AzureWorkspace, path: Path, store: Container | None = None) -> tuple[str, str]:
     """A folder (or file) in the default datastore, by its content: its address as a blob, and as Azure ML's URI.
 
-    A marker beside it, written last, says that it is there as a whole.
+    A marker, written last, says where it is as a whole: uploaded, or as a job wrote it.
     """
     store = store or open_datastore(workspace, STORE)
     files = files_below(path)
-    place = f"{FOLDER}/{digest_of(files)[:40]}"
-    if not store.has(f"{place}.whole"):
+    digest = digest_of(files)
+    place = _known(store, digest, path)
+    if not place:
+        place = f"{FOLDER}/{digest[:40]}" + (f"/{path.name}" if path.is_file() else "")
         for name, file in files:
-            store.upload(file, f"{place}/{name}")
-        store.put(f"{place}.whole", b"")
-    uri = f"azureml://datastores/{STORE}/paths/{place}/"
-    return f"{store.url}/{place}/", uri + (path.name if path.is_file() else "")
+            store.upload(file, place if path.is_file() else f"{place}/{name}")
+        if not files:  # there are no folders in a container: one with nothing in it could not be mounted
+            store.put(f"{place}/{EMPTY}", b"")
+        _remember(store, digest, place)
+    end = "" if path.is_file() else "/"
+    return f"{store.url}/{place}{end}", f"azureml://datastores/{STORE}/paths/{place}{end}"
+
+
+def remember_output(store: Container, path: Path, place: str) -> None:
+    """What a job wrote at `place` and came to `path` need not be uploaded for the step that reads it."""
+    files = files_below(path)
+    if files:
+        _remember(store, digest_of(files), place)
+
+
+def _remember(store: Container, digest: str, place: str) -> None:
+    store.put(f"{FOLDER}/{digest[:40]}.whole", place.encode())
+
+
+def _known(store: Container, digest: str, path: Path) -> str:
+    """Where that content is; empty when it is nowhere, or has been deleted since."""
+    place = store.read(f"{FOLDER}/{digest[:40]}.whole").decode()
+    wanted = place if path.is_file() else f"{place}/"
+    return place if place and next(store.list(wanted), None) else ""
 
 
 def upload_code(workspace: AzureWorkspace, files: list[tuple[str, Path]]) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlsplit
 
 from tidemill.backends.azure.login import HINT, find_token
 from tidemill.backends.rest import Answer, Rest
@@ -14,7 +16,16 @@ from tidemill.base.errors import BackendError, FailedError
 
 MANAGEMENT = "TIDEMILL_AZURE_MANAGEMENT"
 POLL_S = 5.0
+GONE = "Gone"
 ENDED = frozenset({"Succeeded", "Failed", "Canceled"})
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Where the region's services know about the workspace's runs: their histories, and what they track with MLflow."""
+
+    history: str
+    mlflow: str
 
 
 class AzureWorkspace:
@@ -53,6 +64,20 @@ class AzureWorkspace:
     def post(self, path: str, body: Mapping[str, Any] | None = None, *, accept: tuple[int, ...] = ()) -> Answer:
         """Ask for something to be done."""
         return self.rest.call("POST", self.url(path), body, accept=accept)
+
+    def services(self) -> Services:
+        """As the workspace's own description says."""
+        found = (self.get("") or {}).get("properties", {})
+        where = found.get("discoveryUrl", "")
+        told = self.rest.call("GET", where).json() if where else {}
+        host = str((told or {}).get("api") or "").rstrip("/")
+        mlflow = urlsplit(str(found.get("mlFlowTrackingUri") or "")).path
+        return Services(f"{host}/history/v1.0{self.identity}", host + (mlflow or f"/mlflow/v1.0{self.identity}"))
+
+    def job_status(self, name: str) -> str:
+        """The state of a job; `Gone` when there is none of that name (any more)."""
+        found = self.get(f"jobs/{name}")
+        return GONE if found is None else str(found.get("properties", {}).get("status") or "")
 
     def cancel_job(self, name: str) -> None:
         """Ask a job to end; one that has ended is left."""

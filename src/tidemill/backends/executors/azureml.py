@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from tidemill.backends.azure.environments import put_environment
-from tidemill.backends.azure.follow import FINAL, GONE, SPEAKING, FollowedJob, find_service, read_error
+from tidemill.backends.azure.follow import FINAL, SPEAKING, FollowedJob, read_error
+from tidemill.backends.azure.metrics import JobMetrics
 from tidemill.backends.azure.outputs import bring_artifacts, bring_back
 from tidemill.backends.azure.submit import StepJobs
 from tidemill.backends.azure.translate import translate
-from tidemill.backends.azure.workspace import AzureWorkspace
+from tidemill.backends.azure.workspace import GONE, AzureWorkspace, Services
 from tidemill.backends.executors.threads import TaskThreads
 from tidemill.backends.rest import RefusedError
 from tidemill.base.errors import TidemillError, UsageError
@@ -35,7 +36,7 @@ class AzureExecutor:
         self._handle = f"azureml:{workspace.identity}/jobs/"
         self._image = image
         self._wished_slots = slots
-        self._service = ""
+        self._services: Services | None = None
         self._tasks: TaskThreads[threading.Event] = TaskThreads("azureml", threading.Event.set)
         self._preparing = threading.Lock()
 
@@ -60,16 +61,16 @@ class AzureExecutor:
     def reap(self, job: JobName, handles: Iterable[str]) -> int:  # noqa: ARG002 - its handles name what it started
         """Cancel jobs of a killed run that nobody will take up again."""
         found = 0
-        for handle in filter(self.takes_up, handles):
-            followed = FollowedJob(self._workspace, handle.removeprefix(self._handle), "", lambda _: None)
-            if followed.status() not in FINAL:
-                followed.cancel()
+        for handle in (h for h in handles if h.startswith(self._handle)):
+            name = handle.removeprefix(self._handle)
+            if self._workspace.job_status(name) not in FINAL:
+                self._workspace.cancel_job(name)
                 found += 1
         return found
 
-    def takes_up(self, handle: str) -> bool:
-        """Whether that is a job of this workspace: submitting its step again goes on with it."""
-        return handle.startswith(self._handle)
+    def takes_up(self, job: JobName, handle: str) -> bool:
+        """Whether that is a job of this workspace that was submitted from here: submitting its step again goes on with it."""
+        return handle.startswith(self._handle) and self._jobs.knows(job)
 
     def close(self) -> None:
         """Cancel everything still running."""
@@ -96,12 +97,14 @@ class AzureExecutor:
         )
         if not name:
             return TaskEnd(None, canceled=True)
-        self._service = self._service or find_service(self._workspace)
-        followed = FollowedJob(self._workspace, name, self._service, listen)
-        status, late = self._follow(task, followed)
+        services = self._services = self._services or self._workspace.services()
+        followed = FollowedJob(self._workspace, name, services, listen)
+        metrics = JobMetrics(self._workspace.rest, services, name, task.folder)
+        status, late = self._follow(task, name, [followed.listen, metrics.fetch])
         if status == GONE:
             return TaskEnd(None, lost=True, message=f"job {name} is not on Azure ML any more")
-        details = followed.listen(to_the_end=True)
+        details = followed.listen_to_the_end()
+        metrics.fetch()
         bring_artifacts(self._workspace, task, name)
         if status == "Completed":
             bring_back(self._workspace, told, name)
@@ -114,19 +117,20 @@ class AzureExecutor:
         words = f"Azure ML: {failure.words or status} (job {name})"
         return TaskEnd(1 if failure.exit_code is None else failure.exit_code, lost=failure.lost, message=words)
 
-    def _follow(self, task: Task, followed: FollowedJob) -> tuple[str, bool]:
+    def _follow(self, task: Task, name: str, look: Sequence[Callable[[], None]]) -> tuple[str, bool]:
         """Until it has ended: its state, and whether that is since it took longer than it may."""
         wake, clock, pause = threading.Event(), self._workspace.clock, FIRST_POLL_S
         self._tasks.runs_as(task.ticket, wake)
         deadline: float | None = None
         late = asked = False
-        while (status := followed.status()) not in FINAL:
+        while (status := self._workspace.job_status(name)) not in FINAL:
             if status in SPEAKING:
                 deadline = deadline or clock.monotonic() + (task.timeout_s or float("inf"))
-                followed.listen()
+                for each in look:
+                    each()
             late = late or (deadline is not None and clock.monotonic() > deadline)
             if not asked and (late or self._tasks.is_canceled(task.ticket)):
-                followed.cancel()
+                self._workspace.cancel_job(name)
                 asked = True
             wake.wait(pause)
             wake.clear()
@@ -149,7 +153,7 @@ def _log(task: Task, watch: TaskWatch) -> Callable[[str], None]:
 
 
 def _say(exc: TidemillError) -> str:
-    return f"{exc}. {exc.hint}" if exc.hint else str(exc)
+    return f"{str(exc).rstrip('.')}. {exc.hint}" if exc.hint else str(exc)
 
 
 def open_executor(settings: Any, home: Path, environments: EnvironmentProvider) -> AzureExecutor:  # noqa: ANN401 - a compute's mapping
