@@ -19,7 +19,7 @@ MODEL = re.compile(r"\{model:([^{}]+)\}")
 def serve(app: App, model: str, arguments: Sequence[str], *, allow_pickle: bool) -> int:
     """Run the server in the foreground until it is stopped; its exit code."""
     path = Path(model)
-    argv = [sys.executable, "-m", "tidemill.serve"]
+    argv = [sys.executable, "-m", "tidemill.serve.workers"]
     if path.exists():
         argv += ["--model", str(path), "--name", path.name, *(["--allow-pickle"] if allow_pickle else [])]
     else:
@@ -41,7 +41,7 @@ def serve(app: App, model: str, arguments: Sequence[str], *, allow_pickle: bool)
 
 def serve_application(app: App, name: str, folder: Path, variables: Sequence[str], arguments: Sequence[str]) -> int:
     """The user's own application, with `{model:NAME@LABEL}` in its variables as the folder of that model; its exit code."""
-    argv = [sys.executable, "-m", "tidemill.serve", "--app", name, "--app-dir", str(folder.absolute())]
+    argv = [sys.executable, "-m", "tidemill.serve.workers", "--app", name, "--app-dir", str(folder.absolute())]
     mounted: list[ModelVersion] = []
     environment = {}
     for given in variables:

@@ -65,6 +65,11 @@ def start(
     )
 
 
+def start_sharing(argv: Sequence[str], files: Sequence[int]) -> subprocess.Popen[bytes]:
+    """Start in a session of its own, with these open files of ours, its words where ours go."""
+    return subprocess.Popen(list(argv), stdin=subprocess.DEVNULL, start_new_session=True, pass_fds=files)
+
+
 def start_child(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
     """Start a process that is told to end when this one does, however that happens; its words appended to `log`."""
     with log.open("ab") as out:

@@ -23,10 +23,11 @@ from tidemill.serve.scoring import ScoringScript, load_scoring_script
 from tidemill.serve.server import LOOPBACK_NAMES, InferenceServer, ServerSettings
 from tidemill.serve.trace_settings import TraceSettings, read_settings
 from tidemill.serve.tracing import TracedApplication, Tracer
-from tidemill.serve.workers import end_with_parent, run_workers
+from tidemill.serve.workers import bind, end_with_parent, run_workers
 
 LOG = logging.getLogger("tidemill.serve")
 DEFAULTS = ServerSettings()
+TICKS_A_BEAT = 5  # of a tenth of a second
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
@@ -50,6 +51,8 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--timeout", type=float, default=DEFAULTS.timeout_s, help="seconds")
     parser.add_argument("--workers", type=int, default=1, help="processes that share the port")
     parser.add_argument("--share-port", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--listener", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--beats", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--end-when-hung", action="store_true", help="end when a call of the model does not return")
     parser.add_argument("--access-log", action="store_true", help="log every request, not only the ones refused")
     parser.add_argument("--capture-dir", type=Path, help="record requests and answers below this folder")
@@ -169,34 +172,27 @@ def main(argv: list[str] | None = None) -> int:
     """Serve until told to stop; in-flight requests are answered first."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     options = parse(argv)
-    if options.share_port:
-        end_with_parent()
-    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if options.workers > 1 or options.share_port:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        try:
-            listener.bind((options.host, options.port))
-        except OSError as exc:
-            sys.stderr.write(
-                f"error: port {options.port} on {options.host}: {exc.strerror}\n\nhint: Give another --port, or 0 for any free one.\n"
-            )
-            return 4
+    if options.beats is not None:
+        end_with_parent(options.beats, options.listener)
+    if options.listener is not None:
+        return _serve_one(options, socket.socket(fileno=options.listener))
+    listener = bind(options.host, options.port, shared=options.workers > 1 or options.share_port)
+    if listener is None:
+        return 4
+    with listener:
         if options.workers > 1:
-            # This socket only holds the port: it never listens, so every connection goes to a worker.
-            return run_workers(
-                list(argv if argv is not None else sys.argv[1:]), listener.getsockname()[1], options.workers
-            )
+            given = list(argv if argv is not None else sys.argv[1:])
+            return run_workers(given, listener, options.workers, options.timeout)
         return _serve_one(options, listener)
 
 
 class _Announced(uvicorn.Server):
     """Says that it is ready when the port is open, not before."""
 
-    def __init__(self, config: uvicorn.Config, words: str) -> None:
+    def __init__(self, config: uvicorn.Config, words: str, beats: int | None) -> None:
         super().__init__(config)
         self._words = words
+        self._beats = beats
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Open the port."""
@@ -204,6 +200,16 @@ class _Announced(uvicorn.Server):
         if self.started:
             sys.stdout.write(self._words)
             sys.stdout.flush()
+
+    async def on_tick(self, counter: int) -> bool:
+        """Say that the event loop turns; end when nobody is there to hear it."""
+        if self._beats is not None and counter % TICKS_A_BEAT == 0:
+            try:
+                with contextlib.suppress(BlockingIOError):
+                    os.write(self._beats, b".")
+            except BrokenPipeError:
+                self.should_exit = True
+        return await super().on_tick(counter)
 
 
 def _serve_one(options: argparse.Namespace, listener: socket.socket) -> int:
@@ -226,7 +232,7 @@ def _serve_one(options: argparse.Namespace, listener: socket.socket) -> int:
         ssl_keyfile=options.tls_key,
     )
     scheme = "https" if options.tls_cert else "http"
-    server = _Announced(config, f"ready {scheme}://{options.host}:{listener.getsockname()[1]}\n")
+    server = _Announced(config, f"ready {scheme}://{options.host}:{listener.getsockname()[1]}\n", options.beats)
     with contextlib.suppress(SystemExit):  # uvicorn's own code for what could not start means a bug to us
         server.run(sockets=[listener])
     return 0 if server.started else 1

@@ -255,7 +255,7 @@ class InferenceServer:
         began = time.perf_counter()
         try:
             if self._batcher is None or engine.row_s * len(batch.rows) < INLINE_S:
-                with self._calls.one():
+                with self._calls.on_loop():
                     answer = self._predict_now(engine, batch)
             else:
                 async with asyncio.timeout(self._settings.timeout_s):
@@ -348,8 +348,7 @@ class InferenceServer:
             if message["type"] == "lifespan.startup":
                 if self._capture:
                     self._capture.start()
-                if self._settings.end_when_hung:
-                    self._calls.end_process_when_hung()
+                self._calls.watch(end_when_hung=self._settings.end_when_hung)
             if self._capture and message["type"] == "lifespan.shutdown":
                 await asyncio.to_thread(self._capture.close)
             await send({"type": f"{message['type']}.complete"})

@@ -1,72 +1,208 @@
-"""`--workers N`: processes that share one port; one that ends is started again, all drain on SIGTERM."""
+"""Servers that are kept running: one that ends or falls silent is started again, all drain on SIGTERM.
+
+`python -m tidemill.serve.workers ARGS` takes what `python -m tidemill.serve` takes. One server inherits the port from this process,
+so that connections wait while another takes its place; several share the port, each with a socket of its own.
+"""
 
 from __future__ import annotations
 
+import argparse
+import contextlib
 import ctypes
 import os
 import signal
-import subprocess  # noqa: TID251 - only the type of what base.proc starts
+import socket
 import sys
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from types import FrameType
 
 from tidemill.base import proc
 
 LOOK_S = 0.1
 QUICK_S = 5.0
-QUICK_ENDS = 5  # a worker that ends at once so often cannot be helped by starting it again
+TRIES = 5  # one that ends so often before it was ready cannot be helped by starting it again
 DRAIN_S = 35.0
+LONGEST_WAIT_S = 5.0
+TIMEOUT_S = 60.0
+SILENT_TIMEOUTS = 3  # an event loop that did not turn for so many time-outs will not
+SILENT_S = 5.0  # but a busy machine may well stop one for so long
+OWN_CODES = {1, 2, 3, 4}
 
 
-def run_workers(argv: list[str], port: int, count: int) -> int:
-    """Start `count` servers on `port` and keep them running until told to stop; their exit code."""
-    stopping: list[int] = []
+@dataclass(slots=True)
+class Worker:
+    """One place for a server, and who fills it; `beats` is the pipe by which it says that its event loop turns."""
 
-    def stop(signum: int, frame: FrameType | None) -> None:
-        del frame
-        stopping.append(signum)
+    command: list[str]
+    inherited: tuple[int, ...] = ()
+    process: proc.Popen[bytes] | None = None
+    beats: int = -1
+    began: float = 0.0
+    heard: float = 0.0
+    start_at: float = 0.0
+    wait_s: float = 0.0
+    failures: int = 0
 
-    for sig in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(sig, stop)
-    command = [sys.executable, "-m", "tidemill.serve", *argv, "--workers", "1", "--share-port", "--end-when-hung"]
-    command += ["--port", str(port)]
-    workers = [_start(command) for _ in range(count)]
-    began, quick = [time.monotonic()] * count, 0
-    while not stopping:
-        time.sleep(LOOK_S)
-        for i, worker in enumerate(workers):
-            if worker.poll() is None or stopping:
-                continue
-            quick = quick + 1 if time.monotonic() - began[i] < QUICK_S else 0
-            sys.stderr.write(f"worker {worker.pid} ended with {worker.returncode}; started again\n")
-            if quick >= QUICK_ENDS:
-                _drain(workers)
-                return worker.returncode or 1
-            workers[i], began[i] = _start(command), time.monotonic()
+    def start(self) -> None:
+        """Fill the place; the server writes where this process writes."""
+        self.beats, theirs = os.pipe()
+        os.set_blocking(self.beats, False)
+        command = [*self.command, "--beats", str(theirs)]
+        try:
+            self.process = proc.start_sharing(command, (*self.inherited, theirs))
+        finally:
+            os.close(theirs)
+        self.began, self.heard = time.monotonic(), 0.0
+
+    def listen(self) -> None:
+        """Note what it said since the last look."""
+        with contextlib.suppress(BlockingIOError):
+            if os.read(self.beats, 4096):
+                self.heard = time.monotonic()
+
+    def is_silent(self, patience_s: float) -> bool:
+        """Whether it was ready, and its event loop has not turned for long."""
+        return self.heard > 0 and time.monotonic() - self.heard > patience_s
+
+    def kill(self) -> None:
+        """At once, with what it started."""
+        if self.process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+
+    def ended(self) -> int:
+        """Take note of an end, plan the next start; its exit code."""
+        code = self.process.returncode if self.process is not None else 0
+        os.close(self.beats)
+        quick = time.monotonic() - self.began < QUICK_S
+        self.failures = 0 if self.heard else self.failures + 1
+        self.wait_s = min(max(LOOK_S, 2 * self.wait_s), LONGEST_WAIT_S) if quick else 0.0
+        self.process, self.start_at = None, time.monotonic() + self.wait_s
+        return code
+
+
+def run_workers(argv: list[str], listener: socket.socket, count: int, timeout_s: float) -> int:
+    """Keep `count` servers running on the listener's port until told to stop; their exit code."""
+    command = [sys.executable, "-m", "tidemill.serve", *argv, "--workers", "1", "--end-when-hung"]
+    command += ["--port", str(listener.getsockname()[1])]
+    if count == 1:
+        workers = [Worker([*command, "--listener", str(listener.fileno())], (listener.fileno(),))]
+    else:
+        # The listener only holds the port then: it never listens, so every connection goes to a worker's own.
+        workers = [Worker([*command, "--share-port"]) for _ in range(count)]
+    patience_s = SILENT_TIMEOUTS * timeout_s + SILENT_S
+    with _stop_signals() as stopping:
+        while not stopping:
+            for worker in workers:
+                code = _look(worker, patience_s)
+                if code is not None:
+                    _drain(workers)
+                    return code
+            time.sleep(LOOK_S)
+    listener.close()
     return _drain(workers)
 
 
-def end_with_parent() -> None:
-    """Called in a worker: be told to end when the process that started it is gone, however that happened; Linux only."""
+def _look(worker: Worker, patience_s: float) -> int | None:
+    """Start, listen, kill what is silent. A code says that starting again is of no use: its error has been told, or it ended too often."""
+    if worker.process is None:
+        if time.monotonic() >= worker.start_at:
+            worker.start()
+        return None
+    worker.listen()
+    if worker.is_silent(patience_s):
+        _say(f"worker {worker.process.pid} did not answer for {patience_s:g} s; stopped")
+        worker.kill()
+        worker.process.wait()
+    if worker.process.poll() is None:
+        return None
+    pid, first = worker.process.pid, not worker.heard and not worker.failures
+    code = worker.ended()
+    if (first and code in OWN_CODES) or worker.failures >= TRIES:
+        return max(code, 1)
+    _say(f"worker {pid} ended with {code}; started again")
+    return None
+
+
+@contextlib.contextmanager
+def _stop_signals() -> Iterator[list[int]]:
+    """The stop signals that came, instead of an end."""
+    came: list[int] = []
+
+    def stop(signum: int, frame: FrameType | None) -> None:
+        del frame
+        came.append(signum)
+
+    for sig in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(sig, stop)
+    yield came
+
+
+def _say(words: str) -> None:
+    sys.stderr.write(f"{words}\n")
+    sys.stderr.flush()
+
+
+def end_with_parent(beats: int, listener: int | None) -> None:
+    """Called in a worker: be told at once when the process that started it is gone, on Linux; elsewhere its pipe tells.
+
+    What it inherited is for no process it starts itself.
+    """
+    for number in (beats, listener):
+        if number is not None:
+            os.set_inheritable(number, False)
+    os.set_blocking(beats, False)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 
 
-def _start(command: list[str]) -> subprocess.Popen[bytes]:
-    """One worker; it writes where this process writes."""
-    return proc.start(command, stdout=None, stderr=None)
-
-
-def _drain(workers: list[subprocess.Popen[bytes]]) -> int:
+def _drain(workers: list[Worker]) -> int:
     """Ask all to end, wait for their last answers, insist at last."""
-    for worker in workers:
-        if worker.poll() is None:
-            os.kill(worker.pid, signal.SIGTERM)
+    running = [w.process for w in workers if w.process is not None]
+    for process in running:
+        if process.poll() is None:
+            os.kill(process.pid, signal.SIGTERM)
     deadline = time.monotonic() + DRAIN_S
-    for worker in workers:
+    for process in running:
         try:
-            worker.wait(max(0.1, deadline - time.monotonic()))
+            process.wait(max(0.1, deadline - time.monotonic()))
         except proc.TimeoutExpired:
-            worker.kill()
-            worker.wait()
+            process.kill()
+            process.wait()
     return 0
+
+
+def bind(host: str, port: int, *, shared: bool) -> socket.socket | None:
+    """A socket on the port, not listening yet; `None`, and why on stderr, when it is taken."""
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if shared:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as exc:
+        listener.close()
+        _say(f"error: port {port} on {host}: {exc.strerror}\n\nhint: Give another --port, or 0 for any free one.")
+        return None
+    return listener
+
+
+def main(argv: list[str]) -> int:
+    """Only what this process itself needs is read here; the servers read all."""
+    parser = argparse.ArgumentParser(prog="python -m tidemill.serve.workers", add_help=False, allow_abbrev=False)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8080)
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--timeout", type=float, default=TIMEOUT_S)
+    options, _ = parser.parse_known_args(argv)
+    listener = bind(options.host, options.port, shared=options.workers > 1)
+    if listener is None:
+        return 4
+    with listener:
+        return run_workers(argv, listener, options.workers, options.timeout)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

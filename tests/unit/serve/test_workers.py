@@ -1,0 +1,168 @@
+"""What `tidemill serve` becomes: a server that is kept running, whatever its model does to it."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.serve.test_operation import running, score
+from tests.unit.serve.test_process import children
+from tidemill.base.proc import is_alive
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+SCRIPT = """
+import os, re, signal, time
+
+def init():
+    pass
+
+def run(raw_data):
+    if raw_data == "hang":
+        time.sleep(3600)
+    if raw_data == "hold":
+        re.match("(a+)+$", "a" * 64 + "b")  # never returns, and lets no other thread run
+    if raw_data == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if raw_data == "exit":
+        os._exit(7)
+    return {"pid": os.getpid()}
+"""
+STUCK = """
+import time
+
+class Stuck:
+    n_features_in_ = 1
+
+    def predict(self, rows):
+        while rows[0][0] > 1e6:
+            try:
+                time.sleep(3600)
+            except Exception:
+                continue
+        return rows[:, 0]
+"""
+
+
+@pytest.fixture
+def code(tmp_path: Path) -> Path:
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "score.py").write_text(SCRIPT)
+    return tmp_path / "code"
+
+
+def kept(code: Path, *options: str) -> AbstractContextManager[tuple[subprocess.Popen[bytes], str]]:
+    return running(code, *options, module="tidemill.serve.workers")
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_one_server_alone_is_started_again_and_connections_wait_for_it(code: Path) -> None:
+    with kept(code) as (process, url):
+        for body in ("kill", "exit"):
+            before = score(url, "x")[1]["pid"]
+            with pytest.raises((OSError, http.client.HTTPException)):
+                score(url, body)
+            status, answer = score(url, "x")  # at once: no connection is refused while nobody serves
+            assert (status, answer["pid"] != before) == (200, True)
+            assert children(process.pid) == [answer["pid"]]
+    assert process.returncode == 0
+    log = (code.parent / "log").read_text()
+    assert "ended with -9; started again" in log
+    assert "ended with 7; started again" in log
+
+
+def test_a_server_that_hangs_answers_504_and_is_replaced(code: Path) -> None:
+    with kept(code, "--timeout", "0.3") as (process, url):
+        before = children(process.pid)
+        assert score(url, "hang")[0] == 504
+        wait_until(lambda: len(children(process.pid)) == 1 and children(process.pid) != before)
+        assert score(url, "x")[0] == 200
+
+
+def test_a_server_in_which_no_thread_can_run_is_replaced(code: Path) -> None:
+    with kept(code, "--timeout", "0.2") as (process, url):
+        before = children(process.pid)
+        with pytest.raises((OSError, http.client.HTTPException)):
+            score(url, "hold")
+        assert score(url, "x")[0] == 200
+        assert children(process.pid) != before
+    assert "did not answer for" in (code.parent / "log").read_text()
+
+
+def test_a_script_that_cannot_start_ends_the_server_at_once_with_its_error(code: Path) -> None:
+    (code / "score.py").write_text("def init():\n    raise ValueError('no such thing')\ndef run(raw): return raw\n")
+    with kept(code) as (process, url):
+        assert url == ""
+        assert process.wait(20) == 1
+    assert (code.parent / "log").read_text().count("error:") == 1
+
+
+def test_a_server_ends_with_the_process_that_keeps_it(code: Path) -> None:
+    with kept(code) as (process, url):
+        worker = score(url, "x")[1]["pid"]
+        process.kill()
+        wait_until(lambda: not is_alive(worker))
+
+
+def test_a_taken_port_is_told_before_anything_is_loaded(code: Path) -> None:
+    with kept(code) as (_, url):
+        argv = [sys.executable, "-m", "tidemill.serve.workers", "--code", str(code), "--port", url.rpartition(":")[2]]
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, "hint: Give another --port" in done.stderr) == (4, True)
+
+
+def test_a_model_that_hangs_on_the_event_loop_gets_504_and_the_same_process_answers_on(tmp_path: Path) -> None:
+    (tmp_path / "stuck.py").write_text(STUCK)
+    (tmp_path / "model").mkdir()
+    make = "import pickle, stuck; pickle.dump(stuck.Stuck(), open('model/model.pkl', 'wb'))"
+    subprocess.run([sys.executable, "-c", make], cwd=tmp_path, check=True)
+    argv = [
+        sys.executable,
+        "-m",
+        "tidemill.serve",
+        "--model",
+        "model",
+        "--allow-pickle",
+        "--port",
+        "0",
+        "--timeout",
+        "0.3",
+    ]
+    process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=tmp_path)
+    assert process.stdout is not None
+    try:
+        port = int(process.stdout.readline().decode().rpartition(":")[2])
+        assert ask(port, 2.0) == (200, 2.0)
+        for _ in range(3):
+            assert ask(port, 1e7)[0] == 504
+            assert ask(port, 3.0) == (200, 3.0)
+        assert process.poll() is None
+    finally:
+        process.stdout.close()
+        process.terminate()
+        process.wait(20)
+
+
+def ask(port: int, value: float) -> tuple[int, Any]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request("POST", "/predict", json.dumps({"inputs": [[value]]}), {"content-type": "application/json"})
+        answer = connection.getresponse()
+        found = json.loads(answer.read())
+        return answer.status, found["predictions"][0]["prediction"] if answer.status == 200 else found
+    finally:
+        connection.close()
