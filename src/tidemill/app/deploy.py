@@ -148,7 +148,7 @@ def _serves_as(before: Mapping[str, Any], name: str, wish: Mapping[str, Any], st
     """Whether the version alone serves, started so, at the address the stage asks for."""
     asked = {"host": stage.host or "127.0.0.1", "port": stage.port or None}
     there = all(before.get(key) == value for key, value in asked.items() if value)
-    return there and before.get("deployments", {}).get(name) == wish and before.get("traffic") == {name: 100}
+    return there and before.get("deployments") == {name: wish} and before.get("traffic") == {name: 100}
 
 
 def _unchanged(
@@ -190,9 +190,11 @@ def _desired(
 
 def _undo(app: App, endpoint: str, before: Mapping[str, Any], name: str, wish: Mapping[str, Any]) -> None:
     """As it was, without the version itself where an `up` that was killed had left it half way."""
-    if before.get("deployments", {}).get(name) == wish and before.get("traffic") != {name: 100}:
-        others = {n: t for n, t in before.get("traffic", {}).items() if n != name and t > 0}
-        kept = {n: d for n, d in before["deployments"].items() if n != name}
+    there = before.get("deployments", {})
+    kept = {n: d for n, d in there.items() if n != name}
+    if there.get(name) == wish and (kept or before.get("traffic") != {name: 100}):
+        others = {n: t for n, t in before.get("traffic", {}).items() if n in kept and t > 0}
+        others = others or dict.fromkeys(list(kept)[:1], 100)  # it had all the traffic, and was not proven under it
         before = {**before, "deployments": kept, "traffic": share_out(others, 100)} if others else {}
     if before:
         app.target.put(endpoint, before)
