@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING
 from tidemill.base.errors import BackendError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
 Popen = subprocess.Popen
@@ -75,14 +75,16 @@ def start_child(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], log: 
     with log.open("ab") as out:
         return subprocess.Popen(
             list(argv), cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, start_new_session=True,
-            preexec_fn=_end_with_parent,  # noqa: PLW1509 - the supervisor that calls this holds no locks in threads
+            preexec_fn=_ending_with_parent(),  # noqa: PLW1509 - one system call, found before the fork: it needs no lock
         )  # fmt: skip
 
 
-def _end_with_parent() -> None:
+def _ending_with_parent() -> Callable[[], object]:
     """Linux's PR_SET_PDEATHSIG; elsewhere the child outlives a parent that was killed by force."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+    if sys.platform != "linux":
+        return bool
+    control = ctypes.CDLL(None).prctl
+    return lambda: control(1, signal.SIGTERM)
 
 
 def replace_by(argv: Sequence[str]) -> int:

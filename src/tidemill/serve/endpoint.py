@@ -21,6 +21,7 @@ from tidemill.base.proc import started_at
 from tidemill.serve.router import Router
 from tidemill.serve.router_access import LOOPBACK
 from tidemill.serve.router_http import HEAD_LIMIT
+from tidemill.serve.router_tracing import make_tracing
 from tidemill.serve.supervisor import STOP_SIGNALS, Probing, Supervisor, Wish, stop_leftovers
 
 LOG = logging.getLogger("tidemill.endpoint")
@@ -65,6 +66,7 @@ class EndpointDaemon:
             return 4
         bound = front.sockets[0].getsockname()[1]
         self._url = f"http://{f'[{host}]' if ':' in host else host}:{bound}"
+        self._trace()
         while not self._stopping:
             self._wake.clear()
             self._read()
@@ -75,8 +77,17 @@ class EndpointDaemon:
         front.close()
         await self._supervisor.stop()
         await self._router.hang_up()
+        if self._router.tracing:
+            await self._router.tracing.close()
         self._say({"state": "Stopped"})
         return 0
+
+    def _trace(self) -> None:
+        """An endpoint whose collector cannot be asked answers all the same."""
+        try:
+            self._router.tracing = make_tracing(os.environ, self._folder.name)
+        except (OSError, ValueError) as exc:
+            LOG.warning("no traces are sent: the collector's certificate cannot be used: %s", exc)
 
     def _stop(self) -> None:
         self._stopping = True
@@ -117,7 +128,8 @@ class EndpointDaemon:
     def _describe(self) -> Mapping[str, Any]:
         """What `/_tidemill/state` answers: observed.json and the router's numbers."""
         numbers = {name: backend.numbers() for name, backend in self._router.backends.items()}
-        return {**self._state, "numbers": numbers}
+        traces = {"spans": self._router.tracing.numbers()} if self._router.tracing else {}
+        return {**self._state, "numbers": numbers, **traces}
 
     def _say(self, what: Mapping[str, Any]) -> None:
         self._state = {

@@ -22,6 +22,7 @@ LOG = logging.getLogger("tidemill.traces")
 GIVE_UP_S = 60.0
 BACKOFF_S = (1.0, 2.0, 4.0, 8.0, 16.0)
 DRAIN_S = 5.0
+REASONS = ("queue_full", "refused", "unreachable")
 Finished = tuple[Span, tuple[Stage, ...]]
 
 
@@ -41,12 +42,19 @@ class Exporter:
         self._head = resource_head(settings)
         dropped = Counter("tidemill_spans_dropped", "Spans no collector took", ["reason"], registry=registry)
         self._sent = Counter("tidemill_spans_sent", "Spans a collector took", registry=registry)
-        self._full, self._refused, self._unreachable = map(dropped.labels, ("queue_full", "refused", "unreachable"))
+        self._full, self._refused, self._unreachable = map(dropped.labels, REASONS)
+        self._registry = registry
 
     @property
     def place(self) -> str:
         """Where spans go, without anything secret."""
         return self._collector.place
+
+    def numbers(self) -> dict[str, int]:
+        """How many spans a collector took, and how many none did."""
+        read = self._registry.get_sample_value
+        lost = sum(read("tidemill_spans_dropped_total", {"reason": r}) or 0 for r in REASONS)
+        return {"sent": int(read("tidemill_spans_sent_total") or 0), "dropped": int(lost)}
 
     def start(self) -> None:
         """Begin to send."""

@@ -32,6 +32,7 @@ from tidemill.serve.router_http import (
     read_head,
     request_bytes,
 )
+from tidemill.serve.router_tracing import RouterTracing
 
 LOG = logging.getLogger("tidemill.endpoint")
 POOL = 64
@@ -96,6 +97,7 @@ class Router:
         self.guard_host = True
         self.sticky = b""
         self.describe: Callable[[], Mapping[str, Any]] = dict
+        self.tracing: RouterTracing | None = None
         self._mirrors: set[asyncio.Task[Any]] = set()
         self._clients: set[asyncio.StreamWriter] = set()
         self._held = 0
@@ -127,7 +129,11 @@ class Router:
                 if head is None:
                     break
                 body = await read_body(reader, head, writer)
-                await self._answer(head, body, writer)
+                if self.tracing is None:
+                    await self._answer(head, body, writer)
+                else:
+                    with self.tracing.request(head):
+                        await self._answer(head, body, writer)
                 await writer.drain()
                 if not head.keeps_alive:
                     break
@@ -146,11 +152,12 @@ class Router:
 
     async def _answer(self, head: Head, body: bytes, writer: asyncio.StreamWriter) -> None:
         if self.guard_host and not is_ours(head):
-            writer.write(plain(b"421 Misdirected Request", _detail("This endpoint answers on loopback only")))
+            _refuse(head, writer, b"421 Misdirected Request", "This endpoint answers on loopback only")
         elif not self.keys.allow(head):
-            words = _detail("A key is needed: Authorization: Bearer …")
-            writer.write(plain(b"401 Unauthorized", words, headers=[b"www-authenticate: Bearer"]))
+            words = "A key is needed: Authorization: Bearer …"
+            _refuse(head, writer, b"401 Unauthorized", words, b"www-authenticate: Bearer")
         elif head.target.partition(b"?")[0] == STATE_PATH:
+            head.answered = OK
             writer.write(plain(b"200 OK", json.dumps(self.describe()).encode()))
         else:
             await self._pass_on(head, body, writer)
@@ -166,14 +173,15 @@ class Router:
                 words = (
                     f"The deployment `{name}` is not ready" if name else "No version is ready; come back in a moment"
                 )
-                writer.write(plain(b"503 Service Unavailable", _detail(words), headers=[b"retry-after: 1"]))
+                _refuse(head, writer, b"503 Service Unavailable", words, b"retry-after: 1")
                 return
+            head.asked += (backend.name,)
             if not mirrored:
                 mirrored = True
                 self._mirror(backend, head, body)
             if await self._forward(backend, head, body, writer):
                 return
-        writer.write(plain(b"502 Bad Gateway", _detail("The version's server ended while it answered this request")))
+        _refuse(head, writer, b"502 Bad Gateway", "The version's server ended while it answered this request")
 
     async def _find(self, pinned: bytes, key: bytes) -> Backend | None:
         """A version that is ready. While one that served before is being started again, the request waits for it."""
@@ -215,6 +223,7 @@ class Router:
                     backend.doubt()
                     return False
                 if writer is not None:
+                    head.answered = status
                     backend.answered += 1
                     backend.errors += status >= SERVER_ERROR
                     backend.took.append(time.perf_counter() - began)
@@ -344,6 +353,12 @@ def _by_key(fit: list[Backend], place: int) -> Backend:
         if place < 0:
             return backend
     return fit[-1]
+
+
+def _refuse(head: Head, writer: asyncio.StreamWriter, status: bytes, words: str, *headers: bytes) -> None:
+    """An answer of the router itself."""
+    head.answered = int(status[:3])
+    writer.write(plain(status, _detail(words), headers=headers))
 
 
 def _detail(words: str) -> bytes:

@@ -23,11 +23,16 @@ _FRAMING = {b"content-length", b"transfer-encoding"}
 
 @dataclass(slots=True)
 class Head:
-    """The first line and headers of a message; `headers` by name in lower case, `lines` as they came."""
+    """The first line and headers of a message; `headers` by name in lower case, `lines` as they came.
+
+    Of a request, `asked` are the versions it went to and `answered` is the status its client got.
+    """
 
     first: bytes
     lines: list[tuple[bytes, bytes]]
     headers: dict[bytes, bytes]
+    answered: int = 0
+    asked: tuple[str, ...] = ()
 
     @property
     def keeps_alive(self) -> bool:

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ import pytest
 
 from tests.unit.serve.collector import attributes, collecting
 from tests.unit.serve.conftest import COLUMNS
+from tidemill.backends.targets.local import open_target
 from tidemill.serve.__main__ import build, parse
 from tidemill.serve.server import InferenceServer
 from tidemill.serve.spans import TraceContext, read_context
@@ -40,6 +42,20 @@ def run(raw_data):
     if "break" in raw_data:
         raise KeyError("age")
     return {"ok": True}
+"""
+ECHO = """
+import http.server, json, sys
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_GET(self): self.answer()
+    def do_POST(self):
+        self.rfile.read(int(self.headers["content-length"])); self.answer()
+    def answer(self):
+        seen = {k.lower(): v for k, v in self.headers.items() if k.lower().startswith("trace")}
+        body = json.dumps(seen).encode()
+        self.send_response(200); self.send_header("content-length", str(len(body))); self.end_headers(); self.wfile.write(body)
+    def log_message(self, *words): pass
+http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
 """
 
 
@@ -285,3 +301,38 @@ def test_settings_that_make_no_sense_are_named_without_their_secrets(caplog: pyt
     for name in ("OTLP_HEADERS", "SAMPLER_ARG", "OTLP_PROTOCOL", "MAX_QUEUE_SIZE"):
         assert name in caplog.text
     assert "hunter2" not in caplog.text
+
+
+def test_an_endpoints_span_is_the_callers_child_and_the_versions_parent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "echo.py").write_text(ECHO)
+    with collecting() as collector:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
+        target = open_target(tmp_path / "endpoints")
+        blue = {"argv": [sys.executable, str(tmp_path / "echo.py"), "{port}"], "cwd": str(tmp_path)}
+        target.put("churn", {"port": 0, "deployments": {"blue": blue}, "traffic": {"blue": 100}, "mirror_traffic": {}})
+        try:
+            until = time.monotonic() + 20
+            while target.observe("churn")["state"] != "Healthy":
+                assert time.monotonic() < until
+                time.sleep(0.05)
+            url = target.observe("churn")["url"]
+            status, seen = ask(f"{url}/score?token=x", {}, {"traceparent": TRACEPARENT, "tracestate": "vendor=1"})
+            assert status == 200
+            assert ask(f"{url}/score", {}, {"azureml-model-deployment": "green"})[0] == 503
+            collector.wait(lambda: len(collector.spans("POST")) == 2)
+            state = json.loads(urllib.request.urlopen(f"{url}/_tidemill/state", timeout=10).read())
+            assert state["spans"]["sent"] >= 2
+        finally:
+            target.delete("churn")
+    answered, refused = collector.spans("POST")
+    assert (answered["traceId"], answered["parentSpanId"]) == (TRACE, PARENT)
+    assert seen == {"traceparent": f"00-{TRACE}-{answered['spanId']}-01", "tracestate": "vendor=1"}
+    about = attributes(answered)
+    assert (about["tidemill.endpoint"], about["tidemill.deployment"]) == ("churn", "blue")
+    assert about["url.path"] == "/score"
+    assert answered["resource"]["service.name"] == "churn"
+    assert attributes(refused)["http.response.status_code"] == "503"
+    assert refused["status"] == {"code": 2}
+    assert "GET" in {s["name"] for s in collector.spans()}, "what was left was sent at the end"
