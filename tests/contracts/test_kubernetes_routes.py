@@ -215,7 +215,9 @@ def test_weights_along_a_gateway_and_a_cluster_without_one_is_refused(
             assert target.why_not_by_weight(old) == ""
             release, said = Release(target, old, new), list[str]()
             stage = stage_of({"kind": "gateway", "gateway": "public", "mirror": True}, bake_s=0.5)
-            release.move("httproute", stage, said)
+            with answering(namespace, "True", only_first=True):
+                release.move("httproute", stage, said)
+            assert [w.endswith("(no controller confirmed it within 10 s)") for w in said] == [False, True, True, False]
             found = [s["echo"]["spec"]["rules"][0] for s in release.steps]
             weights = [{b["name"]: b["weight"] for b in rule["backendRefs"]} for rule in found]
             assert weights == [{"echo": 100}, {"echo": 90, "echo-v2": 10}, {"echo": 50, "echo-v2": 50}, {"echo": 100}]
@@ -224,6 +226,14 @@ def test_weights_along_a_gateway_and_a_cluster_without_one_is_refused(
             target.divide(new, Split(old.name, 10))
             assert not target.settled(namespace, "echo")
             target.apply(new)
+            assert target.settled(namespace, "echo")
+            target.delete_version(old)
+            target.apply(old, serving="v2")
+            target.wait_ready(old, timeout_s=90)
+            (before,) = [v for v in target.observe(namespace, "echo") if v.serving]
+            with answering(namespace, "False"), pytest.raises(BakeFailedError, match="NotAllowedByListeners: not here"):
+                shift_on_cluster(target, old, before, stage, said.append)
+            assert target.serving(namespace, "echo") == "v2"
             assert target.settled(namespace, "echo")
             target.prune(replace(new, route="service", host=""))
             assert get(namespace, "httproute") == {}
@@ -248,5 +258,40 @@ def take_gateway(namespace: str) -> None:
     """What a controller writes when a Gateway works."""
     url = f"/apis/{GROUP}/v1/namespaces/{namespace}/gateways/public"
     found = json.loads(kubectl("get", "--raw", url))
-    found["status"] = {"conditions": [{"type": "Programmed", "status": "True", "reason": "Programmed", "message": ""}]}
+    found["status"] = {
+        "conditions": [{"type": "Programmed", "status": "True", "reason": "Programmed", "message": "ready"}]
+    }
     kubectl("replace", "--raw", f"{url}/status", "-f", "-", given=found)
+
+
+@contextlib.contextmanager
+def answering(namespace: str, accepted: str, *, only_first: bool = False) -> Iterator[None]:
+    """Say of the HTTPRoute what a controller would, whenever it changes while it is divided."""
+    stop, url = threading.Event(), f"/apis/{GROUP}/v1/namespaces/{namespace}/httproutes/echo"
+
+    def answer() -> None:
+        said = 0
+        while not stop.wait(0.2):
+            found = json.loads(kubectl("get", "--raw", url))
+            present, rule = found["metadata"]["generation"], found["spec"]["rules"][0]
+            if present <= said or not ("filters" in rule or len(rule["backendRefs"]) > 1) or (said and only_first):
+                continue
+            condition = {"type": "Accepted", "status": accepted, "observedGeneration": present}
+            condition |= {"reason": "NotAllowedByListeners", "message": "not here"}
+            parent = {"parentRef": {"name": "public"}, "controllerName": "example.org/c", "conditions": [condition]}
+            found["status"] = {"parents": [parent]}
+            if (
+                proc.run(
+                    ["kubectl", "replace", "--raw", f"{url}/status", "-f", "-"], stdin=json.dumps(found), timeout_s=30
+                ).returncode
+                == 0
+            ):
+                said = present
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(30)

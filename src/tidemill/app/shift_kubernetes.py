@@ -93,10 +93,11 @@ def _take_step(
             target.settle(new)
         return f"{new.deployment} takes all traffic"
     if by_weight:
-        target.divide(new, split)
+        doubt = target.divide(new, split)
+        about = f" ({doubt})" if doubt else ""
         if split.mirror:
-            return f"{new.deployment} gets a copy of every request along the {new.route}"
-        return f"{new.deployment} takes {split.percent} % of the traffic (weight on the {new.route})"
+            return f"{new.deployment} gets a copy of every request along the {new.route}{about}"
+        return f"{new.deployment} takes {split.percent} % of the traffic by weight on the {new.route}{about}"
     if stage.strategy == "rolling":
         stay, go = old.replicas, new.replicas
     else:

@@ -104,7 +104,7 @@ def http_route(door: Door, split: Split | None = None) -> Object:
 
 
 def _backend(service: str) -> Object:
-    return {"group": "", "kind": "Service", "name": service, "port": PORT}
+    return {"kind": "Service", "name": service, "port": PORT}
 
 
 def _meta(door: Door, name: str) -> Object:
@@ -150,3 +150,13 @@ def is_settled(items: list[Object]) -> bool:
         if any(len(r.get("backendRefs") or []) > 1 or r.get("filters") for r in rules):
             return False
     return True
+
+
+def judge_route(item: Object) -> tuple[bool, str]:
+    """Whether a controller has spoken of the HTTPRoute as it now is, and what it finds wrong with it."""
+    present = item["metadata"].get("generation", 0)
+    parents = (item.get("status") or {}).get("parents") or []
+    said = [c for p in parents for c in p.get("conditions") or [] if c.get("observedGeneration", present) >= present]
+    wrong = [c for c in said if c.get("type") in {"Accepted", "ResolvedRefs"} and c.get("status") == "False"]
+    words = "; ".join(f"{c.get('reason', 'no reason')}: {c.get('message', '')}".rstrip(": ") for c in wrong)
+    return any(c.get("type") == "Accepted" for c in said), words

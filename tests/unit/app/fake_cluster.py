@@ -33,9 +33,10 @@ class FakeCluster:
     def why_not_by_weight(self, workload: Workload) -> str:
         return self.gap
 
-    def divide(self, workload: Workload, split: Split) -> None:
+    def divide(self, workload: Workload, split: Split) -> str:
         self.split = split
         self.did.append("mirror" if split.mirror else f"weight {split.percent}")
+        return ""
 
     def settle(self, workload: Workload) -> None:
         self.split = None

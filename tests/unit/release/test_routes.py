@@ -9,7 +9,7 @@ import pytest
 from tidemill.base.errors import UsageError
 from tidemill.release.objects import Workload, make_objects
 from tidemill.release.render import render
-from tidemill.release.routes import Split, is_settled, route_objects
+from tidemill.release.routes import Split, is_settled, judge_route, route_objects
 
 IMAGE = "127.0.0.1:5000/me/digits@sha256:" + "a" * 64
 HOST = "digits.example.org"
@@ -129,3 +129,28 @@ def test_kustomize_and_a_chart_hold_the_route_of_the_plain_yaml(changes: dict[st
     chart = render(objects, style="helm", name="digits", version="3")
     assert base[f"{kind}-digits.yaml"] == chart[f"templates/{kind}-digits.yaml"]
     assert base["service-digits-v3.yaml"] == chart["templates/service-digits-v3.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("conditions", "heard", "wrong"),
+    [
+        ([], False, ""),
+        ([{"type": "Accepted", "status": "True", "observedGeneration": 2}], True, ""),
+        ([{"type": "Accepted", "status": "False", "observedGeneration": 1, "reason": "Old"}], False, ""),
+        (
+            [
+                {"type": "Accepted", "status": "True", "observedGeneration": 2},
+                {"type": "ResolvedRefs", "status": "False", "reason": "BackendNotFound", "message": "no digits-v4"},
+            ],
+            True,
+            "BackendNotFound: no digits-v4",
+        ),
+    ],
+)
+def test_what_a_controller_says_counts_when_it_is_about_the_route_as_it_now_is(
+    conditions: list[dict[str, Any]], heard: bool, wrong: str
+) -> None:
+    (item,) = route_objects("gateway", workload(**BY_GATEWAY).door)
+    item["metadata"]["generation"] = 2
+    item["status"] = {"parents": [{"conditions": conditions}]} if conditions else {}
+    assert judge_route(item) == (heard, wrong)

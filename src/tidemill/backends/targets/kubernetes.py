@@ -68,9 +68,9 @@ class KubernetesTarget:
         chosen = find_cluster(context)
         self._client = Client(config=chosen, field_manager=FIELD_MANAGER)
         self._config = chosen
-        self._objects = Objects(self._client)
-        self._routes = Routes(self._client, self._objects)
         self._clock = clock or SystemClock()
+        self._objects = Objects(self._client)
+        self._routes = Routes(self._client, self._objects, self._clock)
 
     def close(self) -> None:
         """Give the connections back."""
@@ -192,9 +192,9 @@ class KubernetesTarget:
         """Why nothing here would obey weights on the route; empty when something does."""
         return self._routes.why_not(workload)
 
-    def divide(self, workload: Workload, split: Split) -> None:
-        """Give another version a share of the route's requests, or a copy of each."""
-        self._routes.divide(workload, split)
+    def divide(self, workload: Workload, split: Split) -> str:
+        """Give another version a share of the route's requests, or a copy of each; what is doubtful about it, in words."""
+        return self._routes.divide(workload, split)
 
     def settle(self, workload: Workload) -> None:
         """All the route's requests to the endpoint's Service again."""

@@ -12,21 +12,25 @@ from lightkube.resources.networking_v1 import Ingress, IngressClass
 
 from tidemill.backends.cluster import speaking_to_cluster
 from tidemill.backends.targets.objects import GATEWAYS, HTTP_ROUTES, NOT_MINE, Objects
-from tidemill.base.errors import UsageError
+from tidemill.base.clock import Clock
+from tidemill.base.errors import FailedError, UsageError
 from tidemill.release.labels import ENDPOINT_LABEL
 from tidemill.release.objects import Workload
-from tidemill.release.routes import NGINX_CONTROLLER, Split, canary_ingress, is_settled, route_objects
+from tidemill.release.routes import NGINX_CONTROLLER, Split, canary_ingress, is_settled, judge_route, route_objects
 
 DEFAULT_CLASS = "ingressclass.kubernetes.io/is-default-class"
 TAKEN = {"Programmed", "Accepted", "Ready", "Scheduled"}
+CONFIRMED_S = 10.0
+POLL_S = 0.5
 NOTHING_SENT = "Nothing was sent to the cluster."
 
 
 class Routes:
     """The Ingresses and HTTPRoutes of endpoints in one cluster. Safe to repeat."""
 
-    def __init__(self, client: Client, objects: Objects) -> None:
+    def __init__(self, client: Client, objects: Objects, clock: Clock) -> None:
         self._client = client
+        self._clock = clock
         self._objects = objects
 
     def check(self, workload: Workload, *, mirror: bool) -> None:
@@ -46,10 +50,31 @@ class Routes:
             return self._ingress_gap(workload)
         return "the route is the Service itself"
 
-    def divide(self, workload: Workload, split: Split) -> None:
-        """Give another version its share or its copies."""
+    def divide(self, workload: Workload, split: Split) -> str:
+        """Give another version its share or its copies; `FailedError` when a controller refuses, words when none confirms.
+
+        Controllers of Ingresses never confirm anything.
+        """
         for item in route_objects(workload.route, workload.door, split):
             self._objects.apply(item)
+        return self._hear(workload) if workload.route == "gateway" else ""
+
+    def _hear(self, workload: Workload) -> str:
+        """Wait for what the Gateway's controller says of the route."""
+        deadline = self._clock.monotonic() + CONFIRMED_S
+        mine = {ENDPOINT_LABEL: workload.endpoint}
+        while self._clock.monotonic() < deadline:
+            for item in (i for kind in HTTP_ROUTES for i in self._objects.find(kind, workload.namespace, mine)):
+                heard, wrong = judge_route(dict(item))
+                if wrong:
+                    raise FailedError(
+                        f"The Gateway `{workload.gateway}` does not take the HTTPRoute `{workload.endpoint}`: {wrong}",
+                        hint="The previous version is still serving.",
+                    )
+                if heard:
+                    return ""
+            self._clock.sleep(POLL_S)
+        return f"no controller confirmed it within {CONFIRMED_S:g} s"
 
     def settle(self, workload: Workload) -> None:
         """The whole route to the endpoint's Service again, without shares and copies."""
