@@ -103,14 +103,16 @@ class KubernetesTarget:
             self._clock.sleep(POLL_S)
 
     def _pods(self, workload: Workload) -> list[Pod]:
+        """The version's pods; not those on their way out, which may be of an attempt before this one."""
         with speaking_to_cluster("listing pods"):
-            return list(self._client.list(Pod, namespace=workload.namespace, labels=workload.selector))
+            found = list(self._client.list(Pod, namespace=workload.namespace, labels=workload.selector))
+        return [p for p in found if p.metadata and not p.metadata.deletionTimestamp]
 
     def _hopeless(self, workload: Workload) -> str:
         for pod in self._pods(workload):
             if not _runs_image(pod, workload.image):
                 continue
-            for status in (pod.status.containerStatuses or []) if pod.status else []:
+            for status in _statuses(pod):
                 waiting = status.state.waiting if status.state else None
                 if waiting and waiting.reason in HOPELESS:
                     return f"{waiting.reason}: {waiting.message or ''}".strip()
@@ -124,19 +126,27 @@ class KubernetesTarget:
         for pod in self._pods(workload):
             name = pod.metadata.name if pod.metadata else ""
             lines.append(f"pod {name}: {pod.status.phase if pod.status else 'Unknown'}")
-            lines += [f"  | {line}" for line in self.logs(workload.namespace, name, lines=LOG_LINES)]
+            at = _still_preparing(pod)
+            lines += [f"  | {line}" for line in self.logs(workload.namespace, name, lines=LOG_LINES, container=at)]
         with speaking_to_cluster("reading events"):
             events = list(self._client.list(Event, namespace=workload.namespace, fields={"type": "Warning"}))
         mine = [e for e in events if (e.involvedObject.name or "").startswith(workload.name)]
         lines += [f"event {e.reason}: {e.message}" for e in mine[-5:]]
         return "\n".join(lines)
 
-    def logs(self, namespace: str, pod: str, *, lines: int = LOG_LINES) -> list[str]:
-        """The last words of a pod, of its previous life if it has none yet."""
-        try:
-            return [line.rstrip("\n") for line in self._client.log(pod, namespace=namespace, tail_lines=lines)]
-        except ApiError as exc:
-            return [f"(no log: {exc.status.message})"]
+    def logs(self, namespace: str, pod: str, *, lines: int = LOG_LINES, container: str | None = None) -> list[str]:
+        """The last words of a pod's container, of its previous life if it has said nothing yet in this one."""
+        for previous in (False, True):
+            try:
+                said = self._client.log(
+                    pod, namespace=namespace, tail_lines=lines, container=container, previous=previous
+                )
+                found = [line.rstrip("\n") for line in said]
+            except ApiError as exc:
+                return [] if previous else [f"(no log: {exc.status.message})"]
+            if found:
+                return found
+        return []
 
     def switch(self, workload: Workload) -> None:
         """Let the endpoint's Service select this version; requests in flight end where they began.
@@ -333,6 +343,21 @@ def _is_rolled_out(found: Any, replicas: int) -> bool:  # noqa: ANN401 - the cli
 def _runs_image(pod: Any, image: str) -> bool:  # noqa: ANN401
     containers: Sequence[Any] = pod.spec.containers if pod.spec else []
     return any(c.image == image for c in containers)
+
+
+def _statuses(pod: Any) -> list[Any]:  # noqa: ANN401
+    """Of the containers that prepare a pod, then of those that serve."""
+    status = pod.status
+    return [*(status.initContainerStatuses or []), *(status.containerStatuses or [])] if status else []
+
+
+def _still_preparing(pod: Any) -> str | None:  # noqa: ANN401
+    """The container that has to end before the server may start and has not; None for a pod that is past that."""
+    for status in (pod.status.initContainerStatuses or []) if pod.status else []:
+        ended = status.state.terminated if status.state else None
+        if ended is None or ended.exitCode != 0:
+            return str(status.name)
+    return None
 
 
 def _state(found: Any, serving: str) -> VersionState:  # noqa: ANN401
