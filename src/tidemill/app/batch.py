@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tidemill.app import declared
+from tidemill.app.anchors import anchor
 from tidemill.app.batch_job import make_job
 from tidemill.app.run import RunRequest, choose_name, run_job
 from tidemill.app.wiring import App
@@ -24,13 +25,13 @@ from tidemill.spec.check import check_loaded
 from tidemill.spec.deployment import BatchDeployment
 from tidemill.spec.kinds import Kind
 from tidemill.spec.load import load_valid
-from tidemill.spec.overrides import Override, apply_overrides
-from tidemill.spec.references import FileRef, parse_reference
+from tidemill.spec.overrides import Override, apply_overrides, parse_override
 from tidemill.spec.repository import scan
 from tidemill.spec.source import read_source
 
 ENDPOINT, DEPLOYMENT = "batch-endpoint", "batch-deployment"
 DATA = "data"
+HIDDEN = ("job", "source", "overrides", "$schema")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,8 @@ def create_deployment(
         "provisioning_state": "Succeeded",
         "created_at": iso(SystemClock().now()),
         "job": make_job(document, file.absolute().parent, where, chosen),
+        "source": str(file.absolute()),
+        "overrides": [o.text for o in overrides],
     }
     app.store.put(DEPLOYMENT, f"{where}/{chosen}", row)
     if set_default or not (shown.get("defaults") or {}).get("deployment_name"):
@@ -91,14 +94,30 @@ def show_deployment(app: App, endpoint: str, name: str) -> dict[str, Any]:
             f"`{endpoint}` has no batch deployment `{name}`",
             hint=did_you_mean(name, known) or "Create it: tidemill batch-deployment create -f FILE",
         )
-    return {k: v for k, v in found.items() if k != "job"}
+    return _shown(found)
+
+
+def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in row.items() if k not in HIDDEN}
+
+
+def update_deployment(
+    app: App, endpoint: str, name: str, overrides: Sequence[Override], *, set_default: bool
+) -> dict[str, Any]:
+    """Keep a deployment anew, by its document and all that was set since."""
+    show_deployment(app, endpoint, name)
+    row = app.store.get(DEPLOYMENT, f"{endpoint}/{name}") or {}
+    if not row.get("source") or not Path(row["source"]).exists():
+        raise UsageError(f"The document of `{name}` is not there any more", hint="Give one: -f FILE")
+    changes = [*(parse_override(o) for o in row["overrides"]), *overrides]
+    return create_deployment(app, Path(row["source"]), changes, name=name, endpoint=endpoint, set_default=set_default)
 
 
 def list_deployments(app: App, endpoint: str) -> list[dict[str, Any]]:
     """Every deployment behind an endpoint."""
     declared.show(app, ENDPOINT, endpoint)
     rows = app.store.documents(DEPLOYMENT)
-    return [{k: v for k, v in d.items() if k != "job"} for d in rows.values() if d.get("endpoint_name") == endpoint]
+    return [_shown(d) for d in rows.values() if d.get("endpoint_name") == endpoint]
 
 
 def delete_deployment(app: App, endpoint: str, name: str) -> None:
@@ -162,7 +181,7 @@ def _with_wishes(job: dict[str, Any], wish: Invocation) -> dict[str, Any]:
     if wish.file is not None:
         given = read_source(wish.file).data() or {}
         for part in ("inputs", "outputs"):
-            job[part] = {**job.get(part, {}), **_anchor(given.get(part) or {}, wish.file.absolute().parent)}
+            job[part] = {**job.get(part, {}), **anchor(given.get(part) or {}, wish.file.absolute().parent)}
     if wish.input is not None:
         job["inputs"] = {**job.get("inputs", {}), _data_name(job): _input(wish.input, wish.input_type)}
     if wish.experiment_name:
@@ -174,7 +193,7 @@ def _with_wishes(job: dict[str, Any], wish: Invocation) -> dict[str, Any]:
     changed: dict[str, Any] = apply_overrides(job, list(wish.overrides))
     if changed["type"] == "parallel" and DATA not in changed.get("inputs", {}):
         raise UsageError("There is nothing to score", hint="--input PATH, or --input azureml:NAME:VERSION")
-    changed["inputs"] = _anchor(changed.get("inputs") or {}, Path.cwd())
+    changed["inputs"] = anchor(changed.get("inputs") or {}, Path.cwd())
     return changed
 
 
@@ -188,15 +207,3 @@ def _data_name(job: Mapping[str, Any]) -> str:
 def _input(text: str, kind: str | None) -> dict[str, Any]:
     path = Path(text)
     return {"type": kind or ("uri_file" if path.is_file() else "uri_folder"), "path": text}
-
-
-def _anchor(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """Inputs with relative paths made absolute; the job's own document lies elsewhere."""
-    found: dict[str, Any] = {}
-    for name, value in values.items():
-        found[name] = value
-        if isinstance(value, Mapping) and isinstance(value.get("path"), str):
-            ref = parse_reference(value["path"])
-            if isinstance(ref, FileRef):
-                found[name] = {**value, "path": str(ref.resolve(folder))}
-    return found

@@ -9,6 +9,7 @@ from typing import Any
 from tidemill.app.azure_cli import read_defaults
 from tidemill.app.computes import begin, is_type, settle
 from tidemill.app.registries import REGISTRY, forget
+from tidemill.app.schedules import describe
 from tidemill.app.wiring import App
 from tidemill.base.clock import SystemClock, iso
 from tidemill.base.errors import NotFoundError, UsageError
@@ -62,10 +63,14 @@ def create(
     if noun == "compute":
         row = begin(row, kept, SystemClock().now())
     app.store.put(noun, chosen, row)
-    note = (
-        f"{', '.join(secrets)} of {noun} `{chosen}`: not kept; set them in the environment or .env" if secrets else ""
-    )
-    return show(app, noun, chosen), note
+    return show(app, noun, chosen), _note(noun, chosen, secrets)
+
+
+def _note(noun: str, name: str, secrets: Sequence[str]) -> str:
+    """What somebody should know who keeps this."""
+    if noun == "schedule":
+        return f"nothing starts it by itself here; now: tidemill schedule trigger -n {name}"
+    return f"{', '.join(secrets)} of {noun} `{name}`: not kept; set them in the environment or .env" if secrets else ""
 
 
 def _without_document(
@@ -121,7 +126,10 @@ def show(app: App, noun: str, name: str | None) -> dict[str, Any]:
             hint=did_you_mean(chosen, {*app.store.documents(noun), *implied})
             or f"Create it: tidemill {noun} create -f FILE",
         )
-    return settle(app, found, SystemClock().now()) if noun == "compute" else dict(found)
+    now = SystemClock().now()
+    if noun == "compute":
+        return settle(app, found, now)
+    return describe(found, now) if noun == "schedule" else dict(found)
 
 
 def _implied(app: App, noun: str) -> dict[str, dict[str, Any]]:

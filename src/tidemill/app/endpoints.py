@@ -19,15 +19,18 @@ from tidemill.base.suggest import did_you_mean
 from tidemill.plan.graph import HOST_ENVIRONMENT, EnvironmentRef
 from tidemill.record.ports import ModelVersion
 from tidemill.spec.deployment import OnlineDeployment
+from tidemill.spec.edits import Edits, apply_edits
 from tidemill.spec.kinds import Kind
 from tidemill.spec.load import load_valid
 from tidemill.spec.model import Model
-from tidemill.spec.overrides import Override
+from tidemill.spec.overrides import Override, parse_override
 from tidemill.spec.references import AssetRef, FileRef, parse_reference
 
 START_S = 120.0
 CALL_S = 60.0
 ALL = 100
+ENDPOINT, DEPLOYMENT = "online-endpoint", "online-deployment"
+EDITABLE = ("description", "tags", "properties", "traffic", "mirror_traffic")
 
 
 def create_endpoint(
@@ -39,9 +42,9 @@ def create_endpoint(
     if not chosen:
         raise UsageError("An endpoint needs a name", hint="Add `name:` to the document, or give --name.")
     mode = auth_mode or (document.auth_mode if document else "key")
-    app.store.put(
-        "online-endpoint", chosen, {"name": chosen, "auth_mode": mode, "created_at": iso(SystemClock().now())}
-    )
+    said = {k: getattr(document, k) for k in ("description", "tags", "properties") if getattr(document, k, None)}
+    row = {"name": chosen, "auth_mode": mode, "created_at": iso(SystemClock().now()), **said}
+    app.store.put(ENDPOINT, chosen, row)
     if document is not None and document.traffic and app.target.desired(chosen):
         set_traffic(app, chosen, document.traffic, document.mirror_traffic)
     return show_endpoint(app, chosen)
@@ -49,10 +52,10 @@ def create_endpoint(
 
 def show_endpoint(app: App, name: str) -> dict[str, Any]:
     """An endpoint with its traffic; `NotFoundError` with a suggestion."""
-    declared = app.store.get("online-endpoint", name)
+    declared = app.store.get(ENDPOINT, name)
     desired = app.target.desired(name)
     if declared is None and not desired:
-        known = {*app.store.documents("online-endpoint"), *app.target.endpoints()}
+        known = {*app.store.documents(ENDPOINT), *app.target.endpoints()}
         raise NotFoundError(f"There is no online endpoint `{name}`", hint=did_you_mean(name, known))
     observed = app.target.observe(name)
     url = observed.get("url", "")
@@ -66,12 +69,27 @@ def show_endpoint(app: App, name: str) -> dict[str, Any]:
         "traffic": desired.get("traffic", {}),
         "mirror_traffic": desired.get("mirror_traffic", {}),
         "location": "local",
+        **{k: v for k, v in (declared or {}).items() if k in EDITABLE},
     }
+
+
+def update_endpoint(app: App, name: str, edits: Edits) -> dict[str, Any]:
+    """Change what is said of an endpoint, or its traffic."""
+    before = show_endpoint(app, name)
+    after = apply_edits(before, edits)
+    fixed = next((k for k in {**before, **after} if k not in EDITABLE and before.get(k) != after.get(k)), None)
+    if fixed is not None:
+        raise UsageError(f"`{fixed}` of an endpoint cannot change", hint=f"These can: {', '.join(EDITABLE)}.")
+    kept = app.store.get(ENDPOINT, name) or {"name": name, "auth_mode": before["auth_mode"]}
+    said = {k: after[k] for k in EDITABLE[:3] if k in after}
+    app.store.put(ENDPOINT, name, {**{k: v for k, v in kept.items() if k not in EDITABLE}, **said})
+    shares, copies = (after[k] if after[k] != before[k] else None for k in ("traffic", "mirror_traffic"))
+    return set_traffic(app, name, shares, copies) if shares or copies else show_endpoint(app, name)
 
 
 def list_endpoints(app: App) -> list[dict[str, Any]]:
     """Every endpoint."""
-    names = {*app.store.documents("online-endpoint"), *app.target.endpoints()}
+    names = {*app.store.documents(ENDPOINT), *app.target.endpoints()}
     return [show_endpoint(app, n) for n in sorted(names)]
 
 
@@ -79,7 +97,7 @@ def delete_endpoint(app: App, name: str) -> None:
     """Stop and forget an endpoint and its deployments."""
     show_endpoint(app, name)
     app.target.delete(name)
-    app.store.delete("online-endpoint", name)
+    app.store.delete(ENDPOINT, name)
 
 
 def set_traffic(
@@ -123,7 +141,7 @@ def create_deployment(
     chosen, where = name or document.name or "default", endpoint or document.endpoint_name
     if not where:
         raise UsageError(f"{file} names no endpoint", hint="Add `endpoint_name:`, or give --endpoint-name.")
-    declared = app.store.get("online-endpoint", where)
+    declared = app.store.get(ENDPOINT, where)
     tokens = endpoint_tokens(app, where, (declared or {}).get("auth_mode", "key"))
     folder = file.absolute().parent
     version = _model_of(app, document, folder)
@@ -147,7 +165,18 @@ def create_deployment(
         app.target.put(where, before) if before else app.target.delete(where)
         raise
     app.target.put(where, {**desired, "port": _port(app, where), "traffic": traffic})
+    kept = {"source": str(file.absolute()), "overrides": [o.text for o in overrides], "endpoint_name": where}
+    app.store.put(DEPLOYMENT, f"{where}/{chosen}", kept)
     return show_deployment(app, where, chosen)
+
+
+def deployment_source(app: App, endpoint: str, name: str) -> tuple[Path, list[Override]]:
+    """The document a deployment was made from, and what was set besides."""
+    show_deployment(app, endpoint, name)
+    kept = app.store.get(DEPLOYMENT, f"{endpoint}/{name}") or {}
+    if not kept or not Path(kept["source"]).exists():
+        raise UsageError(f"The document of `{name}` is not known here", hint="Give one: -f FILE")
+    return Path(kept["source"]), [parse_override(o) for o in kept["overrides"]]
 
 
 def _port(app: App, endpoint: str) -> int:

@@ -12,10 +12,13 @@ from tidemill.app.batch import (
     list_deployments,
     list_endpoint_jobs,
     show_deployment,
+    update_deployment,
 )
 from tidemill.app.settings import read_settings
 from tidemill.app.wiring import open_app
-from tidemill.cli.options import name_option, noun_options, required_name_option, set_option
+from tidemill.base.errors import UsageError
+from tidemill.cli.online_deployment import or_names
+from tidemill.cli.options import file_path_option, name_option, noun_options, required_name_option, set_option
 from tidemill.cli.output import print_value
 from tidemill.spec.overrides import parse_override
 
@@ -30,7 +33,7 @@ def group() -> None:
 
 def _keep(verb: str, about: str) -> click.Command:
     @click.command(verb, help=about)
-    @click.option("--file", "-f", required=True, type=click.Path(path_type=Path), help="The deployment's document.")
+    @file_path_option
     @name_option
     @click.option("--endpoint-name", "-e", "endpoint", help="The endpoint it is behind.")
     @click.option("--set-default", is_flag=True, help="Let the endpoint use it when none is named.")
@@ -39,7 +42,7 @@ def _keep(verb: str, about: str) -> click.Command:
     @set_option
     @noun_options
     def command(
-        file: Path,
+        file: Path | None,
         name: str | None,
         endpoint: str | None,
         overrides: tuple[str, ...],
@@ -50,14 +53,19 @@ def _keep(verb: str, about: str) -> click.Command:
     ) -> None:
         changes = [parse_override(o) for o in overrides]
         with open_app(read_settings(file)) as app:
-            row = create_deployment(app, file, changes, name=name, endpoint=endpoint, set_default=set_default)
+            if file is not None:
+                row = create_deployment(app, file, changes, name=name, endpoint=endpoint, set_default=set_default)
+            elif verb == "update" and name and endpoint:
+                row = update_deployment(app, endpoint, name, changes, set_default=set_default)
+            else:
+                raise UsageError(f"`batch-deployment {verb}` needs -f FILE" + or_names(verb))
             print_value(row, fmt=fmt, query=query)
 
     return command
 
 
 group.add_command(_keep("create", "Keep a deployment; the first behind an endpoint becomes its default."))
-group.add_command(_keep("update", "Keep a deployment anew."))
+group.add_command(_keep("update", "Keep a deployment anew: by another document, or with values of its own set."))
 
 
 @group.command("show")

@@ -29,7 +29,17 @@ from tidemill.cli.output import print_value
 from tidemill.spec.edits import parse_edits
 from tidemill.spec.overrides import parse_override
 
-Field = tuple[tuple[str, ...], type, str]
+
+def pairs(text: str) -> dict[str, str]:
+    """`KEY=VALUE KEY=VALUE` as one mapping; a usage error for words that are none."""
+    found = [word.partition("=") for word in text.split()]
+    if not all(key and equals for key, equals, _ in found):
+        raise click.BadParameter(f"`{text}` is not KEY=VALUE")
+    return {key: value for key, _, value in found}
+
+
+Field = tuple[tuple[str, ...], Callable[[str], Any], str]
+_DEFAULTS: Field = (("--defaults",), pairs, "deployment_name=NAME, the one that answers when none is named.")
 _SIZES: Sequence[Field] = (
     (("--min-instances",), int, "Fewest machines."),
     (("--max-instances",), int, "Most machines."),
@@ -55,8 +65,14 @@ CREATED: Mapping[str, Sequence[Field]] = {
     "registry": (_DISPLAY, _LOCATION),
     "connection": (_TYPE, (("--target",), str, "Where it leads.")),
     "datastore": (_TYPE,),
+    "batch-endpoint": (_DEFAULTS,),
 }
-CHANGED: Mapping[str, Sequence[Field]] = {"compute": _SIZES, "workspace": (_DISPLAY,), "registry": (_DISPLAY,)}
+CHANGED: Mapping[str, Sequence[Field]] = {
+    "compute": _SIZES,
+    "workspace": (_DISPLAY,),
+    "registry": (_DISPLAY,),
+    "batch-endpoint": (_DEFAULTS,),
+}
 
 
 def make_group(noun: str, about: str) -> click.Group:

@@ -7,11 +7,18 @@ from pathlib import Path
 
 import click
 
-from tidemill.app.endpoints import create_deployment, delete_deployment, list_deployments, show_deployment
+from tidemill.app.endpoints import (
+    create_deployment,
+    delete_deployment,
+    deployment_source,
+    list_deployments,
+    show_deployment,
+)
 from tidemill.app.settings import read_settings
 from tidemill.app.wiring import open_app
+from tidemill.base.errors import UsageError
 from tidemill.cli.online_endpoint import for_scripts, local_option
-from tidemill.cli.options import name_option, noun_options, required_name_option, set_option
+from tidemill.cli.options import file_path_option, name_option, noun_options, required_name_option, set_option
 from tidemill.cli.output import print_value
 from tidemill.spec.overrides import parse_override
 
@@ -23,17 +30,14 @@ def group() -> None:
     """Versions running behind an online endpoint."""
 
 
+def or_names(verb: str) -> str:
+    """What `update` takes instead of a document."""
+    return ", or --name and --endpoint-name of one that was made from a document" if verb == "update" else ""
+
+
 def _create(verb: str) -> click.Command:
     @click.command(verb, help="Start a deployment beside those that are there; it must become ready.")
-    @click.option(
-        "-f",
-        "--file",
-        "file",
-        required=True,
-        type=click.Path(path_type=Path),
-        metavar="FILE",
-        help="The deployment's YAML document.",
-    )
+    @file_path_option
     @name_option
     @click.option("--endpoint-name", "-e", "endpoint", help="The endpoint, if not the document's.")
     @click.option("--all-traffic", is_flag=True, help="Give it all the traffic when it is ready.")
@@ -43,7 +47,7 @@ def _create(verb: str) -> click.Command:
     @local_option
     @noun_options
     def command(
-        file: Path,
+        file: Path | None,
         name: str | None,
         endpoint: str | None,
         overrides: tuple[str, ...],
@@ -53,9 +57,13 @@ def _create(verb: str) -> click.Command:
         all_traffic: bool,
     ) -> None:
         with open_app(read_settings(file)) as app:
-            made = create_deployment(
-                app, file, [parse_override(o) for o in overrides], name=name, endpoint=endpoint, all_traffic=all_traffic
-            )
+            changes = [parse_override(o) for o in overrides]
+            if file is None and verb == "update" and name and endpoint:
+                file, before = deployment_source(app, endpoint, name)
+                changes = [*before, *changes]
+            if file is None:
+                raise UsageError(f"`online-deployment {verb}` needs -f FILE" + or_names(verb))
+            made = create_deployment(app, file, changes, name=name, endpoint=endpoint, all_traffic=all_traffic)
             print_value(made, fmt=fmt, query=query)
 
     return command

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -16,12 +17,23 @@ from tidemill.app.endpoints import (
     parse_traffic,
     set_traffic,
     show_endpoint,
+    update_endpoint,
 )
 from tidemill.app.settings import read_settings
 from tidemill.app.wiring import open_app
 from tidemill.base.errors import UsageError
-from tidemill.cli.options import file_path_option, name_option, noun_options, required_name_option, set_option
+from tidemill.cli.assets import given_fields
+from tidemill.cli.options import (
+    description_option,
+    edit_options,
+    file_path_option,
+    name_option,
+    noun_options,
+    required_name_option,
+    set_option,
+)
 from tidemill.cli.output import print_value
+from tidemill.spec.edits import parse_edits
 from tidemill.spec.overrides import parse_override
 
 for_scripts = click.option("--no-wait", is_flag=True, expose_value=False, help="Accepted for az scripts.")
@@ -60,7 +72,8 @@ def create(
 @name_option
 @click.option("--traffic", "-r", help='Shares, e.g. "blue=90 green=10".')
 @click.option("--mirror-traffic", "-m", help='Copies, e.g. "green=10".')
-@set_option
+@description_option
+@edit_options
 @for_scripts
 @local_option
 @noun_options
@@ -69,24 +82,26 @@ def update(
     name: str | None,
     traffic: str | None,
     mirror_traffic: str | None,
+    description: str | None,
     overrides: tuple[str, ...],
+    adds: tuple[str, ...],
+    removes: tuple[str, ...],
+    tags: str,
     fmt: str,
     query: str | None,
 ) -> None:
-    """Change an endpoint: its traffic, its mirror, its document. No request is lost."""
+    """Change an endpoint: its traffic, its mirror, its document, what is said of it. No request is lost."""
+    edits = parse_edits((*overrides, *given_fields(description, "")), adds, removes, tags)
     with open_app(read_settings(file)) as app:
         if file is not None:
-            name = create_endpoint(app, file, name, [parse_override(o) for o in overrides])["name"]
+            name = create_endpoint(app, file, name, edits.set)["name"]
+            edits = replace(edits, set=())
         if name is None:
             raise UsageError("Which endpoint?", hint="--name NAME")
+        row = update_endpoint(app, name, edits)
         shares = parse_traffic(traffic) if traffic else None
         copies = parse_traffic(mirror_traffic) if mirror_traffic else None
-        show_endpoint(app, name)
-        print_value(
-            set_traffic(app, name, shares, copies) if shares or copies else show_endpoint(app, name),
-            fmt=fmt,
-            query=query,
-        )
+        print_value(set_traffic(app, name, shares, copies) if shares or copies else row, fmt=fmt, query=query)
 
 
 @group.command("show")

@@ -84,7 +84,27 @@ def complete(noun: str, group: click.Group) -> click.Group:
         of, _, verb = command.partition(" ")
         if of == noun and verb not in group.commands:
             group.add_command(_refuse(command, what, here))
-    return group
+    return NounGroup(group.name, commands=group.commands, help=group.help)
+
+
+class NounGroup(click.Group):
+    """Verbs whose options may be shortened while that is unambiguous, as az allows: `--endpoint` for `--endpoint-name`."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click, with the options of the verb in full."""
+        name, command, rest = super().resolve_command(ctx, args)
+        flags = [flag for parameter in command.params for flag in parameter.opts] if command is not None else []
+        return name, command, [_in_full(word, flags) for word in rest]
+
+
+def _in_full(word: str, flags: list[str]) -> str:
+    option, equals, value = word.partition("=")
+    if not option.startswith("--") or option in {*flags, "--", "--help"}:
+        return word
+    found = [flag for flag in flags if flag.startswith(option)]
+    return f"{found[0]}{equals}{value}" if len(found) == 1 else word
 
 
 def _accept(command: click.Command, words: list[str]) -> None:

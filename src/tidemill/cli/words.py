@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 REPEATED = {"--set"}
-JOINED = {"--add", "--remove", "--tags", "--traffic", "-r", "--mirror-traffic"}
+JOINED = {"--add", "--remove", "--tags", "--traffic", "-r", "--mirror-traffic", "--defaults"}
 
 
 def regroup(argv: Sequence[str], nouns: frozenset[str]) -> list[str]:

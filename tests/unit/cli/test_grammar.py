@@ -94,28 +94,36 @@ connection delete: name yes
 online-endpoint create: file name auth-mode local set no-wait
 online-endpoint show: name local
 online-endpoint list: local
-online-endpoint update: name traffic mirror-traffic local no-wait file set
+online-endpoint update: name traffic mirror-traffic local no-wait file {EDIT}
 online-endpoint delete: name local no-wait yes
 online-endpoint invoke: name request-file deployment-name local
 online-endpoint get-credentials: name
 online-endpoint regenerate-keys: name key-type
 online-deployment create: file name endpoint-name all-traffic local local-enable-gpu skip-script-validation vscode-debug set no-wait
+online-deployment update: file name endpoint-name local set no-wait
 online-deployment show: name endpoint-name local
 online-deployment list: endpoint-name local
 online-deployment delete: name endpoint-name local no-wait yes
 online-deployment get-logs: name endpoint-name lines container local
-batch-endpoint create: file name set no-wait
+batch-endpoint create: file name set no-wait defaults
+batch-endpoint update: file name defaults no-wait {EDIT}
 batch-endpoint show: name
 batch-endpoint list: max-results
 batch-endpoint delete: name no-wait yes
 batch-endpoint invoke: name deployment-name input input-type file job-name experiment-name mini-batch-size instance-count output-path set
 batch-endpoint list-jobs: name
 batch-deployment create: file name endpoint-name set-default skip-script-validation set no-wait
+batch-deployment update: file name endpoint-name set no-wait
 batch-deployment show: name endpoint-name
 batch-deployment list: endpoint-name
 batch-deployment delete: name endpoint-name no-wait yes
 batch-deployment list-jobs: name endpoint-name
 schedule create: file name set no-wait
+schedule list: max-results include-disabled disabled-only
+schedule update: file name no-wait {EDIT}
+schedule enable: name no-wait
+schedule disable: name no-wait
+schedule trigger: name
 schedule show: name
 schedule delete: name no-wait yes
 """
@@ -173,3 +181,9 @@ def test_every_output_format_prints_what_az_prints(tidemill: Run) -> None:
     refused = tidemill("compute", "show", "-n", "box", "--query", "[", code=2)
     assert "--query is not JMESPath" in refused.stderr
     assert "is not one of" in tidemill("compute", "show", "-n", "box", "-o", "xml", code=2).stderr
+
+
+def test_an_option_may_be_shortened_while_that_is_unambiguous(tidemill: Run) -> None:
+    tidemill("compute", "create", "--name", "box", "--type", "amlcompute", "--max-inst=3", "--resource-g", "g")
+    assert tidemill("compute", "show", "--name", "box", "--quer", "max_instances", "--out", "tsv").stdout == "3\n"
+    assert "--idle" in tidemill("compute", "update", "-n", "box", "--idle", "3", code=2).stderr
