@@ -115,7 +115,7 @@ class AzureML:
         assert name.endswith("/startPendingUpload"), name
         ticket = secrets.token_hex(8)
         self.storage.tickets.add(ticket)
-        place = f"{self.url}/blob/{ACCOUNT}/{name.split('/')[1]}-upload"
+        place = f"{self.url}/blob/{ACCOUNT}/{name.split('/')[1]}-upload-{ticket[:4]}"
         credential = {"credentialType": "SAS", "sasUri": f"{place}?sv=2021&sr=c&sig={ticket}"}
         return 200, {}, {"blobReferenceForConsumption": {"blobUri": place, "credential": credential}}
 

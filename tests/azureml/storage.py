@@ -61,7 +61,7 @@ class Storage:
         shown, after = rest[:PAGE], rest[PAGE:]
         blobs = "".join(
             f"<Blob><Name>{escape(n)}</Name><Properties><Content-Length>{len(self.blobs[f'{container}/{n}'])}"
-            "</Content-Length></Properties></Blob>"
+            f"</Content-Length><Etag>{hash(self.blobs[f'{container}/{n}'])}</Etag></Properties></Blob>"
             for n in shown
         )
         following = f"<NextMarker>{escape(after[0])}</NextMarker>" if after else "<NextMarker/>"

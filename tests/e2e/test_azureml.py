@@ -124,6 +124,20 @@ def test_a_pipeline_gives_the_same_on_azure_as_here(azure: AzureML, project: Pat
     assert {j.properties["displayName"] for j in azure.jobs.values()} == {"upper", "copy"}
 
 
+def test_data_of_the_workspace_is_read_there_and_reused_until_it_changes(azure: AzureML, project: Path) -> None:
+    blob = "azureml-blobstore-1/lake/in.txt"
+    azure.storage.blobs[blob] = b"far "
+    uri = "azureml://datastores/workspaceblobstore/paths/lake/in.txt"
+    (project / "pipeline.yml").write_text(PIPELINE.replace("./in.txt", uri))
+    said = [call(azure, project, "run", "pipeline.yml") for _ in range(2)]
+    assert Path(said[0]["outputs"]["final"]).read_text() == "FAR tide"
+    assert [step["reused"] for step in said[1]["steps"].values()] == [True, True]
+    azure.storage.blobs[blob] = b"near "
+    third = call(azure, project, "run", "pipeline.yml")
+    assert Path(third["outputs"]["final"]).read_text() == "NEAR tide"
+    assert "input data changed" in third["steps"]["upper"]["reason"]
+
+
 @pytest.mark.parametrize("kind", [pytest.param("sweep", marks=pytest.mark.slow), "nested", "distributed"])
 def test_a_job_gives_the_same_on_azure_as_here(azure: AzureML, project: Path, kind: str) -> None:
     files = {"train.py": TRAIN, "inner.yml": INNER, "ranks.py": RANKS, "environment.yml": ENVIRONMENT}
@@ -174,6 +188,20 @@ def test_cancel_reaches_what_a_killed_run_left(azure: AzureML, project: Path) ->
     call(azure, project, "job", "cancel", "-n", the_job(azure, project))
     assert left.over.wait(RUN_S)
     assert left.status == "Canceled"
+
+
+def test_ctrl_c_reaches_the_job_on_azure(azure: AzureML, project: Path) -> None:
+    azure.hidden["WAIT"] = str(project / "go")
+    words = argv("run", "pipeline.yml", "--stream")
+    env = environment(azure, project)
+    with subprocess.Popen(words, cwd=project, env=env, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert any("up" in line.split() for line in process.stderr)
+        process.send_signal(signal.SIGINT)
+        said = process.stderr.read()
+    assert process.returncode == 130
+    assert "job resume" in said
+    assert [j.status for j in azure.jobs.values()] == ["Canceled"]
 
 
 def test_a_run_is_not_stopped_by_what_it_cannot_cancel_and_the_job_says_so(azure: AzureML, project: Path) -> None:

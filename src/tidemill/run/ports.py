@@ -128,6 +128,23 @@ class TakesUp(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """Bytes that need not come here: `digest` changes when they do."""
+
+    digest: str
+    is_file: bool
+
+
+@runtime_checkable
+class ReadsInPlace(Protocol):
+    """An executor beside whose machines some data lies already."""
+
+    def look(self, uri: str) -> Elsewhere | None:
+        """What is at a URI that the executor's tasks are given as it is; None when it is not theirs to read, or not there."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class Artifact:
     """An output kept by content: `ref` is `folder:<sha256>` or `file:<sha256>`."""
 

@@ -6,13 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tidemill.plan.fingerprint import explain_change, make_key, make_parts
-from tidemill.plan.graph import DataInput, Step, StepKind, StepOutput
+from tidemill.plan.graph import DataInput, DataRef, Step, StepKind, StepOutput
 from tidemill.run.context import RunContext
 from tidemill.run.events import StepPreparing
-from tidemill.run.ports import Remembered, Say
+from tidemill.run.ports import Elsewhere, ReadsInPlace, Remembered, Say
 from tidemill.run.staging import Source
 
 ALWAYS = frozenset({StepKind.IF_ELSE, StepKind.DO_WHILE, StepKind.PARALLEL_FOR})
+
+
+IN_PLACE = "azureml://"  # the only data of which a document says no machine, but a place an executor may know
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +34,29 @@ def find_sources(context: RunContext, step: Step) -> dict[str, Source]:
     for name, binding in step.inputs.items():
         match binding:
             case DataInput():
-                sources[name] = context.data(binding.ref, _sayer(context, step), writable=binding.mode == "rw_mount")
+                writable = binding.mode == "rw_mount"
+                there = None if writable else _in_place(context, step, binding.ref)
+                sources[name] = there or context.data(binding.ref, _sayer(context, step), writable=writable)
             case StepOutput():
                 sources[name] = _from_step(context, binding)
             case _:
                 pass
     return sources
+
+
+def _in_place(context: RunContext, step: Step, ref: DataRef) -> Source | None:
+    """Data that lies where the step will run, and is not brought here."""
+    if not ref.uri.startswith(IN_PLACE):
+        return None
+    place = context.ports.place_compute(step.compute)
+    executor = context.ports.executors.get(place)
+    if not isinstance(executor, ReadsInPlace):
+        return None
+    found: Elsewhere | None = context.once(("in place", place, ref.uri), lambda: executor.look(ref.uri))
+    if found is None:
+        return None
+    name = ref.uri.rstrip("/").rpartition("/")[2]
+    return Source(f"elsewhere:{found.digest}", None, found.is_file, name, kept=False, url=ref.uri)
 
 
 def _sayer(context: RunContext, step: Step) -> Say:

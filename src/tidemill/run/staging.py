@@ -18,13 +18,14 @@ DIRECT_MODES = frozenset({"direct", "eval_mount", "eval_download"})
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where an input's bytes are: in the store (`ref`), at a `path` of this machine, or both."""
+    """Where an input's bytes are: in the store (`ref`), at a `path` of this machine, or both; or at a `url` only."""
 
     ref: str
     path: Path | None
     is_file: bool
     name: str
     kept: bool
+    url: str = ""
 
 
 def lay_out(step: Step, folder: StepFolder) -> None:
@@ -44,6 +45,8 @@ def place_input(
     name: str, source: Source, folder: StepFolder, artifacts: ArtifactStore, *, mode: str, kind: str
 ) -> str:
     """Make one input appear; the path the command gets."""
+    if source.url:
+        return source.url
     mount = folder.inputs / f"INPUT_{name}"
     if mode in DIRECT_MODES and source.path is not None:
         return str(source.path)

@@ -99,7 +99,7 @@ def test_what_a_job_wrote_is_not_uploaded_for_the_next_one(
         Fault(r"GET .*/jobs/", AWAY, 3),
         Fault(r"GET .*/details", BUSY, 2),
         Fault(r"POST .*/startPendingUpload", AWAY),
-        Fault(r"PUT /blob/acct/tidemill-.*-upload/", EXPIRED),
+        Fault(r"PUT /blob/acct/tidemill-.*-upload.*/zz.py", EXPIRED),
         Fault(r"GET /blob/acct/azureml-blobstore-1", EXPIRED),
         Fault(r"GET /blob/.*/std_log.txt", EXPIRED),
         Fault(r"GET .*/jobs/", refusal(401, "InvalidAuthenticationToken", "expired")),
@@ -112,6 +112,7 @@ def test_what_passes_is_waited_for_and_nothing_runs_twice(
     azure.faults.append(fault)
     one = task(tmp_path / "a", "echo once; cat code.py > ../outputs/x")
     (one.cwd / "code.py").write_text("pass")
+    (one.cwd / "zz.py").write_text("pass")
     end = submit(make(), one).wait()
     assert end.ok, end.message
     assert fault.times == 0
@@ -231,6 +232,19 @@ def test_cancel_reaches_the_processes_politely(
     executor.cancel(one.ticket)
     assert submitted.wait().canceled
     assert submitted.lines[-1] == "bye"
+
+
+def test_a_cancel_that_takes_azure_long_is_not_waited_for(
+    azure: AzureML, make: Callable[[], AzureExecutor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tidemill.backends.executors.azureml.CANCEL_S", 0.2)
+    monkeypatch.setattr("tests.azureml.machine.GRACE_S", 3.0)
+    executor = make()
+    one = task(tmp_path / "a", "trap '' TERM; echo up; while true; do sleep 0.1; done")
+    job = azure.jobs[started(azure, "up", submitted := submit(executor, one, lines=True))]
+    executor.cancel(one.ticket)
+    assert submitted.wait().canceled
+    assert job.status == "CancelRequested"
 
 
 def test_jobs_of_a_killed_run_are_canceled_by_their_handles(

@@ -44,8 +44,8 @@ def test_processes_are_azures_to_start(
     tmp_path: Path, command: str, processes: Any, instances: int, wanted: Any
 ) -> None:
     one = task(tmp_path / "a", command, processes=processes, resources=Resources(instance_count=instances))
-    told = translate(one)
-    properties = job_body(one, told, {"job": "j", "environment": "e"}, {})["properties"]
+    told = translate(one, {})
+    properties = job_body(one, told, {"job": "j", "environment": "e", "inputs": {}}, {})["properties"]
     found = properties.get("distribution")
     assert (found and (found["distributionType"], found["processCountPerInstance"])) == wanted
     assert properties["resources"]["instanceCount"] == (instances if wanted else 1)
@@ -55,7 +55,7 @@ def test_processes_are_azures_to_start(
 def test_variables_of_a_cluster_of_tensorflow_are_azures_too(tmp_path: Path) -> None:
     processes = tuple({"TF_CONFIG": json.dumps({"task": {"type": t}})} for t in ("worker", "worker", "ps"))
     one = task(tmp_path / "a", "true", processes=processes, resources=Resources(instance_count=3))
-    properties = job_body(one, translate(one), {"job": "j", "environment": "e"}, {})["properties"]
+    properties = job_body(one, translate(one, {}), {"job": "j", "environment": "e", "inputs": {}}, {})["properties"]
     assert properties["distribution"] == {
         "distributionType": "TensorFlow", "workerCount": 2, "parameterServerCount": 1
     }  # fmt: skip

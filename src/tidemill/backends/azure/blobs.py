@@ -66,6 +66,11 @@ class Container:
 
     def list(self, prefix: str) -> Iterator[tuple[str, int]]:
         """Names below `prefix`, and their sizes."""
+        for name, size, _ in self.list_versions(prefix):
+            yield name, size
+
+    def list_versions(self, prefix: str) -> Iterator[tuple[str, int, str]]:
+        """Names below `prefix`, their sizes, and what changes whenever they are written."""
         marker = ""
         while True:
             query = {"restype": "container", "comp": "list", "prefix": prefix}
@@ -73,7 +78,8 @@ class Container:
             tree = ET.fromstring(answer.body)  # noqa: S314 - the storage service's own words
             for blob in tree.iter("Blob"):
                 if blob.findtext("Properties/ResourceType") != "directory":
-                    yield blob.findtext("Name") or "", int(blob.findtext("Properties/Content-Length") or 0)
+                    size = int(blob.findtext("Properties/Content-Length") or 0)
+                    yield blob.findtext("Name") or "", size, blob.findtext("Properties/Etag") or ""
             marker = tree.findtext("NextMarker") or ""
             if not marker:
                 return

@@ -79,7 +79,9 @@ class StepJobs:
             "compute": self._compute(task.compute),
             "inputs": {n: upload_folder(self._workspace, p, store)[1] for n, p in told.inputs.items()},
         }
-        return about, digest_value([told.command, sorted(told.variables.items()), digest_of(code), about])
+        return about, digest_value(
+            [told.command, sorted(told.variables.items()), digest_of(code), about, told.elsewhere]
+        )
 
     def _compute(self, compute: str | None) -> str:
         """The id of the compute a document names; without one Azure ML finds a machine itself (serverless)."""

@@ -36,10 +36,16 @@ class Translated:
     outputs: Mapping[str, Path] = field(default_factory=dict)
     withheld: tuple[str, ...] = ()
     mpi_processes: int = 0
+    elsewhere: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
-def translate(task: Task) -> Translated:
-    """The task as a command job; `FailedError` for one that is more than a command, with files of its own beside it."""
+def translate(task: Task, elsewhere: Mapping[str, bool]) -> Translated:
+    """The task as a command job; `FailedError` for one that is more than a command, with files of its own beside it.
+
+    `elsewhere` says of each URI that jobs read where it is whether a file is there.
+    """
+    given = {_name(k, INPUT): v for k, v in task.env.items() if k.startswith(INPUT) and v in elsewhere}
+    remote = {n: _input(uri, is_file=elsewhere[uri]) for n, uri in given.items()}
     named = {k: v for k, v in task.env.items() if v.startswith("/")}
     inputs = {_name(k, INPUT): Path(v) for k, v in named.items() if k.startswith(INPUT) and Path(v).exists()}
     outputs = {_name(k, OUTPUT): Path(v) for k, v in named.items() if k.startswith(OUTPUT)}
@@ -50,6 +56,7 @@ def translate(task: Task) -> Translated:
             prelude.append(f"ln -s ${{{{outputs.{path.name}}}}} ../{path.name} 2> /dev/null\n")
     texts = {str(p): f"${{{{inputs.{n}}}}}" for n, p in inputs.items()}
     texts |= {str(p): f"${{{{outputs.{n}}}}}" for n, p in outputs.items()}
+    texts |= {uri: f"${{{{inputs.{n}}}}}" for n, uri in given.items()}
     texts[str(task.cwd)] = "."
     variables, withheld = _variables(task, texts)
     command, processes = _unwrap(_put(task.command, texts))
@@ -58,7 +65,7 @@ def translate(task: Task) -> Translated:
             f"Step `{task.step}` is more than a command, and cannot run on Azure ML",
             hint="Give its compute another executor in tidemill.yaml.",
         )
-    return Translated("".join(prelude) + command, variables, inputs, outputs, withheld, processes)
+    return Translated("".join(prelude) + command, variables, inputs, outputs, withheld, processes, remote)
 
 
 def _unwrap(command: str) -> tuple[str, int]:
@@ -103,7 +110,8 @@ def job_body(task: Task, told: Translated, where: Mapping[str, Any], tags: Mappi
         "command": told.command,
         "environmentId": where["environment"],
         "environmentVariables": dict(told.variables),
-        "inputs": {n: _input(p, where["inputs"][n]) for n, p in told.inputs.items()},
+        "inputs": {n: _input(where["inputs"][n], is_file=p.is_file()) for n, p in told.inputs.items()}
+        | dict(told.elsewhere),
         "outputs": outputs,
         "resources": {"instanceCount": instances}
         | ({"shmSize": task.resources.shm_size} if task.resources.shm_size else {}),
@@ -125,8 +133,8 @@ def output_place(job: str, name: str) -> str:
     return f"azureml/{job}/{name}"
 
 
-def _input(path: Path, uri: str) -> dict[str, str]:
-    kind = "uri_file" if path.is_file() else "uri_folder"
+def _input(uri: str, *, is_file: bool) -> dict[str, str]:
+    kind = "uri_file" if is_file else "uri_folder"
     return {"jobInputType": kind, "uri": uri, "mode": "ReadOnlyMount"}
 
 

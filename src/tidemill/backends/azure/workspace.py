@@ -74,6 +74,11 @@ class AzureWorkspace:
         mlflow = urlsplit(str(found.get("mlFlowTrackingUri") or "")).path
         return Services(f"{host}/history/v1.0{self.identity}", host + (mlflow or f"/mlflow/v1.0{self.identity}"))
 
+    def has_datastore(self, name: str) -> bool:
+        """Whether there is a datastore of that name whose blobs can be read."""
+        found = self.get(f"datastores/{name}") or {}
+        return bool(found.get("properties", {}).get("datastoreType") == "AzureBlob")
+
     def job_status(self, name: str) -> str:
         """The state of a job; `Gone` when there is none of that name (any more)."""
         found = self.get(f"jobs/{name}")

@@ -10,6 +10,7 @@ from typing import Any
 
 from tidemill.backends.azure.environments import put_environment
 from tidemill.backends.azure.follow import FINAL, SPEAKING, FollowedJob, read_error
+from tidemill.backends.azure.in_place import look
 from tidemill.backends.azure.metrics import JobMetrics
 from tidemill.backends.azure.outputs import bring_artifacts, bring_back
 from tidemill.backends.azure.submit import StepJobs
@@ -20,11 +21,21 @@ from tidemill.backends.rest import RefusedError
 from tidemill.base.errors import TidemillError, UsageError
 from tidemill.base.ids import JobName
 from tidemill.plan.graph import EnvironmentRef
-from tidemill.run.ports import EnvironmentProvider, PreparedEnvironment, Say, Task, TaskEnd, TaskWatch, Ticket
+from tidemill.run.ports import (
+    Elsewhere,
+    EnvironmentProvider,
+    PreparedEnvironment,
+    Say,
+    Task,
+    TaskEnd,
+    TaskWatch,
+    Ticket,
+)
 
 API = "2024-04-01"
 FIRST_POLL_S, POLL_S = 0.25, 5.0
 SLOTS = 16
+CANCELING, CANCEL_S = "CancelRequested", 60.0
 
 
 class AzureExecutor:
@@ -36,6 +47,7 @@ class AzureExecutor:
         self._handle = f"azureml:{workspace.identity}/jobs/"
         self._image = image
         self._wished_slots = slots
+        self._elsewhere: dict[str, bool] = {}
         self._services: Services | None = None
         self._tasks: TaskThreads[threading.Event] = TaskThreads("azureml", threading.Event.set)
         self._preparing = threading.Lock()
@@ -49,6 +61,13 @@ class AzureExecutor:
         """The environment's version in the workspace, made once however many steps ask."""
         with self._preparing:
             return put_environment(self._workspace, environment, self._image, say)
+
+    def look(self, uri: str) -> Elsewhere | None:
+        """What is at the URI of one of the workspace's datastores: its jobs read it there."""
+        found = look(self._workspace, uri)
+        if found is not None:
+            self._elsewhere[uri] = found.is_file
+        return found
 
     def submit(self, task: Task, watch: TaskWatch) -> None:
         """Submit the task's job and follow it in a thread of its own."""
@@ -88,7 +107,7 @@ class AzureExecutor:
             return TaskEnd(None, message=f"its files could not be read or written: {exc}")
 
     def _run(self, task: Task, watch: TaskWatch) -> TaskEnd:
-        told = translate(task)
+        told = translate(task, self._elsewhere)
         listen = _log(task, watch)
         if told.withheld:
             listen(f"tidemill: {', '.join(told.withheld)} hold secrets and are not sent to Azure ML")
@@ -121,17 +140,19 @@ class AzureExecutor:
         """Until it has ended: its state, and whether that is since it took longer than it may."""
         wake, clock, pause = threading.Event(), self._workspace.clock, FIRST_POLL_S
         self._tasks.runs_as(task.ticket, wake)
-        deadline: float | None = None
-        late = asked = False
+        deadline = asked_at = float("inf")
+        late = False
         while (status := self._workspace.job_status(name)) not in FINAL:
             if status in SPEAKING:
-                deadline = deadline or clock.monotonic() + (task.timeout_s or float("inf"))
+                deadline = min(deadline, clock.monotonic() + (task.timeout_s or float("inf")))
                 for each in look:
                     each()
-            late = late or (deadline is not None and clock.monotonic() > deadline)
-            if not asked and (late or self._tasks.is_canceled(task.ticket)):
+            late = late or clock.monotonic() > deadline
+            if asked_at == float("inf") and (late or self._tasks.is_canceled(task.ticket)):
                 self._workspace.cancel_job(name)
-                asked = True
+                asked_at = clock.monotonic()
+            if status == CANCELING and clock.monotonic() > asked_at + CANCEL_S:
+                return "Canceled", late  # it was taken note of; a machine that is being set up ends only after that
             wake.wait(pause)
             wake.clear()
             pause = min(POLL_S, pause * 1.3)
