@@ -19,6 +19,7 @@ from tidemill.serve.signature import Column, ImageSpec, ModelSignature
 from tidemill.serve.table import read_numbers
 
 Array = npt.NDArray[Any]
+PICTURES = ("PNG", "JPEG", "WEBP", "GIF", "BMP")  # others run programs, or hold many pictures
 MAX_PIXELS = 40_000_000  # a decompression bomb unfolds to more
 BYTE = 255.0
 LISTS = ("instances", "inputs", "data", "records")
@@ -135,7 +136,7 @@ def shape_pixels(spec: ImageSpec, array: Array) -> Array:
 def decode_image(spec: ImageSpec, raw: bytes, loc: tuple[str | int, ...] = ("body", "file")) -> Array:
     """An image file as training prepared its own: transparency on black (white for dark ink), mode and size."""
     try:
-        with Image.open(io.BytesIO(raw)) as image:
+        with Image.open(io.BytesIO(raw), formats=PICTURES) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise RequestProblem(f"The picture has more than {MAX_PIXELS:,} pixels", loc=loc, status=413)
             flat = _without_alpha(image, spec.ink)

@@ -7,6 +7,7 @@ import io
 import itertools
 import json
 import secrets
+import zlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,17 +26,19 @@ Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 JSON = (b"content-type", b"application/json")
 COOKIE = "tidemill-token"
 ID_LIMIT = 100
+PACKED = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 
 
 @dataclass(slots=True)
 class Request:
-    """One request; `body` is read before the handler runs."""
+    """One request; `body` is read before the handler runs, and neither it nor what it unfolds to has more than `limit` bytes."""
 
     method: str
     path: str
     headers: dict[bytes, bytes]
     query: str
     body: bytes = b""
+    limit: int = 0
 
     def header(self, name: str) -> str:
         """A header's value, empty when it is not there."""
@@ -85,7 +88,9 @@ def text_response(text: str, kind: str = "text/plain; charset=utf-8", status: in
 async def read_request(scope: Scope, receive: Receive, limit: int) -> Request:
     """The whole request; `RequestProblem` (413) beyond `limit` bytes."""
     headers = dict(scope["headers"])
-    request = Request(scope["method"], scope["path"], headers, scope.get("query_string", b"").decode("latin-1"))
+    request = Request(
+        scope["method"], scope["path"], headers, scope.get("query_string", b"").decode("latin-1"), limit=limit
+    )
     length = headers.get(b"content-length", b"0")
     if length.isdigit() and int(length) > limit:
         raise RequestProblem(f"The body is larger than {limit:,} bytes", status=413)
@@ -104,6 +109,26 @@ async def read_request(scope: Scope, receive: Receive, limit: int) -> Request:
             break
     request.body = parts[0] if len(parts) == 1 else b"".join(parts)
     return request
+
+
+def unpack(request: Request) -> None:
+    """Undo `Content-Encoding`; `RequestProblem` beyond the limit (413), for another encoding (415) or for what is not packed so (422)."""
+    name = request.header("content-encoding").strip().lower()
+    if name in {"", "identity"} or not request.body:
+        return
+    where = ("header", "content-encoding")
+    if name not in PACKED:
+        raise RequestProblem(f"`{name}` is not accepted here; send gzip, deflate or nothing", loc=where, status=415)
+    unpacker = zlib.decompressobj(PACKED[name])
+    try:
+        body = unpacker.decompress(request.body, request.limit)
+        if unpacker.unconsumed_tail and unpacker.decompress(unpacker.unconsumed_tail, 1):
+            raise RequestProblem(f"The body unfolds to more than {request.limit:,} bytes", status=413)
+    except zlib.error as exc:
+        raise RequestProblem(f"The body is not packed by {name}: {exc}", loc=where) from exc
+    if not unpacker.eof or unpacker.unused_data:
+        raise RequestProblem(f"The body is not packed by {name}: it ends too soon or too late", loc=where)
+    request.body = body
 
 
 def read_files(request: Request) -> list[bytes]:

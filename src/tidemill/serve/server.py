@@ -33,6 +33,7 @@ from tidemill.serve.http import (
     read_request,
     request_ids,
     text_response,
+    unpack,
 )
 from tidemill.serve.metrics import Metrics
 from tidemill.serve.open_inference import (
@@ -182,6 +183,8 @@ class InferenceServer:
         try:
             request = await read_request(scope, receive, self._settings.max_body)
             refused = self._refuse(request)
+            if not refused and self._script is None:  # a script gets the body as it came, as from Microsoft's server
+                unpack(request)
             return refused or await self._recorded(request, request_id)
         except RequestProblem as exc:
             return json_response(exc.as_json(), exc.status, [RETRY] if exc.status in {FULL, UNREADY} else [])
