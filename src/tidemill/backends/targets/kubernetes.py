@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
@@ -136,17 +137,14 @@ class KubernetesTarget:
 
     def logs(self, namespace: str, pod: str, *, lines: int = LOG_LINES, container: str | None = None) -> list[str]:
         """The last words of a pod's container, of its previous life if it has said nothing yet in this one."""
-        for previous in (False, True):
-            try:
-                said = self._client.log(
-                    pod, namespace=namespace, tail_lines=lines, container=container, previous=previous
-                )
-                found = [line.rstrip("\n") for line in said]
-            except ApiError as exc:
-                return [] if previous else [f"(no log: {exc.status.message})"]
-            if found:
-                return found
-        return []
+        chosen = f"&container={container}" if container else ""
+        url = f"/api/v1/namespaces/{namespace}/pods/{pod}/log?tailLines={lines}{chosen}"
+        status, text = self._call(url, None, {})
+        if status != HTTPStatus.OK:
+            return [f"(no log: {_reason(text)})"]
+        if not text:
+            status, text = self._call(f"{url}&previous=true", None, {})
+        return text.decode(errors="replace").splitlines() if status == HTTPStatus.OK else []
 
     def switch(self, workload: Workload) -> None:
         """Let the endpoint's Service select this version; requests in flight end where they began.
@@ -227,7 +225,7 @@ class KubernetesTarget:
             states = (pod.status.containerStatuses or []) if pod.status else []
             restarts = sum(s.restartCount for s in states)
             url = f"/api/v1/namespaces/{workload.namespace}/pods/{name}:{workload.port}/proxy/metrics"
-            status, text = self._proxy(url, None, {})
+            status, text = self._call(url, None, {})
             if status == HTTPStatus.OK:
                 found[name] = read_counts(text.decode(errors="replace"), restarts=restarts)
             elif restarts:
@@ -300,7 +298,7 @@ class KubernetesTarget:
     ) -> tuple[int, bytes]:
         """Call the endpoint through its Service by the API server's proxy: the real route, from outside the cluster."""
         url = f"/api/v1/namespaces/{namespace}/services/http:{endpoint}:http/proxy{path}"
-        return self._proxy(url, body, headers or {})
+        return self._call(url, body, headers or {})
 
     def request_pod(
         self, workload: Workload, path: str, *, body: bytes | None, headers: Mapping[str, str]
@@ -314,9 +312,9 @@ class KubernetesTarget:
         if not ready:
             raise FailedError(f"`{workload.name}` has no pod")
         url = f"/api/v1/namespaces/{workload.namespace}/pods/{ready[0]}:{workload.port}/proxy{path}"
-        return self._proxy(url, body, headers)
+        return self._call(url, body, headers)
 
-    def _proxy(self, url: str, body: bytes | None, headers: Mapping[str, str]) -> tuple[int, bytes]:
+    def _call(self, url: str, body: bytes | None, headers: Mapping[str, str]) -> tuple[int, bytes]:
         params = client_adapter.ConnectionParams(timeout=httpx.Timeout(60))
         with speaking_to_cluster("calling the endpoint"), client_adapter.Client(self._config, params) as http:
             answer = http.request("POST" if body is not None else "GET", url, content=body, headers=dict(headers))
@@ -343,6 +341,14 @@ def _is_rolled_out(found: Any, replicas: int) -> bool:  # noqa: ANN401 - the cli
 def _runs_image(pod: Any, image: str) -> bool:  # noqa: ANN401
     containers: Sequence[Any] = pod.spec.containers if pod.spec else []
     return any(c.image == image for c in containers)
+
+
+def _reason(text: bytes) -> str:
+    """The message of the API server's refusal."""
+    try:
+        return str(json.loads(text)["message"])
+    except (ValueError, KeyError, TypeError):
+        return text[:200].decode(errors="replace")
 
 
 def _statuses(pod: Any) -> list[Any]:  # noqa: ANN401
