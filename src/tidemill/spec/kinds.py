@@ -146,7 +146,10 @@ _OTHER_TYPES = {
         Kind.CONNECTION,
     ),
 }  # fmt: skip
-# Other tools' files say these, too.
+# Other tools' schemas are called so, and their files say these types, too.
+_ANYBODYS = {
+    "asset", "connection", "data", "environment", "flow", "hub", "model", "project", "registry", "schedule", "workspace",
+}  # fmt: skip
 _COMMON_WORDS = {"git", "s3", "snowflake", "custom", "serverless"}
 _CONNECTION_KEYS = {
     "$schema",
@@ -188,6 +191,8 @@ def _by_schema(schema: str, data: Mapping[Any, Any]) -> Kind:
         .replace("-", "")
         .replace("_", "")
     )
+    if name in _ANYBODYS and "azureml" not in schema.casefold():
+        return Kind.UNKNOWN
     if name.endswith("connection"):
         return Kind.CONNECTION
     for start in sorted(_SCHEMAS, key=len, reverse=True):

@@ -66,10 +66,17 @@ class Repository:
 
         A document without a version is given one when it is registered, so it stands for any.
         """
-        found = [e for kind in kinds for e in self._by_name.get((kind, name), ())]
-        exact = [e for e in found if version is None or e.version == version] or [e for e in found if e.version is None]
-        best = max(exact, key=lambda e: _order(e.version or ""), default=None)
+        best = max(self._matching(kinds, name, version), key=lambda e: _order(e.version or ""), default=None)
         return best.get() if best is not None else None
+
+    def find_all(self, kinds: Collection[Kind], name: str, version: str | None = None) -> tuple[Loaded, ...]:
+        """Every document that may be meant, the one `find` gives first."""
+        found = sorted(self._matching(kinds, name, version), key=lambda e: _order(e.version or ""), reverse=True)
+        return tuple(e.get() for e in found)
+
+    def _matching(self, kinds: Collection[Kind], name: str, version: str | None) -> list[Entry]:
+        found = [e for kind in kinds for e in self._by_name.get((kind, name), ())]
+        return [e for e in found if version is None or e.version == version] or [e for e in found if e.version is None]
 
     def names(self, kinds: Collection[Kind]) -> list[str]:
         """`name:version` of every document of those kinds; the name alone where no version is written."""

@@ -82,6 +82,8 @@ def test_without_a_schema_the_content_says_it(text: str, kind: Kind) -> None:
         "name: e\nchannels: [conda-forge]\ndependencies: [python]",
         "repos: [{repo: x, hooks: []}]",
         "type: object\nproperties: {}",
+        "$schema: ../schemas/environment.schema.json\nname: production\nimage: x",
+        "$schema: https://example.org/schedule.schema.json\nname: x\nversion: 1",
         "language: python\njobs: {fast_finish: true, include: [{stage: test}]}",
         "name: nightly\njobs: {train: {command: python train.py, schedule: daily}}",
         "name: api\nimage: {tag: x}\ntype: custom\ntarget: x\nservice: {type: ClusterIP}",

@@ -27,7 +27,7 @@ class Context:
 
     loaded: Loaded
     get_repository: Callable[[], Repository]
-    _components: dict[str, Loaded | None] = field(default_factory=dict)
+    _components: dict[str, tuple[Loaded, ...]] = field(default_factory=dict)
 
     @property
     def document(self) -> Any:  # noqa: ANN401 - rules of a kind know its type
@@ -56,19 +56,26 @@ class Context:
         return finding
 
     def find_component(self, text: str) -> Loaded | None:
-        """The document a component reference means, if it is here; read once however many steps use it."""
+        """The document a component reference means, if it is here."""
+        return next(iter(self.find_components(text)), None)
+
+    def find_components(self, text: str) -> tuple[Loaded, ...]:
+        """Every document a component reference may mean; read once however many steps use it.
+
+        A name may stand in many folders of a repository. Which of them was registered last, nobody can say from here.
+        """
         if text not in self._components:
-            self._components[text] = self._read_component(text)
+            self._components[text] = self._read_components(text)
         return self._components[text]
 
-    def _read_component(self, text: str) -> Loaded | None:
+    def _read_components(self, text: str) -> tuple[Loaded, ...]:
         ref = parse_reference(text)
         if isinstance(ref, FileRef):
             path = ref.resolve(self.folder)
-            return load(path) if is_plain_file(path) else None
+            return (load(path),) if is_plain_file(path) else ()
         if isinstance(ref, AssetRef) and ref.registry is None:
-            return self.get_repository().find(COMPONENTS, ref.name, ref.version)
-        return None
+            return self.get_repository().find_all(COMPONENTS, ref.name, ref.version)
+        return ()
 
 
 Rule = Callable[[Context], Iterator[Finding]]

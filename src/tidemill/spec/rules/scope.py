@@ -8,7 +8,7 @@ from typing import Any
 
 from tidemill.base.findings import Finding
 from tidemill.spec.command import CommandComponent, ComponentFields
-from tidemill.spec.fields import InputValue, OutputValue
+from tidemill.spec.fields import InputPort, InputValue, OutputValue
 from tidemill.spec.pipeline import CommandStep, PipelineComponent, PipelineStep
 from tidemill.spec.rules.context import Context, Path_
 
@@ -65,12 +65,22 @@ def step_ports(context: Context, step: Any) -> Ports:  # noqa: ANN401 - any step
     if isinstance(component, ComponentFields):
         return Ports(component.inputs, component.outputs)
     if isinstance(component, str):
-        loaded = context.find_component(component)
-        found = loaded.document if loaded is not None else None
-        return Ports(found.inputs, found.outputs) if isinstance(found, ComponentFields) else Ports(None, None)
+        documents = [loaded.document for loaded in context.find_components(component)]
+        found = [Ports(d.inputs, d.outputs) for d in documents if isinstance(d, ComponentFields)]
+        return min(found, key=lambda ports: _misfits(ports, step), default=Ports(None, None))
     if isinstance(step, CommandStep):
         return Ports(None, step.outputs)
     return Ports(None, getattr(step, "outputs", None) or None)
+
+
+def _misfits(ports: Ports, step: Any) -> int:  # noqa: ANN401 - any step
+    """How many inputs and outputs of a step a component does not have, and how many it needs besides."""
+    known, given = ports.inputs or {}, bound_of(step)
+    needed = [k for k, p in known.items() if isinstance(p, InputPort) and not p.optional and p.default is None]
+    unknown = [k for k in given if k not in known] + [
+        k for k in bound_of(step, "outputs") if k not in (ports.outputs or {})
+    ]
+    return len(unknown) + sum(k not in given for k in needed)
 
 
 def bound_of(step: Any, side: str = "inputs") -> Mapping[str, Any]:  # noqa: ANN401

@@ -196,3 +196,14 @@ def test_unknown_fields_of_steps_and_settings_are_warnings(tmp_path: Path) -> No
     assert said(tmp_path, text) == [("TM-D106", "settings.tide"), ("TM-D106", "jobs.a.tide")]
     assert said(tmp_path, HEAD + GOOD + "    name: a\n") == []
     assert said(tmp_path, HEAD + GOOD + "    name: b\n") == [("TM-D106", "jobs.a.name")]
+
+
+def test_of_several_components_of_one_name_the_nearest_is_meant(tmp_path: Path) -> None:
+    port = "inputs: {{{0}: {{type: uri_folder}}}}"
+    text = "type: command\nname: train\nversion: {1}\n" + port + "\nenvironment: e\ncommand: ls ${{{{inputs.{0}}}}}\n"
+    for version, name in enumerate(("data", "raw"), 1):
+        (tmp_path / f"{name}.yml").write_text(text.format(name, version))
+    step = "type: pipeline\njobs:\n  a:\n    component: azureml:train@latest\n    inputs: {%s: azureml:d@latest}\n"
+    assert said(tmp_path, step % "data") == []
+    assert said(tmp_path, step % "raw") == []
+    assert ("TM-B102", "jobs.a.inputs.other") in said(tmp_path, step % "other")
