@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from tidemill.base import errors
 from tidemill.cli.main import tidemill
 from tidemill.spec.codes import CODES
+from tidemill.spec.mends import MENDS
 from tidemill.spec.models import MODELS
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -62,7 +63,8 @@ def codes_page() -> str:
     ]
     for row in sorted(CODES.values(), key=lambda r: r.code):
         lines.append(
-            f"\n## {row.code}: {row.title}\n\n*{row.severity}.* {row.what}\n\n**Why.** {row.why}\n\n**Mend.** {row.mend}\n"
+            f"\n## {row.code}: {row.title}\n\n*{row.severity}.* {row.what}\n\n**Why.** {row.why}\n\n**Mend.** {row.mend}"
+            + (" `--fix` does it where that takes no judgement.\n" if row.code in MENDS else "\n")
         )
         if row.example:
             lines.append(f"\n```yaml\n{row.example.rstrip()}\n```\n")

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from tidemill.app.settings import PROJECT_FILE, find_root
+from tidemill.app.settings import PROJECT_FILE, find_repository
 from tidemill.base.errors import UsageError
 from tidemill.base.files import write_atomic
 from tidemill.spec.check import Checked, FileReport
 from tidemill.spec.check import check_all as check_files
 from tidemill.spec.kinds import Kind
-from tidemill.spec.lint.repository import FIXES
 from tidemill.spec.load import load
+from tidemill.spec.mends import MENDS, mend
 from tidemill.spec.policy import Policy, make_policy
 
 
@@ -29,7 +29,7 @@ def check_all(paths: Sequence[Path]) -> Checked:
             f"No such file or folder: {', '.join(missing)}",
             hint="Give a YAML file or a folder; `.` checks everything here.",
         )
-    root = find_root(paths[0])
+    root = find_repository(paths[0])
     project = root / PROJECT_FILE
     if not project.is_file():
         return check_files(paths, Policy(root))
@@ -40,17 +40,26 @@ def check_all(paths: Sequence[Path]) -> Checked:
 
 
 def fix(reports: Sequence[FileReport]) -> list[Path]:
-    """Mend what can be mended without judgement; the files that changed."""
+    """Mend what can be mended without judgement; the files that changed. Line ends and all else stay as they are."""
     changed = []
     for report in reports:
         path = Path(report.path)
-        wanted = [f for f in report.findings if f.code in FIXES]
-        if not wanted or not path.is_file():
+        wanted = [f for f in report.findings if f.code in MENDS]
+        before = _read(path) if wanted else None
+        if before is None:
             continue
-        before = text = path.read_text(encoding="utf-8")
+        text = before
         for finding in sorted(wanted, key=lambda f: f.at, reverse=True):
-            text = FIXES[finding.code](text, finding)
+            text = mend(text, finding)
         if text != before:
-            write_atomic(path, text, mode=path.stat().st_mode & 0o777)
+            write_atomic(path, text.encode(), mode=path.stat().st_mode & 0o777)
             changed.append(path)
     return changed
+
+
+def _read(path: Path) -> str | None:
+    """The text as it stands on disk; None for what is no UTF-8, which is left to its owner."""
+    try:
+        return path.read_bytes().decode("utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None

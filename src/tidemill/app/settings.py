@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 PROJECT_FILE = "tidemill.yaml"
 ROOT_MARKS = (PROJECT_FILE, ".tidemill", ".git")
+WEAK_MARKS = (".github", ".gitignore", ".amlignore", "pyproject.toml")  # a copy without its history
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,22 @@ def find_root(near: Path | None = None) -> Path:
         if found:
             return found
     return _nearest(here, ROOT_MARKS) or here
+
+
+def find_repository(path: Path) -> Path:
+    """The repository a file or folder belongs to, wherever this is called from: the nearest mark above it, else its folder."""
+    start = path.absolute()
+    start = start if start.is_dir() else start.parent
+    shared = {
+        Path(start.anchor),
+        Path.home(),
+        Path(tempfile.gettempdir()),
+    }  # whatever lies there, they are no repository
+    for marks in ((PROJECT_FILE,), ROOT_MARKS, WEAK_MARKS):
+        found = _nearest(start, marks)
+        if found and (found not in shared or (found / PROJECT_FILE).exists()):
+            return found
+    return start
 
 
 def _nearest(start: Path, marks: Iterable[str]) -> Path | None:

@@ -18,7 +18,9 @@ from tidemill.cli.output import print_value
 from tidemill.cli.reports import github_line, make_sarif
 from tidemill.spec.check import Checked, FileReport
 from tidemill.spec.codes import CODES
+from tidemill.spec.mends import MENDS
 
+ROUNDS = 10
 FORMATS = ("human", "json", "sarif", "github")
 
 
@@ -42,12 +44,24 @@ def command(paths: tuple[Path, ...], fmt: str, explain: str | None, *, mend: boo
     chosen = list(paths) or [Path()]
     checked = check_all(chosen)
     if mend:
-        for path in fix(checked.reports):
-            click.echo(f"mended {path}", err=True)
-        checked = check_all(chosen)
+        checked = _mend(chosen, checked)
     shown = tuple(_visible(r, show_all=show_all) for r in checked.reports)
     _print(Checked(shown, checked.ignored), fmt)
     return 0 if all(r.valid for r in checked.reports) else 1
+
+
+def _mend(chosen: Sequence[Path], checked: Checked) -> Checked:
+    """Mended as far as it goes: one finding may show only when another is gone."""
+    mended: set[Path] = set()
+    for _ in range(ROUNDS):
+        changed = fix(checked.reports)
+        if not changed:
+            break
+        mended.update(changed)
+        checked = check_all(chosen)
+    for path in sorted(mended):
+        click.echo(f"mended {path}", err=True)
+    return checked
 
 
 def _visible(report: FileReport, *, show_all: bool) -> FileReport:
@@ -105,7 +119,8 @@ def _explain(code: str) -> None:
     row = CODES.get(code)
     if row is None:
         raise UsageError(f"No finding has the code `{code}`", hint=did_you_mean(code, CODES))
-    click.echo(f"{row.code}: {row.title} ({row.severity})\n\n{row.what}\n\nWhy: {row.why}\nMend: {row.mend}")
+    by_itself = " `--fix` does it where that takes no judgement." if row.code in MENDS else ""
+    click.echo(f"{row.code}: {row.title} ({row.severity})\n\n{row.what}\n\nWhy: {row.why}\nMend: {row.mend}{by_itself}")
     if row.example:
         click.echo(f"\n{row.example.rstrip()}")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -23,8 +22,6 @@ from tidemill.spec.lint.skew import lint_skew
 from tidemill.spec.lint.together import lint_together
 from tidemill.spec.lint.versions import lint_versions
 from tidemill.spec.lint.workflow import lint_workflow
-
-Fix = Callable[[str, Finding], str]
 
 
 def lint_repository(root: Path, paths: Sequence[Path]) -> list[tuple[Path, Finding]]:
@@ -61,34 +58,3 @@ RULES: Mapping[str, Callable[[LintFile], Iterator[Finding]]] = {
     "data": _nothing,
     "weights": _nothing,
 }
-
-
-def _replace_on_line(text: str, finding: Finding, pattern: str, replacement: str) -> str:
-    lines = text.splitlines(keepends=True)
-    place = finding.at.line - 1
-    if 0 <= place < len(lines):
-        lines[place] = re.sub(pattern, replacement, lines[place])
-    return "".join(lines)
-
-
-def _singular(text: str, finding: Finding) -> str:
-    return _replace_on_line(
-        text, finding, r"\baz ml (component|environment|model|job|compute|schedule|datastore)s\b", r"az ml \1"
-    )
-
-
-def _label(text: str, finding: Finding) -> str:
-    return _replace_on_line(text, finding, r"(?:--version|-v)[ =]latest\b", "--label latest")
-
-
-def _stream(text: str, finding: Finding) -> str:
-    return _replace_on_line(text, finding, r"\baz ml job create\b(?!.*--stream)", "az ml job create --stream")
-
-
-def _whole_option(text: str, finding: Finding) -> str:
-    short, whole = re.findall(r"`(--[\w-]+)`", finding.message)[:2]
-    return _replace_on_line(text, finding, rf"{re.escape(short)}(?![\w-])", whole)
-
-
-# What can be mended without judgement.
-FIXES: Mapping[str, Fix] = {"TM-X01": _stream, "TM-X10": _label, "TM-X14": _singular, "TM-X15": _whole_option}

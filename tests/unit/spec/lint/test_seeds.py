@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tidemill.base.findings import Severity
-from tidemill.spec.lint.repository import FIXES, lint_repository
+from tidemill.spec.lint.repository import lint_repository
 
 WORKFLOW = ".github/workflows/azure-ai.yaml"
 SHA = "a" * 40
@@ -207,9 +207,3 @@ def test_comments_are_no_commands(tmp_path: Path) -> None:
 
 def test_files_that_a_script_brings_are_not_missing(tmp_path: Path) -> None:
     assert found(tmp_path, {"Dockerfile": "FROM python:3.11\nCOPY model /m\n", "get.sh": "cp -r x model\n"}) == set()
-
-
-def test_an_abbreviated_option_is_written_out(tmp_path: Path) -> None:
-    found(tmp_path, {"c.yaml": COMPONENT.format(""), "src/split.py": PARSER})
-    ((path, finding),) = lint_repository(tmp_path, [tmp_path])
-    assert FIXES[finding.code](path.read_text(), finding) == COMPONENT.format("_output")
