@@ -1,7 +1,8 @@
 """The inference server beside what people use instead, in one run: `python benchmarks/serving.py [--seconds 3] [--models linear] [--servers tidemill,fastapi]`.
 
-Same models (scaler and logistic regression, SVC, random forest; 37 columns), one worker each, 1, 16 and 64 connections:
-requests a second, p50, p99, resident memory, seconds from start to the first answer, and how many times the best peer.
+Same models (scaler and logistic regression, SVC, random forest on 37 columns; a small Keras CNN on 28 x 28), one worker each, 1, 16 and 64
+connections: requests a second, p50, p99, resident memory, seconds from the first start and from a second one to the first answer, processor time a request at 64 connections
+(which says most on a busy machine), and how many times the best peer.
 Every server's answer is compared with the model's own before it is measured. Peers that are not in this environment are
 looked for in environments below ~/.cache/tidemill-bench (made with `--install`); one that cannot be had is reported.
 """
@@ -39,6 +40,8 @@ from sklearn.svm import SVC
 WIDTH = 37
 COLUMNS = [f"feature_{i}" for i in range(WIDTH)]
 CONNECTIONS = (1, 16, 64)
+WARM_S = 0.5
+SOURCE = str(Path(__file__).parents[1] / "src")  # ours runs in the model's environment, too
 PEERS = Path.home() / ".cache" / "tidemill-bench"
 FASTAPI = """
 import pickle, sys
@@ -91,6 +94,75 @@ class Api:
     def predict(self, data: list[list[float]]) -> list[str]: return [["no", "yes"][i] for i in self.model.predict(data)]
 """
 
+MAKE_CNN = """
+import json, os, sys
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+import keras, numpy as np
+from keras import layers as L
+keras.utils.set_random_seed(1)
+labels = np.arange(2000) % 10
+rows = np.random.default_rng(1).uniform(0, 0.4, (2000, 28, 28, 1)).astype("float32")
+for i, label in enumerate(labels):
+    rows[i, 4 + label : 14 + label, 2 * label : 2 * label + 8] += 0.6
+model = keras.Sequential([
+    L.Input((28, 28, 1)), L.Conv2D(16, 3, activation="relu"), L.MaxPooling2D(), L.Conv2D(32, 3, activation="relu"), L.MaxPooling2D(),
+    L.Dropout(0.3), L.Flatten(), L.Dense(64, activation="relu"), L.Dense(10, activation="softmax"),
+])
+model.compile("adam", "sparse_categorical_crossentropy")
+model.fit(rows, labels, epochs=2, verbose=0)
+model.save("model.keras")
+asked = (rows[:20] * 255).round()
+scores = np.asarray(model((asked / 255).astype("float32"), training=False))
+json.dump({
+    "inputs": [{"pixels": a.reshape(28, 28).astype(int).tolist()} for a in asked],
+    "predictions": [f"digit {i}" for i in scores.argmax(axis=1)],
+    "probabilities": scores.tolist(), "tolerance": 1e-4,
+}, open("golden.json", "w"))
+"""
+LOAD_CNN = """
+import os
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+import keras, numpy as np
+model = keras.saving.load_model("model.keras", compile=False)
+def scores_of(pictures):
+    return np.asarray(model((np.asarray(pictures, dtype="float32") / 255).reshape(-1, 28, 28, 1), training=False))
+"""
+FASTAPI_CNN = """
+from fastapi import FastAPI
+from pydantic import BaseModel
+from cnn import scores_of
+class Record(BaseModel):
+    pixels: list[list[float]]
+app = FastAPI()
+@app.post("/predict")
+def predict(record: Record):
+    scores = scores_of([record.pixels])[0]
+    return {"prediction": f"digit {scores.argmax()}", "probabilities": {f"digit {i}": float(s) for i, s in enumerate(scores)}}
+"""
+LITSERVE_CNN = """
+import sys
+import litserve as ls
+class Api(ls.LitAPI):
+    def setup(self, device):
+        from cnn import scores_of
+        self.scores_of = scores_of
+    def decode_request(self, request): return request["data"]
+    def predict(self, pictures): return self.scores_of(pictures)
+    def encode_response(self, found): return [f"digit {i}" for i in found.argmax(axis=1)]
+if __name__ == "__main__":
+    ls.LitServer(Api(), accelerator="cpu").run(port=int(sys.argv[1]), host="127.0.0.1", generate_client_file=False, log_level="error")
+"""
+BENTO_CNN = """
+import bentoml
+@bentoml.service
+class Api:
+    def __init__(self):
+        from cnn import scores_of
+        self.scores_of = scores_of
+    @bentoml.api
+    def predict(self, data: list[list[list[float]]]) -> list[str]: return [f"digit {i}" for i in self.scores_of(data).argmax(axis=1)]
+"""
+
 
 @dataclass(frozen=True)
 class Server:
@@ -122,7 +194,54 @@ def servers() -> list[Server]:
     ]  # fmt: skip
 
 
-def train(name: str, folder: Path) -> tuple[list[float], str]:
+def cnn_servers() -> list[Server]:
+    """Those that answer for the CNN, all in the one environment that has Keras."""
+    keras = PEERS / "keras" / "bin" / "python"
+    py = str(keras)
+    return [
+        Server("tidemill", lambda d, p: [py, "-m", "tidemill.serve", "--model", str(d), "--allow-pickle", "--port", str(p)], "/predict", "record", keras),
+        Server("bare uvicorn", lambda _, p: [py, "-m", "uvicorn", "bare:app", "--port", str(p), "--log-level", "warning"], "/", "record", keras),
+        Server("FastAPI by hand", lambda _, p: [py, "-m", "uvicorn", "app:app", "--port", str(p), "--log-level", "warning", "--no-access-log"], "/predict", "record", keras),
+        Server("LitServe", lambda _, p: [py, "lit.py", str(p)], "/predict", "data", keras),
+        Server("BentoML", lambda _, p: [str(keras.with_name("bentoml")), "serve", "bento:Api", "--port", str(p)], "/predict", "data", keras),
+    ]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request in each form a server takes, and what its answer holds one of."""
+
+    bodies: dict[str, bytes]
+    right: tuple[str, ...]
+
+
+def train_cnn(folder: Path) -> Asked:
+    """The CNN, made where Keras is."""
+    folder.mkdir(parents=True)
+    for file, text in {
+        "make.py": MAKE_CNN,
+        "cnn.py": LOAD_CNN,
+        "app.py": FASTAPI_CNN,
+        "bare.py": BARE,
+        "lit.py": LITSERVE_CNN,
+        "bento.py": BENTO_CNN,
+    }.items():
+        (folder / file).write_text(text)
+    subprocess.run([str(PEERS / "keras" / "bin" / "python"), "make.py"], cwd=folder, check=True, capture_output=True)
+    card = {
+        "model_file": "model.keras",
+        "task": "classification",
+        "classes": [f"digit {i}" for i in range(10)],
+        "image": {"mode": "L", "size": [28, 28], "range": [0, 1], "ink": "light"},
+    }
+    (folder / "serving.json").write_text(json.dumps(card))
+    golden = json.loads((folder / "golden.json").read_text())
+    picture = golden["inputs"][7]["pixels"]
+    bodies = {"record": json.dumps({"pixels": picture}).encode(), "data": json.dumps({"data": [picture]}).encode()}
+    return Asked(bodies, (golden["predictions"][7],))
+
+
+def train(name: str, folder: Path) -> Asked:
     """A model folder that every server can read; one row and its right answer."""
     rows, labels = make_classification(2000, WIDTH, n_informative=12, random_state=1)
     made = {
@@ -155,7 +274,11 @@ def train(name: str, folder: Path) -> tuple[list[float], str]:
         "bento.py": BENTO,
     }.items():
         (folder / file).write_text(text)
-    return rows[0].tolist(), golden["predictions"][0]
+    right = golden["predictions"][0]
+    return Asked(
+        {kind: request_body(kind, rows[0].tolist()) for kind in ("record", "split", "data")},
+        (right, {"yes": "1", "no": "0"}[right]),
+    )
 
 
 def request_body(kind: str, row: list[float]) -> bytes:
@@ -174,7 +297,7 @@ def started(server: Server, folder: Path) -> Iterator[tuple[int, subprocess.Pope
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     path = f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}"
-    env = {**os.environ, "PATH": path, "MODEL_FILE": str(folder / "model.pkl"), "MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT": "60", "WEB_CONCURRENCY": "1", "WORKER_COUNT": "1", "AZUREML_APP_ROOT": str(folder)}  # fmt: skip
+    env = {**os.environ, "PATH": path, "MODEL_FILE": str(folder / "model.pkl"), "MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT": "60", "WEB_CONCURRENCY": "1", "WORKER_COUNT": "1", "AZUREML_APP_ROOT": str(folder), "PYTHONPATH": SOURCE}  # fmt: skip
     log = (folder / f"{server.name}.log").open("wb")
     process = subprocess.Popen(
         server.argv(folder, port), cwd=folder, env=env, stdout=log, stderr=log, start_new_session=True
@@ -260,7 +383,7 @@ async def load(port: int, raw: bytes, connections: int, seconds: float) -> tuple
         await loop.create_connection(lambda: Connection(port, raw, latencies, failures), "127.0.0.1", port)
         for _ in range(connections)
     ]
-    await asyncio.sleep(0.5)
+    await asyncio.sleep(WARM_S)
     latencies.clear()
     began = time.perf_counter()
     await asyncio.sleep(seconds)
@@ -275,33 +398,56 @@ async def load(port: int, raw: bytes, connections: int, seconds: float) -> tuple
     return len(kept) / took, float(np.percentile(kept, 50)) * 1000, float(np.percentile(kept, 99)) * 1000
 
 
+def family(pid: int) -> Iterator[Path]:
+    """A process and its descendants, below /proc."""
+    group = os.getpgid(pid)
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.name.isdigit() and os.getpgid(int(entry.name)) == group:
+                yield entry
+
+
 def resident_mib(pid: int) -> float:
     """Memory of a process and its descendants."""
-    total, group = 0, os.getpgid(pid)
-    for entry in Path("/proc").iterdir():
-        try:
-            if entry.name.isdigit() and os.getpgid(int(entry.name)) == group:
-                total += int((entry / "statm").read_text().split()[1])
-        except OSError:
-            continue
+    total = 0
+    for entry in family(pid):
+        with contextlib.suppress(OSError):
+            total += int((entry / "statm").read_text().split()[1])
     return total * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
 
 
-def measure(server: Server, folder: Path, row: list[float], right: str, seconds: float) -> dict[str, Any]:
+def cpu_s(pid: int) -> float:
+    """Seconds of processor a process and its descendants have had: what others on the machine do changes little of it."""
+    total = 0
+    for entry in family(pid):
+        with contextlib.suppress(OSError):
+            fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            total += int(fields[11]) + int(fields[12])
+    return total / os.sysconf("SC_CLK_TCK")
+
+
+def measure(server: Server, folder: Path, asked: Asked, seconds: float) -> dict[str, Any]:
     """Every figure of one server on one model."""
     if not server.python.exists():
         raise RuntimeError("not installed (`--install`)")
-    body = request_body(server.body, row)
+    body = asked.bodies[server.body]
     began = time.perf_counter()
     with started(server, folder) as (port, process):
         answer = first_answer(port, server.path, body, process)
         first = time.perf_counter() - began
-        as_index = {"yes": b"1", "no": b"0"}[right]
-        if server.name != "bare uvicorn" and right.encode() not in answer and as_index not in answer:
+        if server.name != "bare uvicorn" and not any(r.encode() in answer for r in asked.right):
             raise RuntimeError(f"wrong answer: {answer[:80]!r}")
         head = f"POST {server.path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
-        found = {n: uvloop.run(load(port, head.encode() + body, n, seconds)) for n in CONNECTIONS}
-        return {"first": first, "mib": resident_mib(process.pid), **{str(n): v for n, v in found.items()}}
+        found = {str(n): uvloop.run(load(port, head.encode() + body, n, seconds)) for n in CONNECTIONS[:-1]}
+        spent, most = cpu_s(process.pid), CONNECTIONS[-1]
+        found[str(most)] = uvloop.run(load(port, head.encode() + body, most, seconds))
+        # The load warms up for half a second, whose requests are not in the rate.
+        cpu = (cpu_s(process.pid) - spent) / max(1.0, found[str(most)][0] * (seconds + WARM_S))
+        figures = {"first": first, "mib": resident_mib(process.pid), "cpu": cpu * 1e6, **found}
+    began = time.perf_counter()
+    with started(server, folder) as (port, process):
+        first_answer(port, server.path, body, process)
+        return {**figures, "again": time.perf_counter() - began}
 
 
 def install() -> None:
@@ -313,6 +459,7 @@ def install() -> None:
         "azureml": "azureml-inference-server-http",
         "litserve": "litserve",
         "bentoml": "bentoml",
+        "keras": "tensorflow-cpu litserve bentoml fastapi uvicorn[standard] onnx onnxruntime msgspec pillow prometheus-client python-multipart pyyaml",
     }.items():
         python = PEERS / name / "bin" / "python"
         if not python.exists():
@@ -320,29 +467,35 @@ def install() -> None:
                 [sys.executable, "-m", "uv", "venv", "-q", str(PEERS / name), "--python", sys.executable], check=True
             )
             subprocess.run(
-                [sys.executable, "-m", "uv", "pip", "install", "-q", "--python", str(python), package, pin], check=False
+                [sys.executable, "-m", "uv", "pip", "install", "-q", "--python", str(python), *package.split(), pin],
+                check=False,
             )
 
 
 def report(model: str, results: dict[str, dict[str, Any]]) -> None:
     """A table and how many times the best peer."""
     print(f"\n{model}: requests/s, p50 ms, p99 ms at {', '.join(map(str, CONNECTIONS))} connections")
-    print(f"{'':26}" + "".join(f"{f'c={n}':>25}" for n in CONNECTIONS) + f"{'MiB':>8}{'first s':>9}")
+    print(
+        f"{'':26}"
+        + "".join(f"{f'c={n}':>25}" for n in CONNECTIONS)
+        + f"{'MiB':>8}{'first s':>9}{'again':>7}{'CPU us':>8}"
+    )
     for name, r in results.items():
         cells = "".join(f"{r[str(n)][0]:>10.0f}{r[str(n)][1]:>7.2f}{r[str(n)][2]:>8.2f}" for n in CONNECTIONS)
-        print(f"{name:26}{cells}{r['mib']:>8.0f}{r['first']:>9.2f}")
+        print(f"{name:26}{cells}{r['mib']:>8.0f}{r['first']:>9.2f}{r['again']:>7.2f}{r['cpu']:>8.0f}")
     peers = [r for n, r in results.items() if n not in {"tidemill", "bare uvicorn"}]
     if "tidemill" in results and peers:
         best = {n: max(r[str(n)][0] for r in peers) for n in CONNECTIONS}
         ratios = ", ".join(f"{results['tidemill'][str(n)][0] / best[n]:.1f}x at {n}" for n in CONNECTIONS)
-        print(f"tidemill against the best peer: {ratios}")
+        cpu = min(r["cpu"] for r in peers) / results["tidemill"]["cpu"]
+        print(f"tidemill against the best peer: {ratios}; {cpu:.1f}x by processor time a request")
 
 
 def main() -> int:
     """Every model on every server."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=3.0)
-    parser.add_argument("--models", default="linear,svc,forest")
+    parser.add_argument("--models", default="linear,svc,forest,cnn")
     parser.add_argument("--servers", default="", help="only names that begin so, by comma")
     parser.add_argument("--install", action="store_true", help="install the peers first")
     options = parser.parse_args()
@@ -353,10 +506,11 @@ def main() -> int:
         results: dict[str, dict[str, Any]] = {}
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch) / model
-            row, right = train(model, folder)
-            for server in (s for s in servers() if s.name.startswith(wanted)):
+            asked = train_cnn(folder) if model == "cnn" else train(model, folder)
+            offered = cnn_servers() if model == "cnn" else servers()
+            for server in (s for s in offered if s.name.startswith(wanted)):
                 try:
-                    results[server.name] = measure(server, folder, row, right, options.seconds)
+                    results[server.name] = measure(server, folder, asked, options.seconds)
                 except (RuntimeError, OSError) as exc:
                     log = folder / f"{server.name}.log"
                     last = log.read_text(errors="replace").strip().splitlines()[-1:] if log.exists() else []

@@ -1,4 +1,4 @@
-"""scikit-learn models as ONNX, proven equal, in a process of its own: the server then never imports scikit-learn.
+"""scikit-learn and Keras models as ONNX, proven equal, in a process of its own: the server then never imports their library.
 
 `python -m tidemill.serve.convert MODEL OUT` loads the model, converts it, answers the proof rows by both and writes OUT and a
 verdict beside it. Verdicts are kept by the model's digest and the libraries' versions, so a restarted server starts at once.
@@ -14,6 +14,7 @@ import json
 import os
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,11 +26,17 @@ from tidemill.base.errors import BackendError, TidemillError
 from tidemill.base.files import write_atomic
 from tidemill.base.hashing import digest_value
 from tidemill.serve.decode import Array, decode
-from tidemill.serve.predictor import Answer, Predictor, load_predictor, onnx_session
+from tidemill.serve.keras_onnx import keras_to_onnx
+from tidemill.serve.predictor import Answer, Predictor, flavor_of, load_predictor, onnx_session
 from tidemill.serve.signature import ModelSignature, read_signature, sample_request
 
 TOLERANCE = 1e-5  # of a probability; labels must be equal
-LIBRARIES = ("scikit-learn", "skl2onnx", "onnxruntime", "numpy")
+NEEDED = {"sklearn": ("skl2onnx", "onnxruntime", "sklearn"), "keras": ("onnx", "onnxruntime", "keras")}
+LIBRARIES = {
+    "sklearn": ("scikit-learn", "skl2onnx", "onnxruntime", "numpy"),
+    "keras": ("keras", "onnx", "onnxruntime", "numpy"),
+}
+TITLES = {"sklearn": "scikit-learn", "keras": "Keras"}
 DRAWN = 64
 PATIENCE_S = 120.0
 FORMAT = 1
@@ -46,15 +53,16 @@ class Verdict:
 
 
 def find_conversion(signature: ModelSignature, digest: str) -> tuple[Predictor | None, str]:
-    """A predictor that needs no scikit-learn, or the reason why there is none. The model must be trusted already."""
+    """A predictor that needs no library of the model's, or the reason why there is none. The model must be trusted already."""
+    flavor = flavor_of(signature)
     if any(c.type == "string" for c in signature.columns):
         return None, "columns of text"
     if signature.kind == "tensor" and not signature.width:
         return None, "its files do not tell how many values a row has"
-    missing = [n for n in ("skl2onnx", "onnxruntime", "sklearn") if importlib.util.find_spec(n) is None]
+    missing = [n for n in NEEDED[flavor] if importlib.util.find_spec(n) is None]
     if missing:
         return None, f"{missing[0]} is not installed"
-    versions = [importlib.metadata.version(name) for name in LIBRARIES]
+    versions = [importlib.metadata.version(name) for name in LIBRARIES[flavor]]
     key = digest_value([FORMAT, digest, versions, [str(c) for c in signature.columns], str(signature.image)])
     try:
         return _kept_or_made(signature, _cache() / f"{key}.onnx")
@@ -90,7 +98,7 @@ def _kept_or_made(signature: ModelSignature, out: Path) -> tuple[Predictor | Non
         def predict(rows: Array) -> Answer:
             return Answer(scored(rows).labels)
 
-    return Predictor(predict, verdict.classes, "onnxruntime (proven equal to scikit-learn)"), ""
+    return Predictor(predict, verdict.classes, f"onnxruntime (proven equal to {TITLES[flavor_of(signature)]})"), ""
 
 
 def proof_rows(signature: ModelSignature) -> Array:
@@ -131,20 +139,35 @@ def same(slow: Answer, fast: Answer) -> str:
     return "" if apart.max() <= TOLERANCE else f"a probability differs by {apart.max():.3g}"
 
 
+def _from_sklearn(model: Any, rows: Array) -> bytes:  # noqa: ANN401 - any estimator
+    converter: Any = importlib.import_module("skl2onnx")
+    types: Any = importlib.import_module("skl2onnx.common.data_types")
+    width = int(np.prod(rows.shape[1:]))
+    options = {"zipmap": False} if hasattr(model, "classes_") else None
+    taken = [("input", types.FloatTensorType([None, width]))]
+    return bytes(converter.convert_sklearn(model, initial_types=taken, options=options).SerializeToString())
+
+
+def _from_keras(model: Any, rows: Array) -> bytes:  # noqa: ANN401 - any Keras model
+    def weights(path: tuple[str, ...]) -> Any:  # noqa: ANN401 - a list of arrays
+        layer = model
+        for name in path:
+            layer = layer.get_layer(name)
+        return layer.get_weights()
+
+    return keras_to_onnx(type(model).__name__, json.loads(model.to_json())["config"], weights, rows.shape[1:])
+
+
+WRITERS: dict[str, Callable[[Any, Array], bytes]] = {"sklearn": _from_sklearn, "keras": _from_keras}
+
+
 def convert(signature: ModelSignature, out: Path) -> Verdict:
     """Convert and compare; `out` is written only when both agree."""
     predictor = load_predictor(signature, allow_pickle=True)
     rows = proof_rows(signature)
-    converter: Any = importlib.import_module("skl2onnx")
-    types: Any = importlib.import_module("skl2onnx.common.data_types")
-    width = int(np.prod(rows.shape[1:]))
-    options = {"zipmap": False} if hasattr(predictor.native, "classes_") else None
     slow = predictor.predict(rows)
     try:
-        made = converter.convert_sklearn(
-            predictor.native, initial_types=[("input", types.FloatTensorType([None, width]))], options=options
-        )
-        raw = made.SerializeToString()
+        raw = WRITERS[flavor_of(signature)](predictor.native, rows)
         fast = onnx_session(raw, signature)(rows)
     except Exception as exc:  # noqa: BLE001 - a converter may fail in any way; scikit-learn itself stays
         return Verdict(False, f"{type(exc).__name__}: {(str(exc).splitlines() or [''])[0][:120]}")

@@ -13,7 +13,7 @@ import numpy as np
 
 from tidemill.base.errors import ConflictError
 from tidemill.base.hashing import digest_file, digest_tree, hash_folder
-from tidemill.serve.convert import TOLERANCE, find_conversion, proof_rows
+from tidemill.serve.convert import NEEDED, TOLERANCE, find_conversion, proof_rows
 from tidemill.serve.decode import Array, Batch, decode
 from tidemill.serve.predictor import Answer, Predictor, flavor_of, load_predictor
 from tidemill.serve.problems import RequestProblem
@@ -119,8 +119,8 @@ def load_engine(
 
 
 def _choose(signature: ModelSignature, digest: str, *, allow_pickle: bool) -> tuple[Predictor, str]:
-    """ONNX Runtime in place of scikit-learn where that was proven equal, else the library; and why not."""
-    if not allow_pickle or flavor_of(signature) != "sklearn":
+    """ONNX Runtime in place of the model's library where that was proven equal, else the library; and why not."""
+    if not allow_pickle or flavor_of(signature) not in NEEDED:
         return load_predictor(signature, allow_pickle=allow_pickle), ""
     fast, reason = find_conversion(signature, digest)
     if fast is not None:
