@@ -1,4 +1,4 @@
-"""`status` and `down`: what there is, and taking it away."""
+"""`status`: what there is."""
 
 from __future__ import annotations
 
@@ -84,8 +84,3 @@ def _clusters(app: App) -> list[dict[str, Any]]:
         state = next((v.state for v in found if v.serving), "Stopped")
         rows.append({**row, "state": state, "deployments": deployments})
     return rows
-
-
-def down(app: App, names: tuple[str, ...]) -> list[str]:
-    """Stop and forget local endpoints (all, or those named); the names of those that were there."""
-    return [name for name in names or app.target.endpoints() if app.target.delete(name)]

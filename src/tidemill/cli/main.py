@@ -14,6 +14,7 @@ import click
 from tidemill import __version__
 from tidemill.base.errors import EXIT_BUG, InterruptedRun, TidemillError
 from tidemill.base.suggest import did_you_mean
+from tidemill.cli.answers import remember_yes
 from tidemill.cli.errors import print_error
 from tidemill.cli.folder import change_folder
 from tidemill.cli.scripts import AZURE_NOUNS, complete, explain_azure_noun
@@ -122,7 +123,9 @@ def _module_of(name: str) -> str | None:
     is_eager=True,
     help="As if started in DIR.",
 )
-@click.option("--yes", "-y", is_flag=True, expose_value=False, help="Answer yes to every question.")
+@click.option(
+    "--yes", "-y", is_flag=True, expose_value=False, callback=remember_yes, help="Answer yes to every question."
+)
 def tidemill() -> None:
     """Run Azure ML projects anywhere, and keep the model they train alive."""
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tidemill.cli.answers import remember_yes
 from tidemill.cli.folder import change_folder
 from tidemill.cli.output import FORMATS
 
@@ -16,18 +17,26 @@ if TYPE_CHECKING:
     Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
+start_in_option = click.option(
+    "-C",
+    "start_in",
+    metavar="DIR",
+    callback=change_folder,
+    expose_value=False,
+    is_eager=True,
+    help="As if started in DIR.",
+)
+
+
+yes_option = click.option(
+    "--yes", "-y", is_flag=True, expose_value=False, callback=remember_yes, help="Answer yes to every question."
+)
+
+
 def everywhere(function: Callable[..., Any]) -> Callable[..., Any]:
     """`-C DIR` and `--yes` after the command as well as before it."""
-    function = click.option(
-        "-C",
-        "start_in",
-        metavar="DIR",
-        callback=change_folder,
-        expose_value=False,
-        is_eager=True,
-        help="As if started in DIR.",
-    )(function)
-    return click.option("--yes", "-y", is_flag=True, expose_value=False, help="Answer yes to every question.")(function)
+    function = start_in_option(function)
+    return yes_option(function)
 
 
 def output_options(default: str) -> Decorator:

@@ -7,10 +7,13 @@ from pathlib import Path
 
 import click
 
+from tidemill.app.down import Standing, find_standing, out_of_reach, stop_local, take_down
 from tidemill.app.settings import read_settings
-from tidemill.app.status import down, status
+from tidemill.app.status import status
 from tidemill.app.up import UpResult, up
 from tidemill.app.wiring import open_app
+from tidemill.base.errors import UsageError
+from tidemill.cli.answers import is_yes
 from tidemill.cli.options import everywhere, output_options, set_option
 from tidemill.cli.output import draw_table, print_value
 from tidemill.cli.progress import Progress
@@ -99,12 +102,39 @@ def status_command(fmt: str, query: str | None) -> None:
 
 @click.command("down")
 @click.argument("names", nargs=-1)
+@click.option("--stage", metavar="NAME", help="Just this stage's.")
 @everywhere
-def down_command(names: tuple[str, ...]) -> None:
-    """Stop local endpoints (all, or those named). Models, jobs and history stay."""
+def down_command(names: tuple[str, ...], stage: str | None) -> None:
+    """Take down what `up` started: all endpoints of this machine and of the stages on clusters, or those named.
+
+    What is in a cluster is asked about first (`--yes` answers). Models, jobs, images, history and namespaces stay.
+    """
     with open_app(read_settings()) as app:
-        stopped = down(app, names)
-    click.echo(f"stopped {', '.join(stopped)}" if stopped else "Nothing was running.")
+        stopped = stop_local(app, names, stage)
+        if stopped:
+            click.echo(f"stopped {', '.join(stopped)}")
+        standing = find_standing(app, names, stage)
+        for one in standing:
+            _ask(one)
+            take_down(app, one)
+            click.echo(f"took down {one}")
+        left = out_of_reach(app, names, stage)
+    for words in left:
+        click.echo(f"note: {words}")
+    if not stopped and not standing and not left:
+        click.echo("Nothing was running.")
+
+
+def _ask(one: Standing) -> None:
+    """Whether people are sure; `UsageError` where there is nobody to be asked."""
+    if is_yes():
+        return
+    if not sys.stdin.isatty():
+        raise UsageError(
+            f"{one} still stands: nobody is here to be asked", hint="Take it down with: tidemill down --yes"
+        )
+    if not click.confirm(f"Take down {one}?", err=True):
+        raise click.Abort
 
 
 COMMANDS = {"up": up_command, "status": status_command, "down": down_command}

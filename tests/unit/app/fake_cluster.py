@@ -91,3 +91,16 @@ class FakeCluster:
 
     def request_pod(self, *_: object, **__: object) -> tuple[int, bytes]:
         return 200, b"{}"
+
+    def belongings(self, namespace: str, endpoint: str) -> tuple[str, ...]:
+        found = [
+            o
+            for w in self.there.values()
+            if (w.namespace, w.endpoint) == (namespace, endpoint)
+            for o in make_objects(w)
+        ]
+        return tuple(dict.fromkeys(f"{o['kind']} {o['metadata']['name']}" for o in found if o["kind"] != "Namespace"))
+
+    def take_down(self, namespace: str, endpoint: str, *, timeout_s: float) -> None:
+        self.there.clear()
+        self.did.append(f"take down {endpoint} of {namespace}")

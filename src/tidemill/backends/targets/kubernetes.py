@@ -15,6 +15,7 @@ from lightkube.resources.apps_v1 import Deployment
 from lightkube.resources.core_v1 import Endpoints, Event, Namespace, Pod, Service
 
 from tidemill.backends.cluster import FIELD_MANAGER, find_cluster, speaking_to_cluster
+from tidemill.backends.targets.belongings import find_belongings, remove_belongings
 from tidemill.backends.targets.namespaces import Namespaces, NamespaceState
 from tidemill.backends.targets.objects import NOT_MINE, NOT_THERE, Objects
 from tidemill.backends.targets.routes import Routes
@@ -253,13 +254,19 @@ class KubernetesTarget:
                 # an account that may not touch HTTPRoutes has made none
                 self._objects.delete(item, tolerated=NOT_MINE if item["kind"] == "HTTPRoute" else NOT_THERE)
 
+    def belongings(self, namespace: str, endpoint: str) -> tuple[str, ...]:
+        """Kind and name of everything there is of an endpoint."""
+        found = find_belongings(self._objects, namespace, endpoint)
+        return tuple(f"{o['kind']} {o['metadata']['name']}" for o in found)
+
+    def take_down(self, namespace: str, endpoint: str, *, timeout_s: float) -> None:
+        """Remove everything of an endpoint, and return when its pods are gone; the namespace stays."""
+        remove_belongings(self._objects, self._clock, namespace, endpoint, timeout_s=timeout_s)
+
     def delete_endpoint(self, workload: Workload, *, with_namespace: bool = False) -> None:
         """Remove everything of an endpoint; the namespace too only when asked and when it is ours."""
-        for version in self.observe(workload.namespace, workload.endpoint):
-            self.delete_version(_named(workload, version))
-        for item in (*everything_around(workload), *reversed(make_objects(workload))):
-            if item["kind"] != "Namespace":
-                self._objects.delete(item, tolerated=NOT_MINE if item["kind"] == "HTTPRoute" else NOT_THERE)
+        for item in find_belongings(self._objects, workload.namespace, workload.endpoint):
+            self._objects.delete(item)
         if with_namespace:
             self._delete_namespace(workload.namespace)
 
@@ -319,12 +326,6 @@ class KubernetesTarget:
         with speaking_to_cluster("calling the endpoint"), client_adapter.Client(self._config, params) as http:
             answer = http.request("POST" if body is not None else "GET", url, content=body, headers=dict(headers))
             return answer.status_code, answer.content
-
-
-def _named(workload: Workload, version: VersionState) -> Workload:
-    return Workload(
-        workload.endpoint, version.deployment, workload.namespace, version.image, replicas=max(version.wanted, 1)
-    )
 
 
 def _is_rolled_out(found: Any, replicas: int) -> bool:  # noqa: ANN401 - the client's model has optional everything

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx2 as httpx
 from lightkube import Client
-from lightkube.codecs import from_dict
+from lightkube.codecs import from_dict, resource_registry
 from lightkube.generic_resource import create_namespaced_resource
 
 from tidemill.backends.cluster import speaking_to_cluster
@@ -52,18 +52,26 @@ class Objects:
             name, namespace = variant["metadata"]["name"], variant["metadata"]["namespace"]
             with speaking_to_cluster(f"deleting {variant['kind']} `{name}`"):
                 try:
-                    self._client.delete(type(from_dict(variant)), name, namespace=namespace)
+                    kind = resource_registry.load(variant["apiVersion"], variant["kind"])
+                    self._client.delete(kind, name, namespace=namespace)
                 except httpx.HTTPStatusError as exc:
                     if exc.response.status_code not in tolerated:
                         raise
 
-    def find(self, resource: Any, namespace: str, labels: dict[str, str]) -> list[Any]:  # noqa: ANN401 - a class of the client's
+    def find(
+        self,
+        resource: Any,  # noqa: ANN401 - a class of the client's
+        namespace: str,
+        labels: dict[str, str],
+        *,
+        tolerated: set[HTTPStatus] = NOT_MINE,
+    ) -> list[Any]:
         """The objects of one kind; none where the cluster has no such kind, or shows it not to this account."""
         with speaking_to_cluster(f"listing {resource.__name__}"):
             try:
                 return list(self._client.list(resource, namespace=namespace, labels=dict(labels)))
             except httpx.HTTPStatusError as exc:
-                if exc.response.status_code not in NOT_MINE:
+                if exc.response.status_code not in tolerated:
                     raise
                 return []
 

@@ -1,0 +1,106 @@
+"""`down`: what `up` made is taken away again; models, jobs, images and the history stay."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from tidemill.app.deploy import endpoint_name, load_documents
+from tidemill.app.releases import serving_release
+from tidemill.app.wiring import App
+from tidemill.base.errors import UsageError
+from tidemill.base.files import locked
+from tidemill.base.suggest import did_you_mean
+from tidemill.spec.project import Stage
+
+GONE_S = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """An endpoint in a cluster, with the kind and name of all its objects there."""
+
+    stage: str
+    context: str
+    namespace: str
+    endpoint: str
+    objects: tuple[str, ...]
+
+    def __str__(self) -> str:
+        kinds = [o.partition(" ")[0] for o in self.objects]
+        counted = ", ".join(f"{kinds.count(k)} {k}" for k in dict.fromkeys(kinds))
+        return f"{self.endpoint} of stage {self.stage} in namespace {self.namespace} ({counted})"
+
+
+def stop_local(app: App, names: Collection[str], stage: str | None) -> list[str]:
+    """Stop and forget the endpoints of this machine (all, those named, or the stage's); which there were."""
+    wanted = names or app.target.endpoints()
+    if stage is not None:
+        theirs = [e for n, s in _stages(app, stage) if s.target == "local" for e in _endpoints(app, n, s)]
+        wanted = [n for n in wanted if n in theirs]
+    return [name for name in wanted if app.target.delete(name)]
+
+
+def find_standing(app: App, names: Collection[str], stage: str | None) -> list[Standing]:
+    """The project's endpoints in clusters, or those of them that are named, of which anything is left."""
+    found: dict[tuple[str, str, str], Standing] = {}
+    for stage_name, wishes in _stages(app, stage):
+        if wishes.target != "kubernetes":
+            continue
+        context = wishes.context or ""
+        for namespace in _namespaces(app, stage_name, wishes):
+            for endpoint in _endpoints(app, stage_name, wishes):
+                place = (context, namespace, endpoint)
+                if place in found or (names and endpoint not in names):
+                    continue
+                objects = app.kubernetes(context).belongings(namespace, endpoint)
+                if objects:
+                    found[place] = Standing(stage_name, context, namespace, endpoint, objects)
+    return list(found.values())
+
+
+def take_down(app: App, standing: Standing) -> None:
+    """Remove it from its cluster, and return when its pods are gone; an `up` that is under way ends first."""
+    with locked(app.home / "up.lock"):
+        app.kubernetes(standing.context).take_down(standing.namespace, standing.endpoint, timeout_s=GONE_S)
+
+
+def out_of_reach(app: App, names: Collection[str], stage: str | None) -> list[str]:
+    """What was released to services whose endpoints `down` does not delete, in words."""
+    rows = []
+    for stage_name, wishes in _stages(app, stage):
+        release = serving_release(app, stage_name)
+        if wishes.target in {"local", "kubernetes"} or release is None:
+            continue
+        if not names or release["endpoint"] in names:
+            rows.append(f"{release['endpoint']} of stage {stage_name} ({wishes.target}) stays: delete it there")
+    return rows
+
+
+def _stages(app: App, only: str | None) -> Sequence[tuple[str, Stage]]:
+    stages: Mapping[str, Stage] = app.project.document.stages if app.project else {}
+    if only is None:
+        return list(stages.items())
+    if only not in stages:
+        raise UsageError(f"There is no stage `{only}`", hint=did_you_mean(only, stages))
+    return [(only, stages[only])]
+
+
+def _endpoints(app: App, name: str, stage: Stage) -> Iterator[str]:
+    """What the stage's endpoint is called, and was when it was released to last."""
+    if app.project is None:
+        return
+    others = app.project.document.stages if stage.target == "local" else {name: stage}
+    yield endpoint_name(load_documents(app.project)[0], name, others)
+    release = serving_release(app, name)
+    if release is not None:
+        yield str(release["endpoint"])
+
+
+def _namespaces(app: App, name: str, stage: Stage) -> Iterator[str]:
+    """Where the stage is, and where it was when it was released to last."""
+    project = app.project.document.name if app.project else ""
+    yield project if stage.namespace is None else stage.namespace
+    release = serving_release(app, name)
+    if release is not None and ".svc" in str(release["url"]):
+        yield str(release["url"]).removeprefix("http://").split(".")[1]
