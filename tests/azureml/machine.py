@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -66,6 +67,8 @@ def run_job(job: Job, storage: Storage, hidden: dict[str, str]) -> None:
         except AssertionError as exc:
             job.error = {"code": "UserError", "message": str(exc)}
             job.status = "Failed"
+    for own in re.findall(r"/tmp/tidemill-[0-9a-f]{16}", job.properties["command"]):
+        shutil.rmtree(own, ignore_errors=True)  # what is in /tmp goes with the job's container
     job.over.set()
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.azureml.service import AzureML, azure_ml
-from tests.contracts.test_same_everywhere import ENVIRONMENT, INNER, JOBS, RANKS, TRAIN
+from tests.contracts.test_same_everywhere import ENTRY, ENVIRONMENT, INNER, JOBS, RANKS, TRAIN
 from tidemill.base.hashing import hash_folder
 
 PIPELINE = """
@@ -30,6 +30,7 @@ jobs:
     environment: {image: "python:3.12"}
     inputs: {text: {type: uri_file, path: ./in.txt}, word: tide}
     outputs: {out: {type: uri_file}}
+    resources: {instance_type: Standard_NC6}
   copy:
     type: command
     command: cat ${{inputs.text}} > ${{outputs.out}}
@@ -109,6 +110,10 @@ def killed_run(azure: AzureML, project: Path, *words: str) -> None:
     process.wait()
 
 
+def _content(path: Path) -> Any:
+    return {e.path: e.digest for e in hash_folder(path)} if path.is_dir() else path.read_text()
+
+
 def the_job(azure: AzureML, project: Path) -> str:
     (job,) = call(azure, project, "job", "list")
     return str(job["name"])
@@ -121,6 +126,9 @@ def test_a_pipeline_gives_the_same_on_azure_as_here(azure: AzureML, project: Pat
     ]
     assert outputs == ["TIDE tide"] * 3
     assert len(azure.jobs) == 4
+    assert all(
+        j.properties["resources"]["instanceType"] == "Standard_NC6" for j in azure.jobs.values() if "upper" in j.name
+    )
     assert {j.properties["displayName"] for j in azure.jobs.values()} == {"upper", "copy"}
 
 
@@ -138,9 +146,15 @@ def test_data_of_the_workspace_is_read_there_and_reused_until_it_changes(azure: 
     assert "input data changed" in third["steps"]["upper"]["reason"]
 
 
-@pytest.mark.parametrize("kind", [pytest.param("sweep", marks=pytest.mark.slow), "nested", "distributed"])
+@pytest.mark.parametrize("kind", [pytest.param("sweep", marks=pytest.mark.slow), "nested", "distributed", "parallel"])
 def test_a_job_gives_the_same_on_azure_as_here(azure: AzureML, project: Path, kind: str) -> None:
-    files = {"train.py": TRAIN, "inner.yml": INNER, "ranks.py": RANKS, "environment.yml": ENVIRONMENT}
+    files = {
+        "train.py": TRAIN,
+        "entry.py": ENTRY,
+        "inner.yml": INNER,
+        "ranks.py": RANKS,
+        "environment.yml": ENVIRONMENT,
+    }
     for name, text in {**files, "job.yml": JOBS[kind]}.items():
         (project / name).write_text(text)
     (project / "data").mkdir()
@@ -153,7 +167,7 @@ def test_a_job_gives_the_same_on_azure_as_here(azure: AzureML, project: Path, ki
     found = []
     for place in ("local", "azureml"):
         said = call(azure, project, "run", "job.yml", "--force", "--executor", place)
-        outputs = {n: {e.path: e.digest for e in hash_folder(Path(p))} for n, p in said["outputs"].items()}
+        outputs = {n: _content(Path(p)) for n, p in said["outputs"].items()}
         found.append((outputs, {n: step.get("metrics") for n, step in said["steps"].items()}))
     assert found[0][0]
     assert found[0] == found[1]

@@ -120,13 +120,14 @@ HOST_ENVIRONMENT = EnvironmentRef(None, None, None, Path(), "host", "host")
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """What a step takes while it runs."""
+    """What a step takes while it runs. `instance_type` is the kind of machine where a cloud has kinds."""
 
     instance_count: int = 1
     cpus: float = 1.0
     gpus: float = 0.0
     memory: str = ""
     shm_size: str = ""
+    instance_type: str = ""
 
 
 @dataclass(frozen=True, slots=True)

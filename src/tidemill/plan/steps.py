@@ -245,7 +245,10 @@ class StepMaker:
             getattr(found, "instance_count", None), 1, scope, place.below("resources", "instance_count")
         )
         shm_size = getattr(found, "shm_size", None) or ""
-        return replace(reserved, instance_count=max(1, count), shm_size=shm_size)
+        wished = getattr(found, "instance_type", None) or ""
+        kind = parse_template(wished if isinstance(wished, str) else wished[0])
+        machine = kind.render(lambda r: _literal_input(r.path, scope.inputs))
+        return replace(reserved, instance_count=max(1, count), shm_size=shm_size, instance_type=machine)
 
     def _distribution(self, step: Any, document: Any, scope: Scope, place: Place) -> Distribution | None:  # noqa: ANN401
         found = getattr(step, "distribution", None) or getattr(document, "distribution", None)

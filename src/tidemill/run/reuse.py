@@ -46,7 +46,7 @@ def find_sources(context: RunContext, step: Step) -> dict[str, Source]:
 
 def _in_place(context: RunContext, step: Step, ref: DataRef) -> Source | None:
     """Data that lies where the step will run, and is not brought here."""
-    if not ref.uri.startswith(IN_PLACE):
+    if not ref.uri.startswith(IN_PLACE) or step.kind not in {StepKind.COMMAND, StepKind.SWEEP}:
         return None
     place = context.ports.place_compute(step.compute)
     executor = context.ports.executors.get(place)

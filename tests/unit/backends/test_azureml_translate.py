@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,22 +14,49 @@ import pytest
 
 from tests.azureml.service import ROOT, AzureML
 from tests.azureml.steps import task
+from tidemill.backends.azure.layout import place_of
 from tidemill.backends.azure.translate import job_body, translate
 from tidemill.backends.executors.azureml import AzureExecutor, open_executor
 from tidemill.base.errors import UsageError
 from tidemill.plan.graph import EnvironmentRef, Resources
-from tidemill.run.ports import EnvironmentProvider
+from tidemill.run.ports import EnvironmentProvider, PreparedEnvironment
 from tidemill.spec.project import ComputeMapping
 from tidemill.testing.executors import submit
 
 
-@pytest.mark.parametrize("words", [{"argv": ("python",)}, {"command": "python {}/driver/run.py"}])
-def test_more_than_a_command_is_refused(
+@pytest.mark.parametrize("words", [{"argv": ("python",)}, {"environment": PreparedEnvironment(Path("python"))}])
+def test_a_step_of_this_machine_is_refused(
     make: Callable[[], AzureExecutor], tmp_path: Path, words: dict[str, Any]
 ) -> None:
-    one = task(tmp_path / "a", "true")
-    words = {k: v.format(one.folder) if k == "command" else v for k, v in words.items()}
-    assert "more than a command" in submit(make(), replace(one, **words)).wait().message
+    one = replace(task(tmp_path / "a", "true"), **words)
+    assert "cannot run on Azure ML" in submit(make(), one).wait().message
+
+
+def test_programs_beside_the_working_folder_find_it_laid_out_there(
+    azure: AzureML, make: Callable[[], AzureExecutor], tmp_path: Path
+) -> None:
+    folder = tmp_path / "with ü"
+    data, out = folder / "inputs" / "INPUT_data" / "d.txt", folder / "outputs" / "rows"
+    env = {"AZURE_ML_INPUT_data": str(data), "AZURE_ML_OUTPUT_rows": str(out), "AZUREML_MODEL_DIR": f"{folder}/model"}
+    one = task(folder, f"bash {shlex.quote(f'{folder}/driver/run.sh')} {shlex.quote(str(out))}", env=env)
+    (folder / "driver").mkdir()
+    data.parent.mkdir(parents=True)
+    data.write_text("seven")
+    (folder / "driver" / "paths.json").write_text(json.dumps({"data": str(data)}))
+    (folder / "driver" / "run.sh").write_text(
+        'cd "$(dirname "$0")"; cat "$(sed \'s/.*: "//; s/".*//\' paths.json)" > "$1"\n'
+        "echo $AZUREML_MODEL_DIR; echo cwd > ../cwd/outputs/x; echo log > ../logs/y\n"
+    )
+    (one.cwd / "outputs").mkdir()
+    (one.cwd / "logs").symlink_to(folder / "logs")
+    (folder / "logs").mkdir()
+    one = replace(one, writes=(folder / "outputs", one.cwd / "outputs"), log=folder / "logs" / "std_log.txt")
+    end = submit(make(), one).wait()
+    assert end.ok, one.log.read_text()
+    assert out.read_text() == "seven"
+    assert (one.cwd / "outputs" / "x").read_text() == "cwd\n"
+    assert (folder / "logs" / "y").read_text() == "log\n"
+    assert one.log.read_text() == f"{place_of(one)}/model\n"
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tidemill.backends.azure.blobs import files_below
+from tidemill.backends.azure.layout import beside
 from tidemill.backends.azure.storage import open_datastore
 from tidemill.backends.azure.translate import STORE, Translated, job_body
 from tidemill.backends.azure.uploads import digest_of, upload_code, upload_folder
@@ -71,7 +72,7 @@ class StepJobs:
 
     def _upload(self, task: Task, told: Translated) -> tuple[dict[str, Any], str]:
         """Everything the job reads, where it is; and a digest of all that decides what the job does."""
-        code = _code(task)
+        code = _code(task) + (beside(task) if told.programs else [])
         store = open_datastore(self._workspace, STORE)
         about: dict[str, Any] = {
             "code": upload_code(self._workspace, code),

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tidemill.backends.azure.layout import place_of, prelude
 from tidemill.backends.containers import own_variables
-from tidemill.base.errors import FailedError
 from tidemill.run.ports import Task
 
 INPUT, OUTPUT = "AZURE_ML_INPUT_", "AZURE_ML_OUTPUT_"
@@ -20,7 +20,7 @@ STORE = "workspaceblobstore"
 UNWATCHED_S = 60
 _NOT_A_NAME = re.compile(r"[^A-Za-z0-9_]")
 _OF_AZURE = re.compile(
-    rf"{INPUT}|{OUTPUT}|AZUREML_|TIDEMILL_|MLFLOW_|GIT_PYTHON_REFRESH$|PATH$|PYTHONPATH$|LANG$|LC_ALL$"
+    rf"{INPUT}|{OUTPUT}|AZUREML_(?!MODEL_DIR$|BI_OUTPUT_PATH$)|TIDEMILL_|MLFLOW_|GIT_PYTHON_REFRESH$|PYSPARK_PYTHON$|PATH$|PYTHONPATH$|LANG$|LC_ALL$"
 )
 _MPIRUN = re.compile(r"mpirun --allow-run-as-root --oversubscribe -np (\d+) bash -c (.*)", re.DOTALL)
 _PROCESS = {"OMPI_COMM_WORLD_RANK": "Mpi", "TF_CONFIG": "TensorFlow"}
@@ -28,7 +28,10 @@ _PROCESS = {"OMPI_COMM_WORLD_RANK": "Mpi", "TF_CONFIG": "TensorFlow"}
 
 @dataclass(frozen=True, slots=True)
 class Translated:
-    """What of a task goes where: `inputs` and `outputs` are paths of this machine by Azure's name for them."""
+    """What of a task goes where: `inputs` and `outputs` are paths of this machine by Azure's name for them.
+
+    With `programs` what lies beside the working folder travels, too.
+    """
 
     command: str
     variables: Mapping[str, str]
@@ -37,35 +40,32 @@ class Translated:
     withheld: tuple[str, ...] = ()
     mpi_processes: int = 0
     elsewhere: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    programs: bool = False
 
 
 def translate(task: Task, elsewhere: Mapping[str, bool]) -> Translated:
-    """The task as a command job; `FailedError` for one that is more than a command, with files of its own beside it.
-
-    `elsewhere` says of each URI that jobs read where it is whether a file is there.
-    """
+    """The task as a command job. `elsewhere` says of each URI that jobs read where it is whether a file is there."""
     given = {_name(k, INPUT): v for k, v in task.env.items() if k.startswith(INPUT) and v in elsewhere}
     remote = {n: _input(uri, is_file=elsewhere[uri]) for n, uri in given.items()}
     named = {k: v for k, v in task.env.items() if v.startswith("/")}
     inputs = {_name(k, INPUT): Path(v) for k, v in named.items() if k.startswith(INPUT) and Path(v).exists()}
     outputs = {_name(k, OUTPUT): Path(v) for k, v in named.items() if k.startswith(OUTPUT)}
-    prelude = []
+    before = []
     for path in task.writes:  # what a command writes beside its folder, without it being an output of a document
         if f"../{path.name}" in task.command and path.parent == task.cwd.parent:
             outputs[path.name] = path
-            prelude.append(f"ln -s ${{{{outputs.{path.name}}}}} ../{path.name} 2> /dev/null\n")
+            before.append(f"ln -s ${{{{outputs.{path.name}}}}} ../{path.name} 2> /dev/null\n")
     texts = {str(p): f"${{{{inputs.{n}}}}}" for n, p in inputs.items()}
     texts |= {str(p): f"${{{{outputs.{n}}}}}" for n, p in outputs.items()}
     texts |= {uri: f"${{{{inputs.{n}}}}}" for n, uri in given.items()}
     texts[str(task.cwd)] = "."
-    variables, withheld = _variables(task, texts)
     command, processes = _unwrap(_put(task.command, texts))
-    if task.argv or str(task.folder) in command:
-        raise FailedError(
-            f"Step `{task.step}` is more than a command, and cannot run on Azure ML",
-            hint="Give its compute another executor in tidemill.yaml.",
-        )
-    return Translated("".join(prelude) + command, variables, inputs, outputs, withheld, processes, remote)
+    programs = str(task.folder) in command
+    if programs:
+        texts = {str(task.folder): place_of(task)}
+        command = prelude(task, inputs, outputs) + _put(task.command, texts)
+    variables, withheld = _variables(task, texts)
+    return Translated("".join(before) + command, variables, inputs, outputs, withheld, processes, remote, programs)
 
 
 def _unwrap(command: str) -> tuple[str, int]:
@@ -113,8 +113,7 @@ def job_body(task: Task, told: Translated, where: Mapping[str, Any], tags: Mappi
         "inputs": {n: _input(where["inputs"][n], is_file=p.is_file()) for n, p in told.inputs.items()}
         | dict(told.elsewhere),
         "outputs": outputs,
-        "resources": {"instanceCount": instances}
-        | ({"shmSize": task.resources.shm_size} if task.resources.shm_size else {}),
+        "resources": _resources(task, instances),
         "tags": {"tidemill-job": str(task.job), "tidemill-step": str(task.step), **tags},
     }
     for key in ("code", "compute"):
@@ -126,6 +125,11 @@ def job_body(task: Task, told: Translated, where: Mapping[str, Any], tags: Mappi
     if distribution:
         properties["distribution"] = distribution
     return {"properties": properties}
+
+
+def _resources(task: Task, instances: int) -> dict[str, Any]:
+    given = {"shmSize": task.resources.shm_size, "instanceType": task.resources.instance_type}
+    return {"instanceCount": instances} | {key: value for key, value in given.items() if value}
 
 
 def output_place(job: str, name: str) -> str:

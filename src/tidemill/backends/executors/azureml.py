@@ -18,7 +18,7 @@ from tidemill.backends.azure.translate import translate
 from tidemill.backends.azure.workspace import GONE, AzureWorkspace, Services
 from tidemill.backends.executors.threads import TaskThreads
 from tidemill.backends.rest import RefusedError
-from tidemill.base.errors import TidemillError, UsageError
+from tidemill.base.errors import FailedError, TidemillError, UsageError
 from tidemill.base.ids import JobName
 from tidemill.plan.graph import EnvironmentRef
 from tidemill.run.ports import (
@@ -108,6 +108,11 @@ class AzureExecutor:
 
     def _run(self, task: Task, watch: TaskWatch) -> TaskEnd:
         told = translate(task, self._elsewhere)
+        if not task.environment.image or task.argv:
+            raise FailedError(
+                f"Step `{task.step}` cannot run on Azure ML: it runs in Tidemill's own environment",
+                hint="Give its compute another executor in tidemill.yaml.",
+            )
         listen = _log(task, watch)
         if told.withheld:
             listen(f"tidemill: {', '.join(told.withheld)} hold secrets and are not sent to Azure ML")
