@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache, partial
 from pathlib import Path
 
-from tidemill.app.settings import PROJECT_FILE, find_repository
+from tidemill.app.settings import PROJECT_FILE, Settings, find_repository, read_settings
 from tidemill.base.errors import UsageError
 from tidemill.base.files import write_atomic
 from tidemill.spec.check import Checked, FileReport
@@ -30,13 +31,23 @@ def check_all(paths: Sequence[Path]) -> Checked:
             hint="Give a YAML file or a folder; `.` checks everything here.",
         )
     root = find_repository(paths[0])
-    project = root / PROJECT_FILE
+    project, get_models = root / PROJECT_FILE, cache(partial(known_models, read_settings(root)))
     if not project.is_file():
-        return check_files(paths, Policy(root))
+        return check_files(paths, Policy(root), get_models)
     document = load(project, kind=Kind.PROJECT).document
     if document is None and not any(p.absolute() in (project.absolute(), *project.absolute().parents) for p in paths):
         paths = [*paths, project]  # what it wants left out is not known: say why
-    return check_files(paths, make_policy(document.check if document is not None else None, root))
+    return check_files(paths, make_policy(document.check if document is not None else None, root), get_models)
+
+
+def known_models(settings: Settings) -> frozenset[str] | None:
+    """Registered models, as `name` and `name:version`; None where a server would have to be asked, as `check` is offline."""
+    if settings.tracking_uri:
+        return None
+    from tidemill.app.wiring import open_registry  # noqa: PLC0415 - only who reads a model pays for it
+
+    found = open_registry(settings).list(archived=True)
+    return frozenset(n for v in found for n in (v.name, f"{v.name}:{v.version}"))
 
 
 def fix(reports: Sequence[FileReport]) -> list[Path]:

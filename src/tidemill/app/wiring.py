@@ -69,8 +69,7 @@ class App:
     @cached_property
     def registry(self) -> Registry:
         """Models."""
-        registry: Registry = load("registries", "mlflow")(self.home, self.settings.tracking_uri)
-        return registry
+        return open_registry(self.settings)
 
     @cached_property
     def assets(self) -> WorkspaceAssets:
@@ -199,6 +198,12 @@ class App:
 
     def _data_environment(self) -> Mapping[str, str]:
         return {**os.environ, **read_dotenv(self.settings.root / ".env")}
+
+
+def open_registry(settings: Settings) -> Registry:
+    """Models of a workspace, without opening anything else of it."""
+    registry: Registry = load("registries", "mlflow")(settings.home, settings.tracking_uri)
+    return registry
 
 
 def _open_search(request: SearchRequest) -> TrialSearch:

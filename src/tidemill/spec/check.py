@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -23,6 +23,8 @@ from tidemill.spec.rules.table import RULES
 from tidemill.spec.source import uncollected
 
 TWIN = "TM-R105"
+GetModels = Callable[[], Collection[str] | None]
+"""Registered models, as `name` and `name:version`; None when nobody knows them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +56,22 @@ class Checked:
     ignored: tuple[Path, ...] = ()
 
 
-def check_loaded(loaded: Loaded, get_repository: Callable[[], Repository]) -> tuple[Finding, ...]:
+def check_loaded(
+    loaded: Loaded, get_repository: Callable[[], Repository], get_models: GetModels = lambda: None
+) -> tuple[Finding, ...]:
     """Findings of one document: its fields', and its rules' about everything that can be read."""
     if loaded.document is not None:
-        return _in_order((*loaded.findings, *_judge(loaded, get_repository)))
+        return _in_order((*loaded.findings, *_judge(loaded, get_repository, get_models)))
     partial = salvage(loaded)
     if partial is None:
         return _in_order(loaded.findings)
     said = {f.path for f in loaded.findings}
-    found = partial.without_consequences(_judge(partial.loaded, get_repository))
+    found = partial.without_consequences(_judge(partial.loaded, get_repository, get_models))
     return _in_order((*loaded.findings, *(f for f in found if f.path not in said)))
 
 
-def _judge(loaded: Loaded, get_repository: Callable[[], Repository]) -> list[Finding]:
-    context = Context(loaded, get_repository)
+def _judge(loaded: Loaded, get_repository: Callable[[], Repository], get_models: GetModels) -> list[Finding]:
+    context = Context(loaded, get_repository, get_models)
     with uncollected(loaded.source.text):
         return [f for rule in RULES.get(loaded.kind, ()) for f in rule(context)]
 
@@ -77,7 +81,7 @@ def check_paths(paths: Sequence[Path], *, root: Path) -> list[FileReport]:
     return list(check_all(paths, Policy(root)).reports)
 
 
-def check_all(paths: Sequence[Path], policy: Policy) -> Checked:
+def check_all(paths: Sequence[Path], policy: Policy, get_models: GetModels = lambda: None) -> Checked:
     """A report for every file named, and for every document and linted file of every folder named.
 
     A file that is no Azure ML document is reported only when it was named itself. What is named is looked at, ignored or not.
@@ -96,7 +100,7 @@ def check_all(paths: Sequence[Path], policy: Policy) -> Checked:
     reports: dict[Path, list[Finding]] = defaultdict(list)
     for path, loaded in documents.items():
         if loaded.kind is not Kind.UNKNOWN or _claims_azure(loaded) or (path in named and not _is_other(loaded)):
-            reports[path] += check_loaded(loaded, get_repository)
+            reports[path] += check_loaded(loaded, get_repository, get_models)
     if len(named) < len(paths):
         for path, finding in _twins(get_repository(), documents, policy):
             reports[path].append(finding)

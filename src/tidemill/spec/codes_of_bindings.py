@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tidemill.spec.code import ERROR, WARNING, Code
+from tidemill.spec.code import ERROR, INFO, WARNING, Code
 
 ROWS = (
     Code(
@@ -137,5 +137,12 @@ ROWS = (
         "The step has nothing to run.",
         "Declare it in a YAML file of the repository, or create it.",
         "tidemill component create -f components/fit.yml",
+    ),
+    Code(
+        "TM-R108", INFO, "Model not registered here",
+        "An input of a model type names a model that is neither registered in this workspace nor declared or made by a document.",
+        "The job cannot start here until there is one; it may be registered elsewhere.",
+        "Register it, or run the pipeline that does.",
+        "tidemill model create --name animals --path model",
     ),
 )  # fmt: skip

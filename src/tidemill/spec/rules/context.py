@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -23,10 +23,14 @@ SEARCHED = 400  # lines of one value
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """One document under examination. `repository` is read when a rule first asks for it."""
+    """One document under examination. The repository is read when a rule first asks for it.
+
+    `get_models` gives the registered models, as `name` and `name:version`; None when nobody knows them.
+    """
 
     loaded: Loaded
     get_repository: Callable[[], Repository]
+    get_models: Callable[[], Collection[str] | None] = lambda: None
     _components: dict[str, tuple[Loaded, ...]] = field(default_factory=dict)
 
     @property

@@ -20,6 +20,7 @@ from tidemill.spec.rules.bindings import check_bindings, check_circles, check_co
 from tidemill.spec.rules.commands import command_findings
 from tidemill.spec.rules.context import Context
 from tidemill.spec.rules.documents import near_name
+from tidemill.spec.rules.registration import check_registration
 from tidemill.spec.rules.scope import Scope, bound_of, commands_of, step_ports
 from tidemill.spec.rules.values import complaint
 
@@ -74,6 +75,7 @@ def _check_step(scope: Scope, name: str) -> Iterator[Finding]:
         path = (*scope.path, "jobs", name, *place)
         yield from command_findings(scope.context, owner.command, owner.inputs, owner.outputs, path)
     yield from _check_inputs(scope, name, step)
+    yield from check_registration(scope, name)
     yield from _check_outputs(scope, name, step)
     yield from check_bindings(scope, name)
 

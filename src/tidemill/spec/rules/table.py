@@ -11,11 +11,12 @@ from tidemill.spec.rules.commands import check_command
 from tidemill.spec.rules.context import Rule
 from tidemill.spec.rules.graph import check_pipeline
 from tidemill.spec.rules.projects import check_codes
+from tidemill.spec.rules.registration import check_models
 from tidemill.spec.rules.schedules import check_compute_name, check_schedule, check_store_name
 from tidemill.spec.rules.trials import check_automl, check_sweep_component, check_sweep_job, check_sweep_steps
 
 RULES: Mapping[Kind, tuple[Rule, ...]] = {
-    Kind.COMMAND_JOB: (d.check_asset_name, d.check_code, d.check_literals, check_command),
+    Kind.COMMAND_JOB: (d.check_asset_name, d.check_code, d.check_literals, check_command, check_models),
     Kind.COMMAND_COMPONENT: (d.check_asset_name, d.check_ports, d.check_code, check_command),
     Kind.PIPELINE_JOB: (
         d.check_asset_name,
@@ -24,6 +25,7 @@ RULES: Mapping[Kind, tuple[Rule, ...]] = {
         check_pipeline,
         check_sweep_steps,
         check_batch_steps,
+        check_models,
     ),
     Kind.PIPELINE_COMPONENT: (
         d.check_asset_name,
