@@ -16,7 +16,7 @@ from urllib.request import Request, urlopen
 import tidemill
 from tidemill.app.candidate import Candidate
 from tidemill.app.project import Project
-from tidemill.app.releases import hold
+from tidemill.app.releases import held_back
 from tidemill.app.serving import document_arguments, liveness
 from tidemill.app.shift import BakeFailedError, shift_traffic
 from tidemill.app.wiring import App
@@ -112,7 +112,8 @@ def deploy_local(app: App, project: Project, candidate: Candidate, stage_name: s
             shift_traffic(app.target, endpoint, together, name, stage, say)
         except BakeFailedError as exc:
             _undo(app, endpoint, before, name, wish)
-            raise _held_back(app, stage_name, candidate, exc) from exc
+            about = {"digest": candidate.version.digest, "version": candidate.version.version}
+            raise held_back(app, stage_name, about, exc) from exc
         failpoint("traffic-switched")
         app.target.wait_healthy(endpoint, name, timeout_s=stage.start_timeout_s)
         url = public_url(app.target.observe(endpoint)["url"], tokens)
@@ -126,16 +127,6 @@ def deploy_local(app: App, project: Project, candidate: Candidate, stage_name: s
             changed=True,
             evidence=evidence,
         )
-
-
-def _held_back(app: App, stage_name: str, candidate: Candidate, cause: BakeFailedError) -> FailedError:
-    """What is said of a version that failed while it took traffic, once it is on record that it stays away."""
-    version = candidate.version
-    hold(app, stage_name, {"digest": version.digest, "version": version.version}, cause.message)
-    return FailedError(
-        cause.message,
-        hint=f"The previous version serves again, this one is held back. Lift: tidemill rollback --lift --stage {stage_name}",
-    )
 
 
 def _deployment_name(there: Mapping[str, Any], name: str, wish: Mapping[str, Any]) -> str:

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from http import HTTPStatus
 from typing import Any
 
 from tidemill.app.candidate import Candidate
 from tidemill.app.deploy import Deployed, endpoint_name, load_documents, sample_of
 from tidemill.app.images import build_image
 from tidemill.app.project import Project
+from tidemill.app.releases import held_back
+from tidemill.app.shift import BakeFailedError
+from tidemill.app.shift_azureml import ask, shift_on_azure
 from tidemill.app.signatures import sign_image, signing_key, trusted_keys, verify_image
 from tidemill.app.wiring import App
 from tidemill.base.errors import BackendError, FailedError, UsageError
+from tidemill.base.failpoint import failpoint
 from tidemill.release.remote import AzureDeployment
-from tidemill.release.traffic import traffic_steps
+from tidemill.release.traffic import share_out
 from tidemill.spec.project import Stage
 
 Say = Callable[[str], None]
 DIGEST = "tidemill-model-digest"
+VERSION = "tidemill-model-version"
 LONGEST = 32
 
 
@@ -33,6 +37,7 @@ def deploy_azureml(
     name = f"{document.name if document and document.name else 'blue'}-{version.version}"[:LONGEST]
     traffic, there = target.traffic(endpoint), target.deployments(endpoint)
     if there.get(name, {}).get(DIGEST) == version.digest and traffic.get(name) == 100:  # noqa: PLR2004 - per cent
+        _keep_only(target, endpoint, name, stage)  # what an `up` that was killed left standing costs money
         return Deployed(endpoint, stage_name, target.url(endpoint), name, version.name, version.version, changed=False)
     say("building the image")
     image = build_image(app, candidate, stage, say)
@@ -41,12 +46,14 @@ def deploy_azureml(
         sign_image(app, image.reference, key)
     if keys:
         say(f"the image is signed by {verify_image(app, image.reference, keys)}")
-    wish = _wish(endpoint, name, image.reference, version.name, version.digest, stage)
+    wish = _wish(endpoint, name, image.reference, version.name, (version.version, version.digest), stage)
     say(f"creating {name} of endpoint {endpoint}")
-    evidence = _release(target, wish, traffic, stage, sample_of(project, candidate), say)
-    for old in there:
-        if old != name:
-            target.delete(endpoint, old, timeout_s=stage.start_timeout_s)
+    try:
+        evidence = _release(target, wish, traffic, stage, sample_of(project, candidate), say)
+    except BakeFailedError as exc:
+        raise held_back(app, stage_name, {"digest": version.digest, "version": version.version}, exc) from exc
+    failpoint("traffic-switched")
+    _keep_only(target, endpoint, name, stage)
     url = target.url(endpoint)
     return Deployed(
         endpoint, stage_name, url, name, version.name, version.version, changed=True, evidence=evidence, image=image.reference
@@ -57,12 +64,26 @@ def put_back_azureml(app: App, stage_name: str, stage: Stage, previous: Mapping[
     """The previous image again, and all traffic onto it."""
     target = _open(app, stage_name, stage)
     endpoint, name = previous["endpoint"], previous["deployment"]
-    wish = _wish(endpoint, name, previous["image"], previous["model"], previous["digest"], stage)
-    others = [d for d in target.deployments(endpoint) if d != name]
+    told = (str(previous["version"]), str(previous["digest"]))
+    wish = _wish(endpoint, name, previous["image"], previous["model"], told, stage)
     target.deploy(wish, timeout_s=stage.start_timeout_s)
     target.set_traffic(endpoint, {name: 100}, timeout_s=stage.start_timeout_s)
-    for other in others:
-        target.delete(endpoint, other, timeout_s=stage.start_timeout_s)
+    _keep_only(target, endpoint, name, stage)
+
+
+def serving_on_azure(app: App, stage_name: str, stage: Stage, endpoint: str) -> tuple[str, str, str]:
+    """Name, model digest and version of the deployment with most of the traffic; empty when there is none."""
+    target = _open(app, stage_name, stage)
+    traffic, there = target.traffic(endpoint), target.deployments(endpoint)
+    name = max((n for n in traffic if n in there and traffic[n] > 0), key=lambda n: traffic[n], default="")
+    tags = there.get(name, {})
+    return name, tags.get(DIGEST, ""), tags.get(VERSION) or name.rpartition("-")[2]
+
+
+def _keep_only(target: Any, endpoint: str, name: str, stage: Stage) -> None:  # noqa: ANN401
+    for other in target.deployments(endpoint):
+        if other != name:
+            target.delete(endpoint, other, timeout_s=stage.start_timeout_s)
 
 
 def _open(app: App, stage_name: str, stage: Stage) -> Any:  # noqa: ANN401 - its own small interface
@@ -77,10 +98,11 @@ def _open(app: App, stage_name: str, stage: Stage) -> Any:  # noqa: ANN401 - its
     return app.azure(stage.subscription or "", stage.resource_group or "", stage.workspace or "")
 
 
-def _wish(endpoint: str, name: str, image: str, model: str, digest: str, stage: Stage) -> AzureDeployment:
+def _wish(endpoint: str, name: str, image: str, model: str, told: tuple[str, str], stage: Stage) -> AzureDeployment:
+    """`told` are the model's version and digest."""
     return AzureDeployment(
         endpoint=endpoint, name=name, image=image, model=model, instance_type=stage.instance_type, instances=stage.replicas,
-        environment=dict(stage.environment_variables or {}), tags={DIGEST: digest},
+        environment=dict(stage.environment_variables or {}), tags={VERSION: told[0], DIGEST: told[1]},
     )  # fmt: skip
 
 
@@ -94,30 +116,17 @@ def _release(
 ) -> str:
     """Up, asked, then given the traffic; undone when anything of it fails."""
     endpoint, name = wish.endpoint, wish.name
-    before = {n: t for n, t in traffic.items() if n != name and t > 0}
+    others = {n: t for n, t in traffic.items() if n != name and t > 0}
+    before = share_out(others, 100) if others else {}  # an `up` that was killed left some of it with the new one
     try:
         target.deploy(wish, timeout_s=max(stage.start_timeout_s, 600))
-        evidence = _ask(target, endpoint, name, sample)
+        evidence = ask(target, endpoint, name, sample)
         say(f"smoke test passed: {evidence}")
-        for shares in traffic_steps(stage.strategy, before, name, stage.steps or ()):
-            target.set_traffic(endpoint, shares, timeout_s=stage.start_timeout_s)
-            say(f"{name} takes {shares[name]} % of the traffic")
-            _ask(target, endpoint, "", sample)
+        seen = shift_on_azure(target, wish, before, stage, sample, say)
     except (FailedError, BackendError):
         if before:
+            say(f"putting {', '.join(before)} back")
             target.set_traffic(endpoint, before, timeout_s=stage.start_timeout_s)
             target.delete(endpoint, name, timeout_s=stage.start_timeout_s)
         raise
-    return evidence
-
-
-def _ask(target: Any, endpoint: str, name: str, sample: bytes | None) -> str:  # noqa: ANN401
-    if sample is None:
-        return "up; there is no sample request to ask"
-    status, answer = target.score(endpoint, name, sample)
-    text = answer[:300].decode(errors="replace")
-    if status != HTTPStatus.OK:
-        raise FailedError(
-            f"The smoke test failed: HTTP {status}: {text}", hint="The previous version is still serving."
-        )
-    return f"answered {text[:120]}"
+    return "; ".join((evidence, *seen))

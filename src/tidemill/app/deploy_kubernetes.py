@@ -11,7 +11,7 @@ from tidemill.app.candidate import Candidate
 from tidemill.app.deploy import Deployed, endpoint_name, load_documents, sample_of
 from tidemill.app.images import Images, build_images
 from tidemill.app.project import Project
-from tidemill.app.releases import hold
+from tidemill.app.releases import held_back
 from tidemill.app.shift import BakeFailedError
 from tidemill.app.shift_kubernetes import shift_on_cluster
 from tidemill.app.signatures import sign_image, signing_key, trusted_keys, verify_image
@@ -138,11 +138,7 @@ def _bring_in(
     except BakeFailedError as exc:
         about = workload.annotations
         version = about[MODEL_NAME].rpartition(":")[2]
-        hold(app, stage_name, {"digest": about[MODEL_DIGEST], "version": version}, exc.message)
-        raise FailedError(
-            exc.message,
-            hint=f"The previous version serves again, this one is held back. Lift: tidemill rollback --lift --stage {stage_name}",
-        ) from exc
+        raise held_back(app, stage_name, {"digest": about[MODEL_DIGEST], "version": version}, exc) from exc
     failpoint("traffic-switched")
     return "; ".join((evidence, *moved))
 

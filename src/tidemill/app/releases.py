@@ -9,7 +9,7 @@ from typing import Any
 from tidemill.app.approvals import who
 from tidemill.app.wiring import App
 from tidemill.base.clock import SystemClock, iso
-from tidemill.base.errors import UsageError
+from tidemill.base.errors import FailedError, UsageError
 from tidemill.release.history import HOLD, LIFT, find_holds, find_previous, find_serving, newest_first
 
 RELEASES = "releases"
@@ -58,6 +58,15 @@ def hold(app: App, stage: str, release: Mapping[str, Any], reason: str) -> None:
     """Keep a version out of a stage; those held before stay out too."""
     about = {"digest": release["digest"], "version": release["version"], "reason": reason}
     _append_hold(app, stage, {"kind": HOLD, **about})
+
+
+def held_back(app: App, stage: str, release: Mapping[str, Any], cause: FailedError) -> FailedError:
+    """What is said of a version that failed while it took traffic, once it is on record that it stays away."""
+    hold(app, stage, release, cause.message)
+    return FailedError(
+        cause.message,
+        hint=f"The previous version serves again, this one is held back. Lift: tidemill rollback --lift --stage {stage}",
+    )
 
 
 def held(app: App, stage: str, digest: str) -> Mapping[str, Any] | None:

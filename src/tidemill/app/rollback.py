@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from tidemill.app.deploy_azureml import put_back_azureml
+from tidemill.app.deploy_azureml import put_back_azureml, serving_on_azure
 from tidemill.app.deploy_huggingface import put_back_huggingface
 from tidemill.app.project import Project
 from tidemill.app.releases import held, history, hold, lift, previous_release, record_release
@@ -98,6 +98,8 @@ def what_serves(app: App, stage: Stage, recorded: Mapping[str, Any]) -> Mapping[
         name = serves.deployment if serves else ""
         about = serves.annotations if serves else {}
         digest, version = about.get(MODEL_DIGEST), about.get(MODEL_NAME, "").rpartition(":")[2]
+    elif stage.target == "azureml":
+        name, digest, version = serving_on_azure(app, str(recorded["stage"]), stage, endpoint)
     else:
         return recorded
     if not digest or digest == recorded["digest"]:

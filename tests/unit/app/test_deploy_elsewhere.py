@@ -78,7 +78,7 @@ def test_a_rollback_on_azure_brings_the_image_back_and_takes_the_other_away(
         monkeypatch.setenv("TIDEMILL_AZURE_TOKEN", "t")
         monkeypatch.setattr("tidemill.backends.azure.workspace.POLL_S", 0.01)
         stage = Stage(target="azureml", registry="me.azurecr.io", subscription="s", resource_group="g", workspace="w")
-        release = {"endpoint": "digits", "image": IMAGE, "model": "digits", "digest": "d" * 64}
+        release = {"endpoint": "digits", "image": IMAGE, "model": "digits", "version": "1", "digest": "d" * 64}
         for name in ("blue-2", "blue-1"):
             workspace.polls = 1
             put_back_azureml(app, "production", stage, {**release, "deployment": name})
