@@ -1,4 +1,4 @@
-"""Models of rare kinds, imported when the first document of one comes: most runs meet three kinds out of thirty.
+"""Models of kinds of their own, imported when the first document of one comes: most runs meet three kinds out of thirty.
 
 Building their classes takes longer than everything `check` does with one pipeline.
 """

@@ -9,10 +9,13 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tidemill.base.findings import Finding, Severity
 from tidemill.base.ignore import Ignored, make_ignore
-from tidemill.spec.project import Check
+
+if TYPE_CHECKING:
+    from tidemill.spec.project import Check
 
 CODE = r"TM-[A-Za-z]+\d*"
 COMMENT = re.compile(rf"(?P<mark>#\s*tidemill:\s*ignore)\b(?:[ \t]+(?P<codes>[A-Za-z][\w-]*(?:[ \t]*,[ \t]*{CODE})*))?")

@@ -102,7 +102,7 @@ class _Seen:
 def lint_manifests(files: Sequence[LintFile]) -> Iterator[tuple[Path, Finding]]:
     """Each manifest, and the Services of a folder against its pods."""
     folders: dict[Path, _Seen] = {}
-    for file in files:
+    for file in (f for f in files if f.kind == "manifest"):
         seen = folders.setdefault(file.path.parent, _Seen())
         for item in _objects(file.text):
             yield from ((file.path, f) for f in _lint_object(file, item))

@@ -18,6 +18,7 @@ POD = ("spec", "template", "spec")
 
 def lint_pods(files: Sequence[LintFile]) -> Iterator[tuple[Path, Finding]]:
     """Containers without limits, and those that may be root; where Kustomize adds to them, nobody can say from here."""
+    files = [f for f in files if f.kind == "manifest"]
     limited = {f.path.parent for f in files if "kind: LimitRange" in f.bare}
     for file in files:
         if any((file.path.parent / name).exists() for name in KUSTOMIZE):

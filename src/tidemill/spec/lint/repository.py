@@ -2,59 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import cache
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from tidemill.base.findings import Finding
-from tidemill.spec.lint.components import lint_azure
-from tidemill.spec.lint.cors import lint_cors
-from tidemill.spec.lint.files import LintFile, lint_files
-from tidemill.spec.lint.held_out import lint_held_out
-from tidemill.spec.lint.ignores import lint_ignores
-from tidemill.spec.lint.images import lint_copies, lint_dockerfile, lint_manifests
-from tidemill.spec.lint.labels import lint_labels
-from tidemill.spec.lint.pods import lint_pods
-from tidemill.spec.lint.python import lint_python
-from tidemill.spec.lint.releases import lint_releases
-from tidemill.spec.lint.runners import lint_quotes
-from tidemill.spec.lint.scripts import lint_secrets, lint_shell
-from tidemill.spec.lint.skew import lint_skew
-from tidemill.spec.lint.together import lint_together
-from tidemill.spec.lint.versions import lint_versions
-from tidemill.spec.lint.workflow import lint_workflow
+from tidemill.spec.lint.files import lint_files
+
+# Rules are imported when a file of their kind is there: one pipeline by itself needs few of them.
+EVERY = ("scripts:lint_secrets", "ignores:lint_ignores")
+ALONE: Mapping[str, Sequence[str]] = {
+    "workflow": ("workflow:lint_workflow",),
+    "dockerfile": ("images:lint_dockerfile",),
+    "python": ("python:lint_python", "labels:lint_labels", "cors:lint_cors"),
+    "shell": ("scripts:lint_shell", "runners:lint_quotes"),
+    "azure": ("components:lint_azure",),
+}
+SCRIPTS = {"workflow", "shell", "python"}
+TOGETHER: Sequence[tuple[Collection[str], str]] = (
+    ({"manifest"}, "images:lint_manifests"),
+    ({"manifest"}, "pods:lint_pods"),
+    ({"dockerfile"}, "images:lint_copies"),
+    ({*SCRIPTS, "manifest", "weights"}, "together:lint_together"),
+    ({"azure", "data", "dockerfile", "workflow"}, "versions:lint_versions"),
+    ({*SCRIPTS, "dockerfile", "manifest", "environment"}, "releases:lint_releases"),
+    ({"azure", "python"}, "held_out:lint_held_out"),
+)
 
 
 def lint_repository(root: Path, paths: Sequence[Path]) -> list[tuple[Path, Finding]]:
     """Findings of the files below the folders of `paths`, and of linted files named themselves."""
     files = list(lint_files(root, paths))
-    found = [(f.path, finding) for f in files for finding in (*RULES[f.kind](f), *lint_secrets(f), *lint_ignores(f))]
-    found += [(f.path, finding) for f in files if f.kind == "python" for finding in (*lint_labels(f), *lint_cors(f))]
-    manifests = [f for f in files if f.kind == "manifest"]
-    found += [*lint_manifests(manifests), *lint_pods(manifests)]
-    found += lint_copies(files)
-    found += lint_together(files)
-    found += lint_versions(files)
-    found += [*lint_releases(files), *lint_held_out(files), *lint_skew(files, paths)]
+    kinds = {f.kind for f in files}
+    found = [
+        (f.path, finding) for f in files for rule in (*ALONE.get(f.kind, ()), *EVERY) for finding in _rule(rule)(f)
+    ]
+    for needed, rule in TOGETHER:
+        if kinds & set(needed):
+            found += _rule(rule)(files)
+    if "python" in kinds:
+        found += _rule("skew:lint_skew")(files, paths)
     return sorted(found, key=lambda pair: (str(pair[0]), pair[1].at.line, pair[1].at.column, pair[1].code))
 
 
-def _lint_shell_file(file: LintFile) -> Iterator[Finding]:
-    yield from lint_shell(file)
-    yield from lint_quotes(file)
-
-
-def _nothing(_file: LintFile) -> Iterator[Finding]:
-    return iter(())
-
-
-RULES: Mapping[str, Callable[[LintFile], Iterator[Finding]]] = {
-    "workflow": lint_workflow,
-    "dockerfile": lint_dockerfile,
-    "python": lint_python,
-    "shell": _lint_shell_file,
-    "azure": lint_azure,
-    "manifest": _nothing,
-    "environment": _nothing,
-    "data": _nothing,
-    "weights": _nothing,
-}
+@cache
+def _rule(place: str) -> Callable[..., Iterable[Any]]:
+    """What `pods:lint_pods` names, in this package."""
+    module, _, name = place.partition(":")
+    rule: Callable[..., Iterable[Any]] = getattr(import_module(f"tidemill.spec.lint.{module}"), name)
+    return rule

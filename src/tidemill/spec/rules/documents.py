@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
@@ -15,13 +15,15 @@ from tidemill.base.files import is_folder, is_plain_file, is_there
 from tidemill.base.findings import Finding, Severity
 from tidemill.base.suggest import did_you_mean
 from tidemill.spec.command import CommandJob
-from tidemill.spec.deployment import BatchDeployment, OnlineDeployment
 from tidemill.spec.environment import Environment
 from tidemill.spec.fields import InputValue, Open
-from tidemill.spec.model import Model
+from tidemill.spec.kinds import Kind
 from tidemill.spec.references import FileRef, parse_reference
 from tidemill.spec.rules.context import Context, Path_
 from tidemill.spec.rules.values import complaint
+
+if TYPE_CHECKING:
+    from tidemill.spec.deployment import BatchDeployment, OnlineDeployment
 
 ASSET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,254}\Z")
 ENDPOINT_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{1,30}[A-Za-z0-9]\Z")
@@ -238,7 +240,7 @@ def _no_model(context: Context, document: OnlineDeployment | BatchDeployment) ->
     code = document.code_configuration
     script = (code.scoring_script or code.entry_script) if code is not None else None
     found = context.finding("TM-L101", "The deployment names no model", (), hint="Add `model: azureml:name@latest`.")
-    if isinstance(document, OnlineDeployment) and code is not None and script is not None:
+    if context.loaded.kind is Kind.ONLINE_DEPLOYMENT and code is not None and script is not None:
         text = _text_of(context.folder / (code.code or ".") / script)
         if text is not None and not ASKS_FOR_MODEL.search(text):
             found = replace(found, severity=Severity.WARNING)
@@ -254,7 +256,7 @@ def _text_of(path: Path) -> str | None:
 
 
 def _deployment_paths(context: Context, document: OnlineDeployment | BatchDeployment) -> Iterator[Finding]:
-    if isinstance(document.model, Model) and document.model.path is not None:
+    if not isinstance(document.model, str | None) and document.model.path is not None:
         yield from missing_path(context, document.model.path, ("model", "path"), "model")
     if isinstance(document.environment, Environment):
         yield from environment_findings(context, document.environment, ("environment",))
