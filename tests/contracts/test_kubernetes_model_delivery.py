@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,15 +14,18 @@ from typing import Any
 import pytest
 
 from tests.contracts.registry_proxy import proxy
-from tests.contracts.test_kubernetes import registry, target
+from tests.contracts.test_kubernetes import build, registry, target
 from tests.e2e.conftest import Run, tidemill
 from tests.e2e.test_up import FLOWER, PIPELINE, TRAIN
 from tidemill.app.releases import serving_release
 from tidemill.app.settings import Settings
 from tidemill.app.wiring import open_app
 from tidemill.app.workloads import read_workload
+from tidemill.backends.builders.oci import open_builder
 from tidemill.base.errors import FailedError
+from tidemill.base.hashing import digest_file
 from tidemill.release.objects import Workload
+from tidemill.release.package import COPY_MODEL, MODEL, ImageFile, ImageLayer, Package
 
 __all__ = ["registry", "target", "tidemill"]
 pytestmark = [pytest.mark.needs_cluster, pytest.mark.slow, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
@@ -63,7 +67,8 @@ def released(folder: Path) -> Workload:
     return read_workload(release["workload"])
 
 
-def test_a_model_comes_by_digest_and_one_that_is_lost_or_changed_goes_away_again_with_the_reason(
+@pytest.mark.timeout(900)
+def test_a_model_comes_by_digest_and_one_that_was_changed_goes_away_again_with_the_reason(
     tmp_path: Path, registry: str, namespace: str, target: Any, tidemill: Run
 ) -> None:
     (tmp_path / "src").mkdir()
@@ -78,25 +83,46 @@ def test_a_model_comes_by_digest_and_one_that_is_lost_or_changed_goes_away_again
         served = released(tmp_path)
         assert served.model_image.startswith(f"{between.address}/iris-model@sha256:")
 
-        for strength, fault, words in ((10.0, "lost", "not found"), (20.0, "changed", "digest")):
-            (tmp_path / "pipeline.yml").write_text(PIPELINE.replace("strength: 1.0", f"strength: {strength}"))
-            between.fault = fault
-            failed = tidemill("up", code=1)
-            assert words in failed.stderr, failed.stderr
-            assert "ErrImagePull" in failed.stderr or "ImagePullBackOff" in failed.stderr
-            assert "The previous version is still serving." in failed.stderr
-            assert [v.deployment for v in target.observe(namespace, "iris")] == [served.deployment]
-            assert ask(target, namespace)["version"] == "1"
+        (tmp_path / "pipeline.yml").write_text(PIPELINE.replace("strength: 1.0", "strength: 20.0"))
+        between.fault = "changed"
+        failed = tidemill("up", code=1)
+        assert "digest" in failed.stderr, failed.stderr
+        assert "ErrImagePull" in failed.stderr or "ImagePullBackOff" in failed.stderr
+        assert "The previous version is still serving." in failed.stderr
+        assert [v.deployment for v in target.observe(namespace, "iris")] == [served.deployment]
+        assert ask(target, namespace)["version"] == "1"
         between.fault = ""
         tidemill("up")
-        assert ask(target, namespace)["version"] == "3"
+        assert ask(target, namespace)["version"] == "2"
         second = released(tmp_path)
         assert second.image == served.image, "the server's image stays"
 
         swapped = replace(second, deployment="swapped", model_image=served.model_image)
         target.apply(swapped, serving=second.deployment)
         with pytest.raises(FailedError, match="it ended") as caught:
-            target.wait_ready(swapped, timeout_s=60)
-        assert "digest" in caught.value.message
+            target.wait_ready(swapped, timeout_s=90)
+        assert "digest" in caught.value.message, "the server refuses another version's model"
         target.delete_version(swapped)
-        assert ask(target, namespace)["version"] == "3"
+        assert ask(target, namespace)["version"] == "2"
+
+
+def test_a_model_that_is_not_in_the_registry_fails_at_once_with_the_reason(
+    tmp_path: Path, registry: str, namespace: str, target: Any
+) -> None:
+    server = build(tmp_path, registry, "one").reference
+    source = tmp_path / "model.txt"
+    source.write_text("weights")
+    layer = ImageLayer("model", (ImageFile(source, f"{MODEL}/model.txt", digest_file(source)),))
+    package = Package(os.environ["BASE_IMAGE"], (layer,), COPY_MODEL, (), {}, {})
+    model = open_builder(tmp_path / "home").build(package, f"{registry}/tidemill-test/model", tags=["m"]).reference
+    good = Workload("iris", "v1", namespace, server, arguments=("one",), model_image=model)
+    lost = replace(good, deployment="v2", model_image=model.partition("@")[0] + "@sha256:" + "0" * 64)
+    target.apply(good)
+    target.wait_ready(good, timeout_s=90)
+    target.apply(lost, serving="v1")
+    began = time.monotonic()
+    with pytest.raises(FailedError, match=r"ErrImagePull|ImagePullBackOff") as caught:
+        target.wait_ready(lost, timeout_s=120)
+    assert time.monotonic() - began < 60
+    assert "not found" in caught.value.message
+    assert target.request(namespace, "iris", "/") == (200, b"one")
