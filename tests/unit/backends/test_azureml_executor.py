@@ -49,6 +49,19 @@ def test_an_empty_folder_is_a_folder_there(azure: AzureML, make: Callable[[], Az
     assert end.ok, end.message
 
 
+def test_an_input_that_a_step_may_change_is_a_copy_of_its_own_there(
+    azure: AzureML, make: Callable[[], AzureExecutor], tmp_path: Path
+) -> None:
+    env = {"TIDEMILL_READ_ONLY": "read"}
+    for name in ("read", "own"):
+        (tmp_path / name).write_text(name)
+        env[f"AZURE_ML_INPUT_{name}"] = str(tmp_path / name)
+    assert submit(make(), task(tmp_path / "a", f"cat {tmp_path}/read {tmp_path}/own", env=env)).wait().ok
+    (job,) = azure.jobs.values()
+    modes = {name: given["mode"] for name, given in job.properties["inputs"].items()}
+    assert modes == {"read": "ReadOnlyMount", "own": "Download"}
+
+
 def test_a_big_file_travels_in_blocks(
     azure: AzureML, make: Callable[[], AzureExecutor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

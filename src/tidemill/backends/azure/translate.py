@@ -46,7 +46,7 @@ class Translated:
 def translate(task: Task, elsewhere: Mapping[str, bool]) -> Translated:
     """The task as a command job. `elsewhere` says of each URI that jobs read where it is whether a file is there."""
     given = {_name(k, INPUT): v for k, v in task.env.items() if k.startswith(INPUT) and v in elsewhere}
-    remote = {n: _input(uri, is_file=elsewhere[uri]) for n, uri in given.items()}
+    remote = {n: _input(uri, is_file=elsewhere[uri], mode=_mode(task, n)) for n, uri in given.items()}
     named = {k: v for k, v in task.env.items() if v.startswith("/")}
     inputs = {_name(k, INPUT): Path(v) for k, v in named.items() if k.startswith(INPUT) and Path(v).exists()}
     outputs = {_name(k, OUTPUT): Path(v) for k, v in named.items() if k.startswith(OUTPUT)}
@@ -110,7 +110,9 @@ def job_body(task: Task, told: Translated, where: Mapping[str, Any], tags: Mappi
         "command": told.command,
         "environmentId": where["environment"],
         "environmentVariables": dict(told.variables),
-        "inputs": {n: _input(where["inputs"][n], is_file=p.is_file()) for n, p in told.inputs.items()}
+        "inputs": {
+            n: _input(where["inputs"][n], is_file=p.is_file(), mode=_mode(task, n)) for n, p in told.inputs.items()
+        }
         | dict(told.elsewhere),
         "outputs": outputs,
         "resources": _resources(task, instances),
@@ -137,9 +139,15 @@ def output_place(job: str, name: str) -> str:
     return f"azureml/{job}/{name}"
 
 
-def _input(uri: str, *, is_file: bool) -> dict[str, str]:
+def _input(uri: str, *, is_file: bool, mode: str) -> dict[str, str]:
     kind = "uri_file" if is_file else "uri_folder"
-    return {"jobInputType": kind, "uri": uri, "mode": "ReadOnlyMount"}
+    return {"jobInputType": kind, "uri": uri, "mode": mode}
+
+
+def _mode(task: Task, name: str) -> str:
+    """A mount; for an input that the step may change, a copy of its own."""
+    read_only = {_NOT_A_NAME.sub("_", n) for n in task.env.get("TIDEMILL_READ_ONLY", name).split(",")}
+    return "ReadOnlyMount" if name in read_only else "Download"
 
 
 def _output(job: str, name: str, path: Path) -> dict[str, str]:
