@@ -222,8 +222,9 @@ def azure_ml() -> Iterator[AzureML]:
 
 
 def main() -> None:
-    """Serve until interrupted; what to export comes first."""
+    """Serve until interrupted; what to export comes first. Its computes are `big` and what the arguments name."""
     with azure_ml() as azure:
+        azure.kept |= {f"computes/{name}": {} for name in sys.argv[1:]}
         for name, value in azure.environment().items():
             sys.stdout.write(f"export {name}={json.dumps(value)}\n")
         sys.stdout.flush()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
@@ -14,7 +15,8 @@ from tidemill.backends.rest import Answer, RefusedError, Rest
 from tidemill.base.files import confine
 
 VERSION = "2021-12-02"
-BLOCK_BYTES = 32 << 20
+BLOCK_BYTES = 8 << 20  # as many at once as files are under way
+AT_ONCE = 8
 FORBIDDEN = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 
 
@@ -49,6 +51,11 @@ class Container:
     def put(self, name: str, data: bytes) -> None:
         """Write a blob."""
         self._call("PUT", name, data, headers={"x-ms-blob-type": "BlockBlob"})
+
+    def upload_all(self, files: Sequence[tuple[str, Path]]) -> None:
+        """Files as blobs, several at a time."""
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            list(pool.map(lambda file: self.upload(file[1], file[0]), files))
 
     def upload(self, path: Path, name: str) -> None:
         """A file as a blob; a big one goes in blocks, which become the blob at the end."""
@@ -100,13 +107,11 @@ class Container:
 
     def download_below(self, prefix: str, folder: Path) -> int:
         """Every blob below `prefix/` into `folder`; how many there were."""
-        count = 0
-        for name, size in self.list(f"{prefix}/"):
-            relative = name.removeprefix(f"{prefix}/")
-            if relative:
-                self.download(name, confine(folder, relative), size)
-                count += 1
-        return count
+        found = [(n, n.removeprefix(f"{prefix}/"), size) for n, size in self.list(f"{prefix}/")]
+        wanted = [(name, confine(folder, relative), size) for name, relative, size in found if relative]
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            list(pool.map(lambda blob: self.download(*blob), wanted))
+        return len(wanted)
 
     def _call(
         self,

@@ -33,8 +33,7 @@ def upload_folder(workspace: AzureWorkspace, path: Path, store: Container | None
     place = _known(store, digest, path)
     if not place:
         place = f"{FOLDER}/{digest[:40]}" + (f"/{path.name}" if path.is_file() else "")
-        for name, file in files:
-            store.upload(file, place if path.is_file() else f"{place}/{name}")
+        store.upload_all([(place if path.is_file() else f"{place}/{name}", file) for name, file in files])
         if not files:  # there are no folders in a container: one with nothing in it could not be mounted
             store.put(f"{place}/{EMPTY}", b"")
         _remember(store, digest, place)
@@ -78,8 +77,7 @@ def _upload_all(container: Container, files: list[tuple[str, Path]]) -> None:
     """All into one place: when the signature expires on the way, the workspace may name another."""
     for _ in range(PLACES):
         place = container.url
-        for name, file in files:
-            container.upload(file, name)
+        container.upload_all(files)
         if container.url == place:
             return
     raise BackendError(
