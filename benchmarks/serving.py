@@ -191,7 +191,20 @@ def servers() -> list[Server]:
         Server("azureml-inference-server", lambda _, p: [str(at("azureml").with_name("azmlinfsrv")), "--entry_script", "score.py", "--port", str(p)], "/score", "data", at("azureml")),
         Server("LitServe", lambda _, p: [str(at("litserve")), "lit.py", str(p)], "/predict", "data", at("litserve")),
         Server("BentoML", lambda _, p: [str(at("bentoml").with_name("bentoml")), "serve", "bento:Api", "--port", str(p)], "/predict", "data", at("bentoml")),
+        Server("MLServer", lambda _, p: ["env", f"MLSERVER_HTTP_PORT={p}", str(at("mlserver").with_name("mlserver")), "start", "."], "/v2/models/m/infer", "v2", at("mlserver")),
     ]  # fmt: skip
+
+
+def mlserver_settings(folder: Path) -> None:
+    """What MLServer reads beside the model; it answers in its own process, as the others do."""
+    model = {"name": "m", "implementation": "mlserver_sklearn.SKLearnModel", "parameters": {"uri": "./model.pkl"}}
+    (folder / "model-settings.json").write_text(json.dumps(model))
+    ports = {}
+    for name in ("grpc_port", "metrics_port"):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            ports[name] = probe.getsockname()[1]
+    (folder / "settings.json").write_text(json.dumps({"parallel_workers": 0, "host": "127.0.0.1", **ports}))
 
 
 def cnn_servers() -> list[Server]:
@@ -274,9 +287,10 @@ def train(name: str, folder: Path) -> Asked:
         "bento.py": BENTO,
     }.items():
         (folder / file).write_text(text)
+    mlserver_settings(folder)
     right = golden["predictions"][0]
     return Asked(
-        {kind: request_body(kind, rows[0].tolist()) for kind in ("record", "split", "data")},
+        {kind: request_body(kind, rows[0].tolist()) for kind in ("record", "split", "data", "v2")},
         (right, {"yes": "1", "no": "0"}[right]),
     )
 
@@ -287,6 +301,9 @@ def request_body(kind: str, row: list[float]) -> bytes:
         return json.dumps(dict(zip(COLUMNS, row, strict=True))).encode()
     if kind == "split":
         return json.dumps({"dataframe_split": {"columns": COLUMNS, "data": [row]}}).encode()
+    if kind == "v2":
+        tensor = {"name": "x", "shape": [1, WIDTH], "datatype": "FP64", "data": row}
+        return json.dumps({"inputs": [tensor]}).encode()
     return json.dumps({"data": [row]}).encode()
 
 
@@ -398,13 +415,17 @@ async def load(port: int, raw: bytes, connections: int, seconds: float) -> tuple
     return len(kept) / took, float(np.percentile(kept, 50)) * 1000, float(np.percentile(kept, 99)) * 1000
 
 
-def family(pid: int) -> Iterator[Path]:
-    """A process and its descendants, below /proc."""
-    group = os.getpgid(pid)
+def family(pid: int) -> list[Path]:
+    """A process and its descendants, below /proc; some give their children sessions of their own."""
+    parents: dict[int, int] = {}
     for entry in Path("/proc").iterdir():
         with contextlib.suppress(OSError):
-            if entry.name.isdigit() and os.getpgid(int(entry.name)) == group:
-                yield entry
+            if entry.name.isdigit():
+                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+    found = {pid}
+    while more := {child for child, parent in parents.items() if parent in found} - found:
+        found |= more
+    return [Path("/proc") / str(n) for n in found]
 
 
 def resident_mib(pid: int) -> float:
@@ -458,6 +479,7 @@ def install() -> None:
     for name, package in {
         "azureml": "azureml-inference-server-http",
         "litserve": "litserve",
+        "mlserver": "mlserver mlserver-sklearn",
         "bentoml": "bentoml",
         "keras": "tensorflow-cpu litserve bentoml fastapi uvicorn[standard] onnx onnxruntime msgspec pillow prometheus-client python-multipart pyyaml",
     }.items():
