@@ -17,6 +17,7 @@ from tidemill.serve.signature import ModelSignature
 
 Array = npt.NDArray[Any]
 TWO_CLASSES = 2
+KERAS_FILES = ("*.keras", "*.h5", "data/**/*.keras", "data/**/*.h5")  # MLflow keeps them below data/
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +152,7 @@ def _estimator(model: Any, signature: ModelSignature) -> Predict:  # noqa: ANN40
 
 def _load_keras(signature: ModelSignature, allow_pickle: bool) -> Predictor:  # noqa: FBT001
     keras = importlib.import_module("keras")
-    model = keras.saving.load_model(_file(signature, "*.keras", "*.h5"), compile=False, safe_mode=not allow_pickle)
+    model = keras.saving.load_model(_file(signature, *KERAS_FILES), compile=False, safe_mode=not allow_pickle)
 
     def predict(rows: Array) -> Answer:
         return _from_scores(np.asarray(model(rows.astype(np.float32), training=False)), signature)

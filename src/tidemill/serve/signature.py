@@ -141,7 +141,7 @@ def read_signature(path: Path) -> ModelSignature:
         classes=tuple(str(c) for c in card.get("classes", ())),
         columns=columns,
         image=image,
-        flavor=card.get("flavor") or _flavor(mlmodel),
+        flavor=card.get("flavor") or _flavor(folder, mlmodel, card),
         model_file=card.get("model_file", ""),
         trained_at=str(card.get("trained_at") or mlmodel.get("utc_time_created", "")),
         metrics={k: float(v) for k, v in (card.get("metrics") or {}).items()},
@@ -151,12 +151,21 @@ def read_signature(path: Path) -> ModelSignature:
     )
 
 
-def _flavor(mlmodel: Mapping[str, Any]) -> str:
+def _flavor(folder: Path, mlmodel: Mapping[str, Any], card: Mapping[str, Any]) -> str:
     flavors = mlmodel.get("flavors", {})
+    if "tensorflow" in flavors and _is_plain_keras(folder, card):
+        return "keras"
     return next(
         (f for f in ("sklearn", "onnx", "keras", "xgboost", "lightgbm", "pytorch") if f in flavors),
         "python_function" if flavors else "",
     )
+
+
+def _is_plain_keras(folder: Path, card: Mapping[str, Any]) -> bool:
+    """A Keras model that `mlflow.tensorflow` kept: nothing of the user's own in it, and it is said what its numbers mean."""
+    data = folder / "data"
+    meaning = bool(card.get("classes")) or card.get("task") == "regression"
+    return meaning and (data / "model.keras").exists() and not any(data.glob("custom_objects*"))
 
 
 def _read_mlmodel(folder: Path) -> Mapping[str, Any]:

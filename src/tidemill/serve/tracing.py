@@ -82,9 +82,20 @@ class TracedApplication:
         span = self._tracer.begin(
             read_context(scope["headers"]), scope["method"], path, path if path in self._routes else ""
         )
-        span.attributes.update(self._about)
-        _describe(span, scope)
-        status = 0
+        # What the application asks of others, and what the user's own tracing sees, is a child of this span.
+        headers = [h for h in scope["headers"] if h[0] != TRACEPARENT]
+        headers.append((TRACEPARENT, span.context.header()))
+        scope = {**scope, "headers": headers, TRACE_KEY: span}
+        if span.context.sampled:
+            span.attributes.update(self._about)
+            _describe(span, scope)
+            await self._watched(span, scope, receive, send)
+        else:
+            await self._application(scope, receive, send)
+
+    async def _watched(self, span: Span, scope: Scope, receive: Receive, send: Send) -> None:
+        """A request whose span will be sent."""
+        status, error = 0, ""
 
         async def watch(message: Mapping[str, Any]) -> None:
             nonlocal status
@@ -95,13 +106,9 @@ class TracedApplication:
                         span.attributes["tidemill.request_id"] = value.decode("latin-1")
             await send(message)
 
-        # What the application asks of others, and what the user's own tracing sees, is a child of this span.
-        headers = [h for h in scope["headers"] if h[0] != TRACEPARENT]
-        headers.append((TRACEPARENT, span.context.header()))
         mark = CURRENT.set(span)
-        error = ""
         try:
-            await self._application({**scope, "headers": headers, TRACE_KEY: span}, receive, watch)
+            await self._application(scope, receive, watch)
         except BaseException as exc:
             error = type(exc).__name__
             raise

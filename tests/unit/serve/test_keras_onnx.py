@@ -44,6 +44,19 @@ x = L.Average()([x, y])
 x = L.LeakyReLU()(L.Concatenate()([L.GlobalAveragePooling2D()(x), L.GlobalMaxPooling2D()(x)]))
 inner = keras.Sequential([L.Input((16,)), L.Dense(8, activation="tanh"), L.Reshape((2, 4)), L.Flatten()])
 check(keras.Model(given, L.Dense(1, activation="sigmoid")(inner(x))))
+
+import pathlib, tempfile, yaml
+from tidemill.serve.engine import load_engine
+model = keras.Sequential([L.Input((28, 28, 1)), L.Conv2D(4, 3), L.Flatten(), L.Dense(3, activation="softmax")])
+with tempfile.TemporaryDirectory() as scratch:
+    folder = pathlib.Path(scratch)
+    (folder / "data").mkdir()
+    model.save(folder / "data" / "model.keras")
+    about = {"classes": ["a", "b", "c"], "image": {"mode": "L", "size": [28, 28], "range": [0, 1]}}
+    for flavor in ("keras", "tensorflow"):
+        (folder / "MLmodel").write_text(yaml.safe_dump({"flavors": {flavor: {"data": "data"}, "python_function": {}}, "metadata": about}))
+        engine = load_engine(folder, name="m", version="1", deployment="", allow_pickle=True)
+        assert engine.predictor.path == "onnxruntime (proven equal to Keras)", (engine.predictor.path, engine.slow_reason)
 print("equal")
 """
 

@@ -336,3 +336,12 @@ def test_an_endpoints_span_is_the_callers_child_and_the_versions_parent(
     assert attributes(refused)["http.response.status_code"] == "503"
     assert refused["status"] == {"code": 2}
     assert "GET" in {s["name"] for s in collector.spans()}, "what was left was sent at the end"
+
+
+def test_a_trace_that_is_left_out_is_still_the_callers_and_still_in_the_log(tmp_path: Path, table_model: Path) -> None:
+    with collecting() as collector:
+        environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}
+        with running(tmp_path / "log", environ, "--model", str(table_model), "--allow-pickle") as (_, url):
+            assert ask(f"{url}/predict", ROW, {"traceparent": TRACEPARENT.removesuffix("1") + "0"})[0] == 200
+    assert not collector.requests
+    assert entries(tmp_path / "log")[0]["trace_id"] == TRACE
