@@ -9,6 +9,7 @@ from typing import Any, get_args
 import yaml
 
 from tidemill.app.assets import body_of
+from tidemill.app.sources import JOBS, find_source
 from tidemill.app.wiring import App
 from tidemill.base.errors import UsageError
 from tidemill.base.files import write_atomic
@@ -84,6 +85,8 @@ def create_data(  # noqa: PLR0913 - one argument for each option of the command
     if kind not in {None, *get_args(AssetType)}:
         raise UsageError(f"`{kind}` is no type of data", hint=did_you_mean(str(kind), get_args(AssetType)))
     ref = parse_reference(path)
+    if path.startswith(JOBS):
+        ref = FileRef(str(find_source(app, path, folder)))
     if isinstance(ref, UrlRef):
         request = AssetRequest("data", name, version, None, kind or "uri_folder", description, tags or {}, url=path)
         return as_json(app.rows.register(request))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tidemill.app.children import find_child
+from tidemill.app.sources import find_source
 from tidemill.app.wiring import App
 from tidemill.base.errors import UsageError
 from tidemill.record.ports import ModelRequest, ModelVersion
@@ -35,30 +35,13 @@ def create_model(  # noqa: PLR0913 - one argument for each option of the command
         raise UsageError(
             "A model needs a name and a path", hint="tidemill model create --name NAME --path FOLDER, or -f FILE"
         )
-    source = _source(app, where, folder)
+    source = find_source(app, where, folder)
     request = ModelRequest(
         chosen, source, kind or (document.type if document else None) or "custom_model", version or (document.version if document else None),
         (document.description if document else said.get("description")) or "",
         tags={k: str(v) for k, v in ((document.tags if document else said.get("tags")) or {}).items()},
     )  # fmt: skip
     return as_json(app.registry.register(request))
-
-
-def _source(app: App, where: str, folder: Path) -> Path:
-    """A local path, or an output of a job (`azureml://jobs/NAME/outputs/OUTPUT/paths/…`)."""
-    if where.startswith("azureml://jobs/"):
-        job, _, rest = where.removeprefix("azureml://jobs/").partition("/outputs/")
-        output, _, inner = rest.partition("/paths/")
-        child = find_child(app, job) if app.store.job(job) is None else None
-        base = child.output(output) if child else app.home / "jobs" / job / "outputs" / output
-        path = base / inner.strip("/")
-    else:
-        path = (folder / where).absolute()
-    if not path.exists():
-        raise UsageError(
-            f"There is no model at `{where}`", hint="The path is relative to the document, or to the current folder."
-        )
-    return path
 
 
 def list_models(app: App, name: str | None, *, archived: bool, limit: int | None) -> list[dict[str, Any]]:

@@ -26,6 +26,7 @@ from tidemill.record.ports import Registry, RunStore
 from tidemill.record.runs import RunRecorder
 from tidemill.run.models import ModelRequest, ModelVersion
 from tidemill.run.ports import (
+    DataAccess,
     EnvironmentProvider,
     Executor,
     LogObserver,
@@ -156,7 +157,7 @@ class App:
             artifacts=self.artifacts,
             cache=StoreCache(store),
             environments=environments,
-            data=load("data", "workspace")(self.home, self._datastores(), self._data_environment),
+            data=self.data,
             locks=self.locks,
             stamps=functools.partial(StampMemory, store),
             observers=(RunRecorder(store), *((meter,) if meter else ()), *observers),
@@ -188,6 +189,12 @@ class App:
     def is_driven(self, job: str) -> bool:
         """Whether some process drives the job now."""
         return bool(self.locks.is_driven(JobName(job)))
+
+    @property
+    def data(self) -> DataAccess:
+        """Bytes from outside, by path, datastore or address."""
+        source: DataAccess = load("data", "workspace")(self.home, self._datastores(), self._data_environment)
+        return source
 
     def _datastores(self) -> dict[str, Path | str]:
         """Names of datastores: folders as paths, everything elsewhere as URLs."""

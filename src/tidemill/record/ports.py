@@ -55,6 +55,10 @@ class Registry(Protocol):
         """Forget a version; its number is not given again."""
         ...
 
+    def download(self, uri: str, folder: Path) -> Path:
+        """Files of a run (`runs:/RUN/PATH`), brought below `folder`; `NotFoundError` when the run has none there."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class JobRow:

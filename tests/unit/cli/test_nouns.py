@@ -167,3 +167,33 @@ def test_a_job_is_validated_saved_and_found_by_its_tag(tidemill: Run, tmp_path: 
     assert rows(tidemill, "job", "list", "--tag", "team=a", "--query", "[].name") == ["j1"]
     assert rows(tidemill, "job", "list", "--tag", "team=b", "--query", "[].name") == []
     assert tidemill("job", "show-services", "-n", "j1").stdout == "{}\n"
+
+
+@pytest.mark.slow
+def test_models_and_data_are_made_of_what_a_job_left_behind(tidemill: Run, tmp_path: Path) -> None:
+    (tmp_path / "job.yml").write_text(
+        "type: command\nenvironment: {image: busybox}\noutputs: {o: {type: uri_file}}\n"
+        "command: mkdir -p outputs/m && echo w > outputs/m/w && echo x > ${{outputs.o}} && python log.py\ncode: ./code\n"
+    )
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "log.py").write_text("import mlflow\nmlflow.log_text('logged', 'model/MLmodel')\n")
+    tidemill("job", "create", "-f", "job.yml", "--set", "name=j1")
+    for source, inside in {
+        "azureml://jobs/j1/outputs/artifacts/paths/outputs/m": "w",
+        "azureml://jobs/j1/outputs/o": "",
+        "azureml://jobs/j1/outputs/artifacts/paths/model": "MLmodel",
+        "runs:/j1/model": "MLmodel",
+    }.items():
+        made = tidemill("model", "create", "-n", f"m{len(source)}", "--path", source, "--query", "path", "-o", "tsv")
+        assert (Path(made.stdout.strip()) / inside).exists(), source
+    made = tidemill(
+        "data", "create", "-n", "d", "--path", "azureml://jobs/j1/outputs/o", "--query", "path", "-o", "tsv"
+    )
+    assert Path(made.stdout.strip()).read_text() == "x\n"
+    for wrong in ("azureml://jobs/j1/outputs/nope", "azureml://jobs/j1/outputs/artifacts/paths/../../x", "./nope"):
+        tidemill("model", "create", "-n", "x", "--path", wrong, code=2)
+    assert "MLflow has no `nope`" in tidemill("model", "create", "-n", "x", "--path", "runs:/j1/nope", code=1).stderr
+    store = tmp_path / ".tidemill" / "datastores" / "workspaceblobstore" / "kept"
+    store.mkdir(parents=True)
+    (store / "w").write_text("1")
+    tidemill("model", "create", "-n", "k", "--path", "azureml://datastores/workspaceblobstore/paths/kept")

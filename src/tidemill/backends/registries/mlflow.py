@@ -212,6 +212,19 @@ class MlflowRegistry:
         with speaking_to_mlflow(f"deleting `{name}:{version}`"):
             self._client.delete_model_version(name, number)
 
+    def download(self, uri: str, folder: Path) -> Path:
+        """Files of a run, brought below `folder`; `NotFoundError` when the run has none there."""
+        from mlflow.artifacts import download_artifacts  # noqa: PLC0415 - takes seconds
+        from mlflow.exceptions import MlflowException  # noqa: PLC0415
+
+        with speaking_to_mlflow(f"finding `{uri}`"):
+            self._client.search_experiments(max_results=1)  # opens an embedded store the way it must be opened
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            return Path(download_artifacts(artifact_uri=uri, dst_path=str(folder), tracking_uri=self.tracking_uri))
+        except (MlflowException, OSError) as exc:
+            raise NotFoundError(f"MLflow has nothing at `{uri}`", hint=str(exc).partition("\n")[0]) from exc
+
     def _mlflow_version(self, found: ModelVersion | None, name: str, version: str) -> str:
         if found is None:
             raise NotFoundError(f"No model `{name}:{version}` is registered here")
