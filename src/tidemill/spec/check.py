@@ -152,7 +152,7 @@ def _is_other(loaded: Loaded) -> bool:
     path = loaded.path
     if path.suffix in {".py", ".sh", ".ps1", ".ipynb"} or "dockerfile" in path.name.casefold():
         return True
-    return kind_of(path, _text(loaded)) in {"workflow", "manifest"}
+    return kind_of(path, _text(loaded)) in {"workflow", "devops", "manifest"}
 
 
 def _claims_azure(loaded: Loaded) -> bool:

@@ -26,6 +26,7 @@ spec:
       containers:
         - name: api
           image: ghcr.io/me/api:master
+          ports: [{containerPort: 8000}]
 """
 COMPONENT = """$schema: https://azuremlschemas.azureedge.net/latest/commandComponent.schema.json
 type: command

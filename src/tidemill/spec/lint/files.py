@@ -18,6 +18,7 @@ MAX_BYTES = 1 << 20
 MAX_BRACKETS = 20_000  # deeper nesting ends in the parser's stack, not in an exception
 STAIRS = re.compile(r"(?:[-?:][ \t]+){1000}")  # lists in lists in lists, on one line
 COMMENT = re.compile(r"(?:^|(?<=\s))#[^\n]*", re.MULTILINE)
+DEVOPS = re.compile(r"^\s*inlineScript:|^\s*-\s+(?:bash|script|task):", re.MULTILINE)  # Azure DevOps
 AZURE = re.compile(r"^(?:\$schema|type|command|jobs|idle_time_before_shutdown\w*|schedules):", re.MULTILINE)
 
 
@@ -25,7 +26,7 @@ AZURE = re.compile(r"^(?:\$schema|type|command|jobs|idle_time_before_shutdown\w*
 class LintFile:
     """One file as text; `bare` is the same text, as long, without its `#` comments.
 
-    `kind` is workflow, dockerfile, manifest, azure, python, shell, environment, data or weights.
+    `kind` is workflow, devops, dockerfile, manifest, azure, python, shell, environment, data or weights.
     """
 
     path: Path
@@ -101,6 +102,8 @@ def kind_of(path: Path, text: str) -> str:
         return "shell"
     if "runs-on:" in text or (".github" in path.parts and ("uses:" in text or "run:" in text)):
         return "workflow"
+    if "steps:" in text and DEVOPS.search(text):
+        return "devops"
     if "\napiVersion:" in f"\n{text}" and "\nkind:" in f"\n{text}":
         return "manifest"
     return "azure" if AZURE.search(text) else "data"

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from tidemill.base.findings import Finding
+from tidemill.base.findings import Finding, Severity
 from tidemill.spec.lint.files import LintFile
 
 FROM = re.compile(
@@ -21,6 +21,10 @@ COPY = re.compile(r"^(?:COPY|ADD)\s+(?P<words>[^\n\\]+)$", re.IGNORECASE | re.MU
 PLACEHOLDER = re.compile(r"\$\{\w+\}|\$\(\w+\)|\{\{[^}]*\}\}|<[A-Z_]+>")
 WORKLOADS = {"Deployment", "StatefulSet", "DaemonSet"}
 RELOADS = re.compile(r"^(?:CMD|ENTRYPOINT)\b[^\n]*(?P<option>--reload\b)", re.IGNORECASE | re.MULTILINE)
+KUSTOMIZE = {"kustomization.yaml", "kustomization.yml"}
+TAGGED = re.compile(
+    r"^\s*-\s+name:\s*[\"']?([\w./-]+)[\"']?\s*\n(?:\s+newName:.*\n)?\s+(?:newTag|digest):", re.MULTILINE
+)
 MOVABLE = {"latest", "main", "master", "dev", "develop", "stable", "edge"}
 
 
@@ -41,7 +45,7 @@ def lint_copies(files: Sequence[LintFile]) -> Iterator[tuple[Path, Finding]]:
     if not images:
         return
     folders = {parent for f in files for parent in list(f.path.absolute().parents)[:3]}
-    scripts = "\n".join(f.text for f in files if f.kind in {"workflow", "shell", "data", "python"})
+    scripts = "\n".join(f.text for f in files if f.kind in {"workflow", "devops", "shell", "data", "python"})
     for file in images:
         for found in COPY.finditer(file.bare):
             words = [w for w in found["words"].split() if not w.startswith("--")]
@@ -96,23 +100,41 @@ class _Seen:
     """What the manifests of one folder have."""
 
     services: list[tuple[LintFile, dict[str, Any]]] = field(default_factory=list)
-    pods: list[dict[str, Any]] = field(default_factory=list)
+    workloads: list[tuple[LintFile, dict[str, Any]]] = field(default_factory=list)
+
+    @property
+    def pods(self) -> list[dict[str, Any]]:
+        """The pods the workloads make."""
+        return [_get(item, "spec", "template") for _, item in self.workloads]
+
+    def is_asked(self, pod: dict[str, Any], container: dict[str, Any]) -> bool:
+        """Whether requests come to a container: it opens a port, or a Service selects its pod."""
+        return bool(container.get("ports")) or any(_selects(service, pod) for _, service in self.services)
 
 
 def lint_manifests(files: Sequence[LintFile]) -> Iterator[tuple[Path, Finding]]:
     """Each manifest, and the Services of a folder against its pods."""
     folders: dict[Path, _Seen] = {}
-    for file in (f for f in files if f.kind == "manifest"):
+    for file in (f for f in files if f.kind == "manifest" and not _is_chart(f)):
         seen = folders.setdefault(file.path.parent, _Seen())
         for item in _objects(file.text):
-            yield from ((file.path, f) for f in _lint_object(file, item))
             if item.get("kind") == "Service":
                 seen.services.append((file, item))
             elif item.get("kind") in WORKLOADS:
-                seen.pods.append(_get(item, "spec", "template"))
+                seen.workloads.append((file, item))
+    tagged = {name for f in files if f.path.name in KUSTOMIZE for name in TAGGED.findall(f.text)}
     for seen in folders.values():
+        for file, item in seen.workloads:
+            yield from ((file.path, f) for f in _lint_workload(file, item, seen, tagged))
         for file, service in seen.services:
             yield from ((file.path, f) for f in _lint_service(file, service, seen.pods))
+
+
+def _is_chart(file: LintFile) -> bool:
+    """Whether Helm fills it in."""
+    return "{{" in file.text and any(
+        (folder / "Chart.yaml").exists() for folder in list(file.path.absolute().parents)[:3]
+    )
 
 
 def _objects(text: str) -> list[dict[str, Any]]:
@@ -133,36 +155,43 @@ def _containers(pod: dict[str, Any]) -> list[dict[str, Any]]:
     return [c for c in found if isinstance(c, dict)] if isinstance(found, list) else []
 
 
-def _lint_object(file: LintFile, item: dict[str, Any]) -> Iterator[Finding]:
-    if item.get("kind") not in WORKLOADS:
-        return
-    for container in _containers(_get(item, "spec", "template")):
+def _lint_workload(file: LintFile, item: dict[str, Any], seen: _Seen, tagged: Collection[str]) -> Iterator[Finding]:
+    pod = _get(item, "spec", "template")
+    for container in _containers(pod):
         image = str(container.get("image", ""))
         offset = max(file.bare.find(image), 0) if image else 0
         if PLACEHOLDER.search(image):
             yield file.finding("TM-X21", f"The image `{image}` still holds a variable", offset)
-        elif image and _moves(image):
+        elif image and _moves(image) and image.partition(":")[0] not in tagged:
             yield file.finding("TM-X05", f"The image `{image}` can change without a trace", offset)
-        if image and "readinessProbe" not in container:  # without an image it is a patch of another file
+        # Without an image it is a patch of another file.
+        if image and "readinessProbe" not in container and seen.is_asked(pod, container):
             name = str(container.get("name", ""))
             before, after = (file.bare.rfind(f"name: {name}", 0, offset), file.bare.find(f"name: {name}", offset))
             near = before if after < 0 or 0 <= offset - before < after - offset else after
             yield file.finding("TM-X42", f"The container `{name}` has no readinessProbe", max(near, 0))
 
 
+def _selects(service: dict[str, Any], pod: dict[str, Any]) -> bool:
+    selector = _get(service, "spec", "selector")
+    return bool(selector) and selector.items() <= _get(pod, "metadata", "labels").items()
+
+
 def _lint_service(file: LintFile, service: dict[str, Any], pods: Sequence[dict[str, Any]]) -> Iterator[Finding]:
     """A Service whose pods are in the same folder must reach a port they declare."""
-    selector = _get(service, "spec", "selector")
-    mine = [p for p in pods if selector and selector.items() <= _get(p, "metadata", "labels").items()]
     opened: set[Any] = set()
-    for pod in mine:
+    for pod in (p for p in pods if _selects(service, p)):
         for container in _containers(pod):
             for port in container.get("ports") or []:
                 opened |= {port.get("containerPort"), port.get("name")} if isinstance(port, dict) else set()
-    ports = _get(service, "spec").get("ports")
-    for port in ports if opened and isinstance(ports, list) else []:
-        target = port.get("targetPort", port.get("port")) if isinstance(port, dict) else None
-        if target is not None and target not in opened:
-            known = ", ".join(str(o) for o in sorted(map(str, opened - {None})))
-            offset = max(file.bare.find(f"targetPort: {target}"), file.bare.find(f"port: {target}"), 0)
-            yield file.finding("TM-X36", f"The Service sends to port {target}; its pods open {known}", offset)
+    found = _get(service, "spec").get("ports")
+    ports = [p for p in found if isinstance(p, dict)] if opened and isinstance(found, list) else []
+    targets = [p.get("targetPort", p.get("port")) for p in ports]
+    for target in (t for t in targets if t is not None and t not in opened):
+        known = ", ".join(str(o) for o in sorted(map(str, opened - {None})))
+        offset = max(file.bare.find(f"targetPort: {target}"), file.bare.find(f"port: {target}"), 0)
+        # A number nobody declared may be open all the same; a name must be declared.
+        doubtful = isinstance(target, int) and any(t in opened for t in targets)
+        severity = Severity.WARNING if doubtful else None
+        text = f"The Service sends to port {target}; its pods open {known}"
+        yield file.finding("TM-X36", text, offset, severity=severity)

@@ -11,7 +11,7 @@ from tidemill.base.findings import Finding, Severity
 from tidemill.spec.lint.files import LintFile
 
 Found = Iterator[tuple[Path, Finding]]
-SCRIPTS = {"workflow", "shell"}
+SCRIPTS = {"workflow", "devops", "shell"}
 # The rest of one command: quoted words whole, over continued lines, up to a pipe or the end.
 REST = r"(?:\"(?:[^\"\\\n]|\\.)*\"|'[^'\n]*'|[^\n\\|;&\"'()]|\\[\s\S]){0,400}"
 

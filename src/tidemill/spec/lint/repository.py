@@ -15,12 +15,13 @@ from tidemill.spec.lint.files import lint_files
 EVERY = ("scripts:lint_secrets", "ignores:lint_ignores")
 ALONE: Mapping[str, Sequence[str]] = {
     "workflow": ("workflow:lint_workflow",),
+    "devops": ("scripts:lint_shell", "scripts:lint_roles"),
     "dockerfile": ("images:lint_dockerfile",),
     "python": ("python:lint_python", "labels:lint_labels", "cors:lint_cors"),
     "shell": ("scripts:lint_shell", "runners:lint_quotes"),
     "azure": ("components:lint_azure",),
 }
-SCRIPTS = {"workflow", "shell", "python"}
+SCRIPTS = {"workflow", "devops", "shell", "python"}
 TOGETHER: Sequence[tuple[Collection[str], str]] = (
     ({"manifest"}, "images:lint_manifests"),
     ({"manifest"}, "pods:lint_pods"),

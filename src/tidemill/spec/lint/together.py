@@ -25,7 +25,7 @@ CONTEXT = re.compile(r"^\s*context:\s*[\"']?(?P<folder>[\w./-]+)", re.MULTILINE)
 FETCHED = re.compile(
     r"uses:\s*actions/download-artifact@[^\n]*\n\s*with:\s*\n(?:\s+[\w-]+:[^\n]*\n)*?\s+path:\s*[\"']?(?P<folder>[\w./-]+)"
 )
-SCRIPTS = {"workflow", "shell", "python"}
+SCRIPTS = {"workflow", "devops", "shell", "python"}
 
 
 def lint_together(files: Sequence[LintFile]) -> Found:
