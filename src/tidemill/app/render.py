@@ -6,22 +6,34 @@ from pathlib import Path
 
 from tidemill.app.deploy import endpoint_name, load_documents
 from tidemill.app.project import Project
-from tidemill.app.releases import serving_release
+from tidemill.app.releases import previous_release, serving_release
 from tidemill.app.wiring import App
 from tidemill.app.workloads import describe_version, stage_workload, with_model_image
 from tidemill.base.errors import NotFoundError, UsageError
 from tidemill.base.files import write_atomic
 from tidemill.base.suggest import did_you_mean
-from tidemill.release.objects import find_problems, make_objects
+from tidemill.release.objects import Workload, find_problems, make_objects
 from tidemill.release.rbac import make_rbac
 from tidemill.release.render import for_kubernetes, render
+from tidemill.release.routes import Split
 from tidemill.spec.project import Stage
 
 
 def render_stage(  # noqa: PLR0913 - one argument for each option of the command
-    app: App, project: Project, stage_name: str, stage: Stage, *, style: str, image: str, kubernetes: str
+    app: App,
+    project: Project,
+    stage_name: str,
+    stage: Stage,
+    *,
+    style: str,
+    image: str,
+    kubernetes: str,
+    share: int = 0,
 ) -> dict[str, str]:
-    """File name → text. The image is `image`, else that of what the stage serves; `UsageError` with every problem at once."""
+    """File name → text. The image is `image`, else that of what the stage serves; `UsageError` with every problem at once.
+
+    With `share` the version gets so many per cent of the requests along the route, and what it follows the rest.
+    """
     base, document, _ = load_documents(project)
     released = serving_release(app, stage_name)
     chosen = image or (str(released.get("image") or "") if released else "")
@@ -43,10 +55,31 @@ def render_stage(  # noqa: PLR0913 - one argument for each option of the command
     if problems:
         words = "\n".join(f"  {p}" for p in problems)
         raise UsageError(f"Stage {stage_name} cannot be rendered:\n{words}", hint="Nothing was written.")
-    objects = make_objects(workload)
+    if share:
+        before = _followed(app, stage_name, workload)
+        objects = make_objects(workload, serving=before, split=Split(workload.name, share))
+    else:
+        objects = make_objects(workload)
     if kubernetes:
         objects = for_kubernetes(objects, kubernetes)
     return render(objects, style=style, name=endpoint, version=version)
+
+
+def _followed(app: App, stage_name: str, workload: Workload) -> str:
+    """The deployment that has the rest of the requests while the workload has a share."""
+    if workload.route == "service":
+        raise UsageError(
+            "A share by weight needs a route by ingress or gateway", hint="Add `route:` to the stage in tidemill.yaml."
+        )
+    released = serving_release(app, stage_name)
+    if released is not None and released["deployment"] == workload.deployment:
+        released = previous_release(app, stage_name)
+    if released is None:
+        raise NotFoundError(
+            f"There is no other version in {stage_name} that would have the rest of the requests",
+            hint="Leave --share out.",
+        )
+    return str(released["deployment"])
 
 
 def render_rbac(project: Project, stage: Stage) -> dict[str, str]:

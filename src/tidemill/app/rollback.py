@@ -143,6 +143,7 @@ def _on_cluster(app: App, project: Project, stage: Stage, previous: Mapping[str,
     target.apply(workload, serving=target.serving(workload.namespace, workload.endpoint))
     target.wait_ready(workload, timeout_s=stage.start_timeout_s)
     target.switch(workload)
+    target.prune(workload)
     for state in target.observe(workload.namespace, workload.endpoint):
         if state.deployment != workload.deployment:
             target.delete_version(replace(workload, deployment=state.deployment))

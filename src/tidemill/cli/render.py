@@ -20,6 +20,13 @@ from tidemill.spec.overrides import parse_override
 @click.option("--format", "style", type=click.Choice(STYLES), default="yaml", show_default=True, help="Kind of files.")
 @click.option("--image", default="", metavar="NAME@sha256:…", help="Another image than the one released last.")
 @click.option("--kubernetes", default="", metavar="VERSION", help="For a cluster of that version, e.g. 1.20.")
+@click.option(
+    "--share",
+    type=click.IntRange(1, 99),
+    default=None,
+    metavar="PERCENT",
+    help="As in the middle of a canary: this much along the route to this version, the rest to the one before it.",
+)
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Write files here instead of printing.")
 @click.option("--rbac", is_flag=True, help="The account and role that may deploy to the stage's namespace, instead.")
 @set_option
@@ -30,6 +37,7 @@ def render_command(
     image: str,
     out: Path | None,
     kubernetes: str,
+    share: int | None,
     overrides: tuple[str, ...],
     *,
     rbac: bool,
@@ -44,7 +52,9 @@ def render_command(
         if rbac:
             files = render_rbac(project, chosen)
         else:
-            files = render_stage(app, project, name, chosen, style=style, image=image, kubernetes=kubernetes)
+            files = render_stage(
+                app, project, name, chosen, style=style, image=image, kubernetes=kubernetes, share=share or 0
+            )
     if out is not None:
         for path in write_files(files, out):
             click.echo(str(path))

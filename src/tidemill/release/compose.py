@@ -8,6 +8,7 @@ from typing import Any
 
 from tidemill.release.labels import ENDPOINT_LABEL
 from tidemill.release.objects import Object
+from tidemill.release.package import MODEL
 
 _QUANTITY = re.compile(r"(\d+(?:\.\d+)?)(m|[KMGT]i?)?\Z")
 _FACTORS = {"K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
@@ -15,9 +16,32 @@ _ALIVE = "import urllib.request as u; u.urlopen('http://127.0.0.1:{port}/readyz'
 
 
 def make_compose(objects: Sequence[Object], name: str) -> dict[str, Any]:
-    """A compose document: one service with what its Deployment says, published on loopback only."""
+    """A compose document: one service with what its Deployment says, published on loopback only; before it, what brings the model."""
     deployment = next(o for o in objects if o["kind"] == "Deployment" and ENDPOINT_LABEL in o["metadata"]["labels"])
-    return {"name": name, "services": {name: _service(deployment)}}
+    server = _service(deployment)
+    (first,) = deployment["spec"]["template"]["spec"].get("initContainers") or (None,)
+    if first is None:
+        return {"name": name, "services": {name: server}}
+    # a volume for each model: nothing of the one before is left in it
+    volume = f"model-{first['image'].rpartition(':')[2][:12]}"
+    server["volumes"] = [f"{volume}:{MODEL}:ro"]
+    server["depends_on"] = {"model": {"condition": "service_completed_successfully"}}
+    return {"name": name, "services": {"model": _model(first, volume), name: server}, "volumes": {volume: {}}}
+
+
+def _model(container: Object, volume: str) -> dict[str, Any]:
+    """Copies the model into the volume and ends; a new volume is root's, and that is all this container may write."""
+    (mount,) = container["volumeMounts"]
+    return {
+        "image": container["image"],
+        "entrypoint": list(container["command"]),
+        "user": "0:0",
+        "read_only": True,
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges:true"],
+        "network_mode": "none",
+        "volumes": [f"{volume}:{mount['mountPath']}"],
+    }
 
 
 def _service(deployment: Object) -> dict[str, Any]:
@@ -33,7 +57,7 @@ def _service(deployment: Object) -> dict[str, Any]:
         "read_only": container["securityContext"]["readOnlyRootFilesystem"],
         "cap_drop": list(container["securityContext"]["capabilities"]["drop"]),
         "security_opt": ["no-new-privileges:true"],
-        "tmpfs": [mount["mountPath"] for mount in container["volumeMounts"]],
+        "tmpfs": [mount["mountPath"] for mount in container["volumeMounts"] if mount["name"] == "tmp"],
         "ports": [f"127.0.0.1:{port}:{port}"],
         "labels": dict(deployment["metadata"]["annotations"]),
         "stop_grace_period": f"{pod['terminationGracePeriodSeconds']}s",
@@ -46,6 +70,8 @@ def _service(deployment: Object) -> dict[str, Any]:
         },
         "deploy": {"resources": {"limits": _limits(container["resources"])}},
     }
+    if container.get("args"):
+        service["command"] = [a.replace("$", "$$") for a in container["args"]]
     environment = {e["name"]: str(e["value"]).replace("$", "$$") for e in container["env"]}
     return service | ({"environment": environment} if environment else {})
 

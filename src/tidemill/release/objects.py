@@ -141,8 +141,11 @@ def _port_problems(workload: Workload) -> list[str]:
     return problems
 
 
-def make_objects(workload: Workload, *, serving: str = "") -> tuple[Object, ...]:
-    """Every object of a workload in the order to apply them; the Service selects `serving` (else this version)."""
+def make_objects(workload: Workload, *, serving: str = "", split: Split | None = None) -> tuple[Object, ...]:
+    """Every object of a workload in the order to apply them; the Service selects `serving` (else this version).
+
+    With `split` the route is as in the middle of a release.
+    """
     check_workload(workload)
     objects = [
         _namespace(workload),
@@ -159,7 +162,7 @@ def make_objects(workload: Workload, *, serving: str = "") -> tuple[Object, ...]
         objects += make_frontend(*place, workload.frontend_image, workload.frontend_port, workload.node_port)
     if workload.route != "service":
         objects.append(version_service(workload))
-    objects += route_objects(workload.route, workload.door)
+    objects += route_objects(workload.route, workload.door, split)
     return tuple(sorted(objects, key=lambda o: APPLY_ORDER.index(o["kind"])))
 
 

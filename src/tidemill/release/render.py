@@ -17,6 +17,7 @@ from tidemill.release.objects import Object
 STYLES = ("yaml", "kustomize", "helm", "compose")
 STABLE_BUDGETS = 21  # minor version with policy/v1
 _IMAGE = "TIDEMILL-IMAGE-VALUE"
+_MODEL = "TIDEMILL-MODEL-VALUE"
 _REPLICAS = "TIDEMILL-REPLICAS-VALUE"
 
 
@@ -44,12 +45,13 @@ def for_kubernetes(objects: Sequence[Object], version: str) -> tuple[Object, ...
 
 
 def _chart(objects: Sequence[Object], name: str, version: str) -> dict[str, str]:
-    """A chart whose values are what people change by hand: the image and the number of replicas."""
+    """A chart whose values are what people change by hand: the image, the model's if it has one, and the number of replicas."""
     values: dict[str, Any] = {}
     templates: dict[str, str] = {}
     for item in objects:
         text = _dump(_with_values(item, values)).replace("{{", '{{ "{{" }}')
-        text = text.replace(_IMAGE, "{{ .Values.image }}").replace(f"'{_REPLICAS}'", _REPLICAS)
+        text = text.replace(_IMAGE, "{{ .Values.image }}").replace(_MODEL, "{{ .Values.modelImage }}")
+        text = text.replace(f"'{_REPLICAS}'", _REPLICAS)
         templates[f"templates/{_file_name(item)}"] = text.replace(_REPLICAS, "{{ .Values.replicas }}")
     chart = {
         "apiVersion": "v2",
@@ -68,6 +70,8 @@ def _with_values(item: Object, values: dict[str, Any]) -> Object:
     container = changed["spec"]["template"]["spec"]["containers"][0]
     values["image"], values["replicas"] = container["image"], changed["spec"]["replicas"]
     container["image"], changed["spec"]["replicas"] = _IMAGE, _REPLICAS
+    for first in changed["spec"]["template"]["spec"].get("initContainers", []):
+        values["modelImage"], first["image"] = first["image"], _MODEL
     return changed
 
 

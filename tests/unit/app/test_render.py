@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
+from tidemill.app.releases import record_release
+from tidemill.app.settings import Settings
+from tidemill.app.wiring import open_app
 from tidemill.base import proc
 from tidemill.cli.main import run_command_line
 
@@ -136,3 +139,28 @@ def test_a_route_that_cannot_be_is_said_in_words(
     (project / "tidemill.yaml").write_text(PROJECT % ("mlops-ns", f", route: {route}"))
     assert run_command_line(["render", "--image", IMAGE]) == 2
     assert words in capsys.readouterr().err
+
+
+def release(folder: Path, version: str, letter: str) -> None:
+    with open_app(Settings(folder, folder / ".tidemill")) as app:
+        about = {"stage": "production", "deployment": f"blue-{version}", "model": "digits", "version": version}
+        image = IMAGE[:-64] + letter * 64
+        record_release(app, {**about, "digest": letter, "job": "j", "endpoint": "digits", "image": image})
+
+
+def test_a_share_is_rendered_as_in_the_middle_of_a_canary(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["render", "--share", "25"]
+    assert run_command_line([*asked, "--image", IMAGE]) == 2
+    assert "needs a route" in capsys.readouterr().err
+    route = ", route: {kind: ingress, host: d.example.org}"
+    (project / "tidemill.yaml").write_text(PROJECT % ("mlops-ns", route))
+    assert run_command_line([*asked, "--image", IMAGE]) == 1
+    assert "no other version" in capsys.readouterr().err
+    release(project, "1", "c")
+    release(project, "2", "d")
+    assert run_command_line(asked) == 0
+    objects = {(o["kind"], o["metadata"]["name"]): o for o in yaml.safe_load_all(capsys.readouterr().out)}
+    canary = objects["Ingress", "digits-canary"]
+    assert canary["metadata"]["annotations"]["nginx.ingress.kubernetes.io/canary-weight"] == "25"
+    assert objects["Service", "digits"]["spec"]["selector"]["tidemill.dev/deployment"] == "blue-1"
+    assert objects["Service", "digits-blue-2"]["spec"]["selector"]["tidemill.dev/deployment"] == "blue-2"

@@ -37,3 +37,18 @@ def test_it_is_published_on_loopback_and_a_dollar_is_not_taken_for_a_variable() 
     service = composed(port=9000, environment={"SALT": "a$b"})
     assert service["ports"] == ["127.0.0.1:9000:9000"]
     assert service["environment"] == {"SALT": "a$$b"}
+
+
+def test_a_model_of_its_own_image_is_copied_into_a_volume_before_the_server_starts() -> None:
+    model = "127.0.0.1:5000/me/digits-model@sha256:" + "b" * 64
+    objects = make_objects(workload(model_image=model, arguments=("--name", "digits")))
+    document = yaml.safe_load(render(objects, style="compose", name="digits", version="3")["compose.yaml"])
+    first, server = document["services"]["model"], document["services"]["digits"]
+    assert first["image"] == model
+    (volume,) = document["volumes"]
+    assert "b" * 12 in volume
+    assert first["volumes"] == [f"{volume}:/model"]
+    assert server["volumes"] == [f"{volume}:/opt/tidemill/model:ro"]
+    assert server["tmpfs"] == ["/tmp"]
+    assert server["command"] == ["--name", "digits"]
+    assert server["depends_on"] == {"model": {"condition": "service_completed_successfully"}}

@@ -70,8 +70,17 @@ def test_what_a_cluster_would_refuse_late_is_refused_before_anything_is_sent(
         make_objects(workload(**changes))
 
 
-def test_every_style_holds_the_same_objects() -> None:
-    objects = make_objects(workload(host="digits.example.org", max_replicas=4))
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"host": "digits.example.org", "max_replicas": 4},
+        {"host": "digits.example.org", "route": "ingress", "ingress_class": "nginx"},
+        {"host": "digits.example.org", "route": "gateway", "gateway": "infra/public", "frontend_image": ""},
+        {"model_image": "127.0.0.1:5000/me/model@sha256:" + "b" * 64, "frontend_image": IMAGE},
+    ],
+)
+def test_every_style_holds_the_same_objects(changes: dict[str, Any]) -> None:
+    objects = make_objects(workload(**changes))
     plain = list(yaml.safe_load_all(render(objects, style="yaml", name="digits", version="3")["digits.yaml"]))
     assert plain == list(objects)
     base = render(objects, style="kustomize", name="digits", version="3")
@@ -79,10 +88,9 @@ def test_every_style_holds_the_same_objects() -> None:
     assert [yaml.safe_load(base[name]) for name in listed] == list(objects)
     chart = render(objects, style="helm", name="digits", version="3")
     values = yaml.safe_load(chart["values.yaml"])
-    filled = {
-        n: t.replace("{{ .Values.image }}", values["image"]).replace("{{ .Values.replicas }}", str(values["replicas"]))
-        for n, t in chart.items()
-    }
+    filled = dict(chart)
+    for key, value in values.items():
+        filled = {n: t.replace(f"{{{{ .Values.{key} }}}}", str(value)) for n, t in filled.items()}
     assert [yaml.safe_load(filled[n]) for n in filled if n.startswith("templates/")] == list(objects)
 
 
