@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 import threading
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,6 +29,7 @@ class Storage:
 
     blobs: dict[str, bytes] = field(default_factory=dict)
     blocks: dict[tuple[str, str], bytes] = field(default_factory=dict)
+    writes: Counter[str] = field(default_factory=Counter)
     tickets: set[str] = field(default_factory=set)
     lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -81,6 +83,7 @@ class Storage:
             return 400, {}, b"<Error><Code>MissingRequiredHeader</Code></Error>"
         else:
             self.blobs[path] = asked.body
+            self.writes[path] += 1
         return 201, {}, b""
 
     def on_get(self, path: str, query: dict[str, str], asked: Asked) -> Reply:

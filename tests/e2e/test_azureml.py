@@ -135,10 +135,15 @@ def test_a_pipeline_gives_the_same_on_azure_as_here(azure: AzureML, project: Pat
 def test_data_of_the_workspace_is_read_there_and_reused_until_it_changes(azure: AzureML, project: Path) -> None:
     blob = "azureml-blobstore-1/lake/in.txt"
     azure.storage.blobs[blob] = b"far "
-    uri = "azureml://datastores/workspaceblobstore/paths/lake/in.txt"
-    (project / "pipeline.yml").write_text(PIPELINE.replace("./in.txt", uri))
+    uri, made = (f"azureml://datastores/workspaceblobstore/paths/{p}" for p in ("lake/in.txt", "made/upper.txt"))
+    (project / "pipeline.yml").write_text(
+        PIPELINE.replace("./in.txt", uri).replace(
+            "{out: {type: uri_file}}", f"{{out: {{type: uri_file, path: {made}}}}}", 1
+        )
+    )
     said = [call(azure, project, "run", "pipeline.yml") for _ in range(2)]
     assert Path(said[0]["outputs"]["final"]).read_text() == "FAR tide"
+    assert azure.storage.blobs["azureml-blobstore-1/made/upper.txt"] == b"FAR tide"
     assert [step["reused"] for step in said[1]["steps"].values()] == [True, True]
     azure.storage.blobs[blob] = b"near "
     third = call(azure, project, "run", "pipeline.yml")

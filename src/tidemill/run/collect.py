@@ -13,6 +13,7 @@ from tidemill.run.context import RunContext
 from tidemill.run.folders import StepFolder
 from tidemill.run.models import ModelRequest
 from tidemill.run.notice import notice_changed_input, notice_empty, notice_groups, notice_missing, notice_outside
+from tidemill.run.ports import IN_PLACE, NearData
 from tidemill.run.staging import Source
 from tidemill.spec.expression import parse_template
 
@@ -62,6 +63,14 @@ class Origin:
     metrics: Mapping[str, float]
 
 
+def _send_there(context: RunContext, step: Step, path: Path, destination: str) -> bool:
+    """Whether the destination is one that the step's executor knows, and the output is there now."""
+    if not destination.startswith(IN_PLACE):
+        return False
+    executor = context.ports.executors.get(context.ports.place_compute(step.compute))
+    return isinstance(executor, NearData) and executor.send(path, destination)
+
+
 def publish(context: RunContext, step: Step, folder: StepFolder, refs: Mapping[str, str], origin: Origin) -> None:
     """Put outputs where their documents send them, and register those that name an asset."""
     for name, spec in step.outputs.items():
@@ -69,7 +78,8 @@ def publish(context: RunContext, step: Step, folder: StepFolder, refs: Mapping[s
             continue
         if spec.destination:
             destination = fill_destination(spec.destination, context.run_id(step.name), name)
-            context.ports.data.publish(refs[name], destination, context.ports.artifacts)
+            if not _send_there(context, step, folder.outputs / name, destination):
+                context.ports.data.publish(refs[name], destination, context.ports.artifacts)
         if spec.asset_name and spec.is_model:
             _register_model(context, spec, folder.outputs / name, origin)
         elif spec.asset_name and context.ports.datasets:

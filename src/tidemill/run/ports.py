@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 Ticket = NewType("Ticket", str)
 Say = Callable[[str], None]
 LOCAL = "local"
+IN_PLACE = "azureml://"  # data of which a document names no machine, but a place that an executor may know
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,11 +137,15 @@ class Elsewhere:
 
 
 @runtime_checkable
-class ReadsInPlace(Protocol):
+class NearData(Protocol):
     """An executor beside whose machines some data lies already."""
 
     def look(self, uri: str) -> Elsewhere | None:
         """What is at a URI that the executor's tasks are given as it is; None when it is not theirs to read, or not there."""
+        ...
+
+    def send(self, path: Path, uri: str) -> bool:
+        """Put an output at a URI, beside what is there under other names; False when that is not the executor's place."""
         ...
 
 

@@ -9,13 +9,10 @@ from tidemill.plan.fingerprint import explain_change, make_key, make_parts
 from tidemill.plan.graph import DataInput, DataRef, Step, StepKind, StepOutput
 from tidemill.run.context import RunContext
 from tidemill.run.events import StepPreparing
-from tidemill.run.ports import Elsewhere, ReadsInPlace, Remembered, Say
+from tidemill.run.ports import IN_PLACE, Elsewhere, NearData, Remembered, Say
 from tidemill.run.staging import Source
 
 ALWAYS = frozenset({StepKind.IF_ELSE, StepKind.DO_WHILE, StepKind.PARALLEL_FOR})
-
-
-IN_PLACE = "azureml://"  # the only data of which a document says no machine, but a place an executor may know
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +47,7 @@ def _in_place(context: RunContext, step: Step, ref: DataRef) -> Source | None:
         return None
     place = context.ports.place_compute(step.compute)
     executor = context.ports.executors.get(place)
-    if not isinstance(executor, ReadsInPlace):
+    if not isinstance(executor, NearData):
         return None
     found: Elsewhere | None = context.once(("in place", place, ref.uri), lambda: executor.look(ref.uri))
     if found is None:

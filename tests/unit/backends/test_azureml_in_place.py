@@ -47,6 +47,25 @@ def test_what_is_there_is_told_apart_by_its_blobs(lake: AzureML, make: Callable[
     assert before != executor.look(f"{STORE}/lake")
 
 
+def test_an_output_is_sent_there_once_and_again_when_somebody_touched_it(
+    lake: AzureML, make: Callable[[], AzureExecutor], tmp_path: Path
+) -> None:
+    executor, uri, asked = make(), f"{STORE}/out/v1/", []
+    (tmp_path / "out" / "deep").mkdir(parents=True)
+    (tmp_path / "out" / "deep" / "x").write_text("seven")
+    blob = "azureml-blobstore-1/out/v1/deep/x"
+    for _ in range(2):
+        assert executor.send(tmp_path / "out", uri)
+        asked.append(lake.storage.writes[blob])
+    assert asked == [1, 1]
+    lake.storage.blobs[blob] = b"touched"
+    assert executor.send(tmp_path / "out", uri)
+    assert lake.storage.blobs[blob] == b"seven"
+    assert executor.send(tmp_path / "out" / "deep" / "x", f"{STORE}/one.txt")
+    assert lake.storage.blobs["azureml-blobstore-1/one.txt"] == b"seven"
+    assert not executor.send(tmp_path / "out", "azureml://datastores/unknown/paths/out")
+
+
 @pytest.mark.parametrize(
     "uri",
     [

@@ -10,7 +10,7 @@ from typing import Any
 
 from tidemill.backends.azure.environments import put_environment
 from tidemill.backends.azure.follow import FINAL, SPEAKING, FollowedJob, read_error
-from tidemill.backends.azure.in_place import look
+from tidemill.backends.azure.in_place import look, send
 from tidemill.backends.azure.metrics import JobMetrics
 from tidemill.backends.azure.outputs import bring_artifacts, bring_back
 from tidemill.backends.azure.submit import StepJobs
@@ -68,6 +68,10 @@ class AzureExecutor:
         if found is not None:
             self._elsewhere[uri] = found.is_file
         return found
+
+    def send(self, path: Path, uri: str) -> bool:
+        """Put an output into one of the workspace's datastores."""
+        return send(self._workspace, path, uri)
 
     def submit(self, task: Task, watch: TaskWatch) -> None:
         """Submit the task's job and follow it in a thread of its own."""
