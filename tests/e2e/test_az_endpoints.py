@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.conftest import Run
 from tests.e2e.test_az_shim import bash
 
@@ -50,6 +52,7 @@ az ml online-endpoint list --query "[].name" -o tsv
 """
 
 
+@pytest.mark.slow
 def test_the_blue_green_script_of_the_examples_runs_word_for_word(tidemill: Run, tmp_path: Path) -> None:
     for name, text in {
         "endpoint.yml": "$schema: https://azuremlschemas.azureedge.net/latest/managedOnlineEndpoint.schema.json\nname: any\nauth_mode: key\n",

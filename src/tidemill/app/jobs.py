@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tidemill.app.children import find_child, show_child
+from tidemill.app.children import DEFAULT, find_child, show_child
 from tidemill.app.run import settle_interrupted
 from tidemill.app.wiring import App
 from tidemill.base import proc
@@ -19,7 +19,7 @@ from tidemill.base.ids import JobName
 from tidemill.record.ports import JobRow
 from tidemill.record.runs import get_job, settled
 from tidemill.run.events import JobEdited
-from tidemill.run.folders import job_folder
+from tidemill.run.folders import JobFolder, job_folder
 from tidemill.run.job import JobView
 from tidemill.run.result import make_result
 from tidemill.spec.edits import Edits, apply_edits
@@ -131,6 +131,9 @@ def download_job(app: App, name: str, folder: Path, *, output: str | None, all_p
         raise NotFoundError(f"Job {name} has no output `{output}`", hint=f"It has: {', '.join(outputs) or 'none'}.")
     chosen = {output: outputs[output]} if output else outputs
     copied = [_copy(path, folder / n if flat else folder / "named-outputs" / n) for n, path in chosen.items()]
+    left = _left_behind(view, child.step if child else None, place)
+    if left is not None and output is None:
+        copied.append(_copy(left, folder / "artifacts" / "outputs"))
     if all_parts:
         copied += [
             _copy(place.step(s).logs, folder / "artifacts" / s / "logs")
@@ -138,6 +141,13 @@ def download_job(app: App, name: str, folder: Path, *, output: str | None, all_p
             if place.step(s).logs.exists()
         ]
     return copied
+
+
+def _left_behind(view: JobView, step: str | None, place: JobFolder) -> Path | None:
+    """What the command of a step, or of a job that is no pipeline, left in `./outputs`."""
+    alone = step or (next(iter(view.steps), None) if view.type != "pipeline" else None)
+    found = place.step(alone).outputs / DEFAULT if alone else None
+    return found if found is not None and found.is_dir() and any(found.iterdir()) else None
 
 
 def _copy(source: Path, target: Path) -> Path:
