@@ -43,6 +43,7 @@ az ml online-endpoint update --name $ENDPOINT_NAME --traffic "blue=90 green=10" 
 az ml online-endpoint update --name $ENDPOINT_NAME --set traffic.blue=0 traffic.green=100 --query traffic.green -o tsv
 az ml online-deployment update -n green -e $ENDPOINT_NAME --set environment_variables.COLOUR=lime instance_count=2 -o none
 az ml online-endpoint invoke --name $ENDPOINT_NAME --request-file request.json
+az ml online-deployment show -n green -e $ENDPOINT_NAME --query instance_count -o tsv
 az ml online-deployment get-logs --name green --endpoint-name $ENDPOINT_NAME --lines 5 > /dev/null
 az ml online-endpoint get-credentials -n $ENDPOINT_NAME --query primaryKey -o tsv | wc -w
 az ml online-deployment delete --name blue --endpoint $ENDPOINT_NAME --yes --no-wait
@@ -74,6 +75,7 @@ def test_the_blue_green_script_of_the_examples_runs_word_for_word(tidemill: Run,
         "10",
         "100",
         '{"said": "hello", "by": "lime", "of": [1, 2]}',
+        "2",
         "1",
         "green",
     ]

@@ -17,7 +17,7 @@ import tidemill
 from tidemill.app.candidate import Candidate
 from tidemill.app.project import Project
 from tidemill.app.releases import held_back
-from tidemill.app.serving import document_arguments, liveness
+from tidemill.app.serving import document_arguments, probes
 from tidemill.app.shift import BakeFailedError, shift_traffic
 from tidemill.app.wiring import App
 from tidemill.base import proc
@@ -221,7 +221,7 @@ def make_wish(
     about: dict[str, Any] = {}
     if document is not None:
         argv += document_arguments(folder, app.home / "captured" / version.name, document)
-        about = {"probe": liveness(document)} if liveness(document) else {}
+        about = probes(document) | {"instance_count": max(1, document.instance_count or 1)}
         env |= dict(document.environment_variables or {})
     about |= {
         "model": version.name,

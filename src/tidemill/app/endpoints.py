@@ -219,7 +219,7 @@ def show_deployment(app: App, endpoint: str, name: str) -> dict[str, Any]:
     state = app.target.observe(endpoint).get("deployments", {}).get(name, {})
     return {
         "name": name, "endpoint_name": endpoint, "model": f"azureml:{found['model']}:{found['version']}", "provisioning_state": "Succeeded",
-        "state": state.get("state", "Stopped"), "traffic": state.get("traffic", 0), "restarts": state.get("restarts", 0), "instance_count": 1,
+        "state": state.get("state", "Stopped"), "traffic": state.get("traffic", 0), "restarts": state.get("restarts", 0), "instance_count": found.get("instance_count", 1),
     }  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from tidemill.spec.deployment import DataCollector, OnlineDeployment, Probe
 
 TOGETHER = 2  # Azure lets twice `max_concurrent_requests_per_instance` in before it says 429
+READY_PERIOD_S = 10  # Azure's, where the document has a probe without one
 SIDES = {"model_inputs": "request", "request": "request", "model_outputs": "response", "response": "response"}
 
 
@@ -49,8 +50,23 @@ def _capture_arguments(collector: DataCollector, captures: Path) -> list[str]:
     return ["--capture-dir", str(captures), "--capture-rate", str(rate), "--capture-parts", ",".join(parts)]
 
 
-def liveness(document: OnlineDeployment) -> dict[str, Any]:
-    """The liveness probe's numbers, for the endpoint's supervisor; what the document leaves out is not there."""
-    probe = document.liveness_probe or Probe()
-    given = {"period": probe.period, "timeout": probe.timeout, "failures": probe.failure_threshold}
-    return {name: value for name, value in given.items() if value}
+def probes(document: OnlineDeployment) -> dict[str, Any]:
+    """What the supervisor of a local endpoint hears of the probes and the time-out; what the document leaves out is not there."""
+    said: dict[str, Any] = _numbers(document.liveness_probe)
+    if document.readiness_probe is not None:
+        said["ready"] = {"period": READY_PERIOD_S, **_numbers(document.readiness_probe)}
+    limits = document.request_settings
+    timeout_ms = limits.request_timeout_ms if limits is not None else None
+    return ({"probe": said} if said else {}) | ({"request_timeout": timeout_ms / 1000} if timeout_ms else {})
+
+
+def _numbers(probe: Probe | None) -> dict[str, Any]:
+    found = probe or Probe()
+    given = {
+        "delay": found.initial_delay,
+        "period": found.period,
+        "timeout": found.timeout,
+        "failures": found.failure_threshold,
+        "successes": found.success_threshold,
+    }
+    return {name: value for name, value in given.items() if value is not None and (value or name == "delay")}

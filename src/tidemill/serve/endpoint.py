@@ -18,11 +18,12 @@ from typing import Any
 from tidemill.base.errors import ConflictError
 from tidemill.base.files import locked, write_atomic
 from tidemill.base.proc import started_at
+from tidemill.serve.probing import read_probing
 from tidemill.serve.router import Router
 from tidemill.serve.router_access import LOOPBACK
 from tidemill.serve.router_http import HEAD_LIMIT
 from tidemill.serve.router_tracing import make_tracing
-from tidemill.serve.supervisor import STOP_SIGNALS, Probing, Supervisor, Wish, stop_leftovers
+from tidemill.serve.supervisor import STOP_SIGNALS, Supervisor, Wish, stop_leftovers
 
 LOG = logging.getLogger("tidemill.endpoint")
 TICK_S = 0.05
@@ -154,17 +155,7 @@ def _wish(name: str, item: Mapping[str, Any]) -> Wish:
         dict(item.get("env", {})),
         item.get("cwd", "."),
         about,
-        _probing(item.get("probe", {})),
-    )
-
-
-def _probing(given: Mapping[str, Any]) -> Probing:
-    """As the deployment's document wants it, else as we do."""
-    usual = Probing()
-    return Probing(
-        float(given.get("period", usual.every_s)),
-        float(given.get("timeout", usual.timeout_s)),
-        int(given.get("failures", usual.tolerated)),
+        read_probing(item),
     )
 
 

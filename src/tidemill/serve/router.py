@@ -54,6 +54,7 @@ class Backend:
 
     name: str
     port: int = 0
+    answer_s: float = ANSWER_S
     ready: bool = False
     weight: int = 0
     mirror: int = 0
@@ -214,7 +215,7 @@ class Router:
                     status = await self._exchange(backend, head, body, writer)
                 except TimeoutError:
                     status = 504
-                    _write(writer, plain(b"504 Gateway Timeout", _detail(f"No answer within {ANSWER_S:g} s")))
+                    _write(writer, plain(b"504 Gateway Timeout", _detail(f"No answer within {backend.answer_s:g} s")))
                 except (OSError, asyncio.IncompleteReadError, BadMessage) as exc:
                     if pooled:  # it may have been closed while idle; a fresh connection tells the truth
                         continue
@@ -241,7 +242,7 @@ class Router:
         reader, writer = streams
         try:
             writer.write(request_bytes(head, body, backend.port))
-            async with asyncio.timeout(ANSWER_S):
+            async with asyncio.timeout(backend.answer_s):
                 answer = await read_head(reader)
                 while answer is not None and answer.status < OK:
                     answer = await read_head(reader)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import os
 import shutil
 import signal
@@ -16,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from tidemill.base import proc
-from tidemill.serve.router import Backend, Router
+from tidemill.serve.probing import GRACE_S, Probing
+from tidemill.serve.router import ANSWER_S, Backend, Router
 
 LOG = logging.getLogger("tidemill.endpoint")
 FIRST_WAIT_S = 0.1
@@ -24,20 +26,11 @@ LONGEST_WAIT_S = 30.0
 STEADY_S = 60.0
 DRAIN_S = 30.0
 LEFTOVER_S = 2.0
-BUSY_FACTOR = 10
+START_S, AGAIN_S = 0.05, 0.1
 ROTATE_EVERY_S = 5.0
 LOG_BYTES = 10 << 20
 OK = 200
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
-
-
-@dataclass(frozen=True, slots=True)
-class Probing:
-    """How often a server that serves is asked whether it lives, how long it may think, how often it may fail."""
-
-    every_s: float = 5.0
-    timeout_s: float = 5.0
-    tolerated: int = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +58,12 @@ class Server:
     last_error: str = ""
     began: float = 0.0
     wait_s: float = FIRST_WAIT_S
-    next_probe: float = 0.0
+    next_ready: float = 0.0
+    next_life: float = 0.0
+    silent_from: float = 0.0
     missed: int = 0
+    unready: int = 0
+    readied: int = 0
     before: Server | None = None
     task: asyncio.Task[None] | None = field(default=None)
 
@@ -103,7 +100,9 @@ class Supervisor:
             if before.wish == wish:
                 self.servers[wish.name] = before
                 return
-        server = Server(wish, Backend(wish.name), before=before)
+        request_s = wish.probing.request_s
+        answer_s = ANSWER_S if request_s is None else request_s + GRACE_S
+        server = Server(wish, Backend(wish.name, answer_s=answer_s), before=before)
         if before is None:
             self._router.backends[wish.name] = server.backend
         self.servers[wish.name] = server
@@ -119,15 +118,20 @@ class Supervisor:
             elif server.process.poll() is not None:
                 self._died(server)
             elif server.task is None or server.task.done():
-                if server.state == "Healthy" and now - server.began > STEADY_S:
-                    server.wait_s = FIRST_WAIT_S
-                if now >= server.next_probe or server.backend.doubted:
-                    server.backend.doubted = False
-                    server.task = asyncio.create_task(self._probe(server))
+                self._ask(server, now)
         if now >= self._rotate_at:
             self._rotate_at = now + ROTATE_EVERY_S
             for log in self._folder.glob("*.log"):
                 rotate(log)
+
+    def _ask(self, server: Server, now: float) -> None:
+        """Start the questions that are due; one that hung up on the router is asked at once."""
+        if server.state == "Healthy" and now - server.began > STEADY_S:
+            server.wait_s = FIRST_WAIT_S
+        if server.backend.doubted:
+            server.backend.doubted, server.next_ready = False, now
+        if now >= (server.next_ready if server.state != "Healthy" else min(server.next_ready, server.next_life)):
+            server.task = asyncio.create_task(self._probe(server))
 
     def _all(self) -> list[Server]:
         servers = list(self.servers.values())
@@ -139,7 +143,8 @@ class Supervisor:
         env = {k: v.replace("{port}", str(port)) for k, v in server.wish.env.items()}
         server.backend.port = port
         server.began = time.monotonic()
-        server.state, server.missed, server.next_probe = "Starting", 0, 0.0
+        server.state, server.missed, server.unready, server.readied = "Starting", 0, 0, 0
+        server.next_ready = server.began + server.wish.probing.ready.delay_s
         log = self._folder / f"{server.wish.name}.log"
         try:
             server.process = proc.start_child(argv, cwd=Path(server.wish.cwd), env={**os.environ, **env}, log=log)
@@ -167,28 +172,68 @@ class Supervisor:
         server.wait_s = min(server.wait_s * 2, LONGEST_WAIT_S)
 
     async def _probe(self, server: Server) -> None:
-        """Ready when /readyz says so; killed when it lives no more."""
-        process, path = server.process, "/healthz" if server.backend.ready else "/readyz"
-        status, body = await ask(server.backend.port, path, server.wish.probing.timeout_s)
+        """Ask what is due: whether it is ready, and whether it lives."""
+        if time.monotonic() >= server.next_ready:
+            await self._ask_ready(server)
+        if server.state == "Healthy" and time.monotonic() >= server.next_life:
+            await self._ask_life(server)
+
+    async def _ask_ready(self, server: Server) -> None:
+        """Traffic comes with readiness, and goes when it was not ready too often."""
+        process, probing = server.process, server.wish.probing.ready
+        status, body = await ask(server.backend.port, "/readyz", probing.timeout_s)
         now = time.monotonic()
         if server.process is not process or process is None or process.poll() is not None:
             return  # the answer is about a process that is not there any more
         if status == OK:
-            server.missed, server.next_probe = 0, now + server.wish.probing.every_s
+            server.unready, server.readied = 0, server.readied + 1
+            server.next_ready = now + (probing.every_s or math.inf)
+            if server.backend.ready:
+                return
+            if server.readied < probing.wanted:
+                server.next_ready = now + START_S
+                return
+            server.missed, server.next_life = 0, now + server.wish.probing.every_s
             self._became_ready(server)
             return
-        if server.state != "Healthy":  # this process was not ready yet: loading takes as long as it takes
-            server.next_probe = now + 0.05
-            if status:
-                server.last_error = body[:500]
+        server.readied, server.unready = 0, server.unready + 1
+        if status:
+            server.last_error = body[:500]
+        if server.backend.ready and server.unready < probing.tolerated:
+            server.next_ready = now + probing.every_s
             return
+        server.backend.ready = False
+        server.next_ready = now + (AGAIN_S if server.state == "Healthy" else START_S)
+        start_s = server.wish.probing.start_s
+        if server.state != "Healthy" and not status and start_s is not None and now - server.began > start_s:
+            await self._end(server, f"it said nothing within {start_s:g} s of its start")
+
+    async def _ask_life(self, server: Server) -> None:
+        """Killed when it lives no more; one that is busy has as long as its requests have."""
+        process, probing = server.process, server.wish.probing
+        status, _ = await ask(server.backend.port, "/healthz", probing.timeout_s)
+        now = time.monotonic()
+        if server.process is not process or process is None or process.poll() is not None:
+            return
+        if status == OK:
+            server.missed, server.next_life = 0, now + probing.every_s
+            return
+        if not server.missed:
+            server.silent_from = now
         server.missed += 1
-        server.next_probe = now + (1 if server.backend.ready else 0.1)
-        busy = status != 0 or server.backend.inside > 0 or not server.backend.ready
-        if server.missed >= server.wish.probing.tolerated * (BUSY_FACTOR if busy else 1):
-            LOG.warning("%s does not answer; stopping it", server.wish.name)
-            server.last_error = "it did not answer"
-            await asyncio.to_thread(proc.stop_group, process.pid, grace_s=1)
+        server.next_life = now + (min(1.0, probing.every_s) if server.backend.ready else AGAIN_S)
+        inside = server.backend.inside > 0 or status != 0
+        if inside or not server.backend.ready:
+            if now - server.silent_from > probing.silence_s(inside=inside):
+                await self._end(server, "it did not answer")
+        elif server.missed >= probing.tolerated:
+            await self._end(server, "it did not answer")
+
+    async def _end(self, server: Server, why: str) -> None:
+        LOG.warning("%s: %s; stopping it", server.wish.name, why)
+        server.last_error = why
+        if server.process is not None:
+            await asyncio.to_thread(proc.stop_group, server.process.pid, grace_s=1)
 
     def _became_ready(self, server: Server) -> None:
         if self.servers.get(server.wish.name) is server and server.before is not None:

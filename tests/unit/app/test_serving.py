@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tidemill.app.serving import document_arguments, liveness
+from tidemill.app.serving import document_arguments, probes
 from tidemill.cli.serve import server_arguments
+from tidemill.serve.probing import Probing, ReadyProbing, read_probing
 from tidemill.spec.deployment import OnlineDeployment
 
 
@@ -26,7 +27,8 @@ def test_instances_times_workers_are_processes_and_the_limit_is_each_ones_share(
 
 def test_what_nobody_asked_for_is_left_to_the_server() -> None:
     assert arguments() == []
-    assert liveness(OnlineDeployment()) == {}
+    assert probes(OnlineDeployment()) == {}
+    assert read_probing({}) == Probing()
 
 
 @pytest.mark.parametrize(
@@ -47,9 +49,23 @@ def test_the_data_collector_says_what_is_recorded(collector: dict[str, object], 
     assert arguments(data_collector=collector) == expected
 
 
-def test_a_liveness_probe_s_numbers_reach_the_supervisor() -> None:
-    document = OnlineDeployment.model_validate({"liveness_probe": {"period": 7, "failure_threshold": 2}})
-    assert liveness(document) == {"period": 7, "failures": 2}
+def test_the_numbers_of_probes_and_the_time_out_reach_the_supervisor() -> None:
+    said = {
+        "liveness_probe": {"initial_delay": 30, "period": 7, "failure_threshold": 2},
+        "readiness_probe": {"initial_delay": 0, "timeout": 3, "success_threshold": 2},
+        "request_settings": {"request_timeout_ms": 1500},
+    }
+    found = probes(OnlineDeployment.model_validate(said))
+    assert found == {
+        "probe": {
+            "delay": 30, "period": 7, "failures": 2,
+            "ready": {"delay": 0, "period": 10, "timeout": 3, "successes": 2},
+        },
+        "request_timeout": 1.5,
+    }  # fmt: skip
+    probing = read_probing(found)
+    assert (probing.start_s, probing.timeout_s, probing.tolerated, probing.request_s) == (44, 5, 2, 1.5)
+    assert probing.ready == ReadyProbing(0, 10, 3, 3, 2)
 
 
 def test_options_of_serve_are_those_of_the_server() -> None:

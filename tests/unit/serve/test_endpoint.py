@@ -68,9 +68,9 @@ def wish(port: int = 0, traffic: dict[str, int] | None = None, **versions: dict[
     return {"host": "127.0.0.1", "port": port, "deployments": versions, "traffic": traffic or {}, "mirror_traffic": {}}
 
 
-def call(url: str, headers: dict[str, str] | None = None) -> tuple[int, str, str]:
+def call(url: str, headers: dict[str, str] | None = None, path: str = "/predict") -> tuple[int, str, str]:
     connection = http.client.HTTPConnection(urlparse(url).netloc, timeout=30)
-    connection.request("POST", "/predict", b"{}", headers or {})
+    connection.request("POST", path, b"{}", headers or {})
     answer = connection.getresponse()
     body = answer.read().decode()
     connection.close()

@@ -23,10 +23,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.unit.serve.test_process import children
+from tidemill.serve.probing import Probing
 from tidemill.serve.router import Router
 from tidemill.serve.scoring import load_scoring_script
 from tidemill.serve.server import InferenceServer, ServerSettings
-from tidemill.serve.supervisor import Probing, Supervisor, Wish
+from tidemill.serve.supervisor import Supervisor, Wish
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 SCRIPT = """
