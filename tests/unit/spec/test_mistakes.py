@@ -99,6 +99,7 @@ SEEN = (
     Seen("X26", "TM-X26", "prep.py:4", {"prep.py": "import argparse, glob, re\nargs = argparse.ArgumentParser().parse_args()\nfiles = glob.glob(args.data + '/*.png')\nlabel = re.findall(r'\\d+', args.data)[0]\n"}),
     Seen("X27", "TM-X27", "train.py:2", {"train.py": "files = glob.glob('data/*.png')\nlabels = [os.path.basename(f).split('_')[0] for f in files]\n"}, is_taste=True),
     Seen("X28", "TM-X28", f"{WORKFLOW}:7", {WORKFLOW: STEPS + "      - run: az ml job create -f p.yaml --stream\n        if: ${{ inputs.skip_training_pipeline }}\n"}),
+    Seen("X28", "TM-X28", f"{WORKFLOW}:7", {WORKFLOW: STEPS + "      - run: make\n        if: ${{ steps.a.outcome == 'success' }} || ${{ steps.a.outcome == 'skipped' }}\n        id: a\n"}),
     Seen("X28", "TM-X48", f"{WORKFLOW}:7", {WORKFLOW: RUN.format("az ml compute start --name $name")}),
     Seen("X28", "TM-X49", f"{WORKFLOW}:8", {WORKFLOW: STEPS + "      - id: version\n        run: echo 3\n      - run: echo ${{ steps.version.outputs.value }}\n"}),
     Seen("X28", "TM-X54", f"{WORKFLOW}:7", {WORKFLOW: RUN.format("az ml model download --name \"animals\" --version 3'")}),

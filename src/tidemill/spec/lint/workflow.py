@@ -16,6 +16,8 @@ from tidemill.spec.lint.scripts import lint_roles, lint_shell
 
 PINNED = re.compile(r"@[0-9a-f]{40}\b")
 SKIP = re.compile(r"\binputs\.skip\w*", re.IGNORECASE)
+ONE_EXPRESSION = re.compile(r"\$\{\{(?:(?!\}\}).)*\}\}", re.DOTALL)
+ALWAYS = "Words around `${{ }}` make the condition a text that is never empty: it always holds"
 SECRET = re.compile(r"\$\{\{\s*secrets\.\w+\s*\}\}")
 SCRIPT_KEYS = ("run", "inlineScript", "script", "azPSScript")
 OUTPUT = re.compile(r"\bsteps\.(?P<step>[\w-]+)\.(?P<part>outputs|outcome|conclusion)(?:\.(?P<name>[\w-]+))?")
@@ -64,7 +66,9 @@ def lint_workflow(file: LintFile) -> Iterator[Finding]:
     jobs = list(_jobs(root, data))
     for job in jobs:
         condition = job.data.get("if")
-        if isinstance(condition, str) and _is_inverted(condition, f"{job.name} {job.data.get('name', '')}"):
+        if isinstance(condition, str) and _is_always_true(condition):
+            yield file.finding("TM-X28", ALWAYS, max(file.bare.find(condition[:20], *job.span), job.span[0]))
+        elif isinstance(condition, str) and _is_inverted(condition, f"{job.name} {job.data.get('name', '')}"):
             text = f"It runs when it should be skipped: `{condition}`"
             yield file.finding("TM-X28", text, max(file.bare.find(condition.strip(), *job.span), job.span[0]))
         for step in job.steps:
@@ -124,7 +128,9 @@ def _lint_step(file: LintFile, step: _Step) -> Iterator[Finding]:
             "TM-X34", "`continue-on-error` ignores every failure", _place(step.nodes["continue-on-error:"])
         )
     condition = str(step.data.get("if", ""))
-    if _is_inverted(condition, name) and not _only_speaks(step):
+    if _is_always_true(condition):
+        yield file.finding("TM-X28", ALWAYS, _place(step.nodes["if"]))
+    elif _is_inverted(condition, name) and not _only_speaks(step):
         yield file.finding("TM-X28", f"It runs when it should be skipped: `{condition}`", _place(step.nodes["if"]))
     if CLEANUP.search(name) and step.script is not None and _only_speaks(step):
         yield file.finding("TM-X29", f"`{name}` only prints: nothing is stopped", _place(step.script))
@@ -138,6 +144,11 @@ def _lint_step(file: LintFile, step: _Step) -> Iterator[Finding]:
         yield file.finding(
             "TM-X33", "A JSON text is glued together from secrets", _place(step.nodes["with"]), severity=Severity.INFO
         )
+
+
+def _is_always_true(condition: str) -> bool:
+    """Whether words stand around `${{ }}`: what GitHub makes of it is text that is not empty."""
+    return "${{" in condition and not ONE_EXPRESSION.fullmatch(condition.strip())
 
 
 def _is_inverted(condition: str, name: str) -> bool:

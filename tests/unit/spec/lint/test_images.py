@@ -89,6 +89,19 @@ def test_a_chart_is_filled_in_by_helm(tmp_path: Path) -> None:
     assert {f[0] for f in found(tmp_path / "b", {"templates/d.yml": text})} == {"TM-X21", "TM-X42"}
 
 
+@pytest.mark.parametrize(
+    ("script", "codes"),
+    [
+        ("envsubst < k8s/d.yml | kubectl apply -f -\n", []),
+        ("sed -i s/x/y/ k8s/d.yml\n", []),
+        ("sed -i s/x/y/ other.yml\n", ["TM-X21"]),
+    ],
+)
+def test_a_template_that_a_script_fills_in_is_one(tmp_path: Path, script: str, codes: list[str]) -> None:
+    files = {"k8s/d.yml": POD.format("ghcr.io/me/api:${GITHUB_SHA}", ""), "deploy.sh": script}
+    assert [f[0] for f in found(tmp_path, files)] == codes
+
+
 def test_the_scripts_of_azure_devops_are_scripts(tmp_path: Path) -> None:
     text = (
         "pool: {vmImage: ubuntu-24.04}\nsteps:\n- task: AzureCLI@2\n  inputs:\n    inlineScript: |\n"
