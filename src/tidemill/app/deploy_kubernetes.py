@@ -109,6 +109,7 @@ def _change_around(target: Any, workload: Workload, serves: Any, sample: bytes |
     except FailedError:
         if 0 < serves.wanted < workload.replicas:
             target.scale(workload.namespace, workload.name, serves.wanted)
+            target.let_scale(workload.namespace, workload.name)
         raise
     return smoke_in_cluster(target, workload, sample, before_switch=False)
 

@@ -10,6 +10,7 @@ from tidemill.app.deploy_azureml import put_back_azureml, serving_on_azure
 from tidemill.app.deploy_huggingface import put_back_huggingface
 from tidemill.app.project import Project
 from tidemill.app.releases import held, history, hold, lift, previous_release, record_release
+from tidemill.app.shift_kubernetes import enough_pods, usual_pods
 from tidemill.app.signatures import trusted_keys, verify_image, verify_model
 from tidemill.app.wiring import App
 from tidemill.app.workloads import (
@@ -140,8 +141,13 @@ def _on_cluster(app: App, project: Project, stage: Stage, previous: Mapping[str,
         image = stage_workload(project, stage, previous["endpoint"], previous["deployment"], previous["image"], about)
         workload = with_model_image(image, previous)
     target = app.kubernetes(stage.context or "")
-    target.apply(workload, serving=target.serving(workload.namespace, workload.endpoint))
-    target.wait_ready(workload, timeout_s=stage.start_timeout_s)
+    there = target.observe(workload.namespace, workload.endpoint)
+    serves = next((s for s in there if s.serving), None)
+    pods = enough_pods(workload, usual_pods(serves) if serves else 0)
+    target.apply(workload, serving=serves.deployment if serves else "")
+    target.scale(workload.namespace, workload.name, pods)
+    target.wait_ready(replace(workload, replicas=pods), timeout_s=stage.start_timeout_s)
+    target.let_scale(workload.namespace, workload.name)
     target.switch(workload)
     target.prune(workload)
     for state in target.observe(workload.namespace, workload.endpoint):

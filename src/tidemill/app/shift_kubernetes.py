@@ -14,7 +14,8 @@ from tidemill.app.shift import ENOUGH, BakeFailedError
 from tidemill.base.clock import SystemClock
 from tidemill.base.errors import FailedError
 from tidemill.base.failpoint import failpoint
-from tidemill.release.objects import Workload
+from tidemill.release.labels import REPLICAS_ANNOTATION
+from tidemill.release.objects import Workload, read_range
 from tidemill.release.pod_counts import count_since
 from tidemill.release.routes import Split
 from tidemill.release.traffic import ALL, BakeLimits, judge_bake, share_pods, traffic_steps
@@ -33,7 +34,7 @@ def shift_on_cluster(target: Any, new: Workload, before: Any, stage: Stage, say:
     if before is None:
         target.switch(new)
         return ()
-    old = replace(new, deployment=before.deployment, image=before.image, replicas=max(before.wanted, 1))
+    old = replace(new, deployment=before.deployment, image=before.image, replicas=usual_pods(before))
     failpoint("version-proven")
     evidence = []
     try:
@@ -49,6 +50,19 @@ def shift_on_cluster(target: Any, new: Workload, before: Any, stage: Stage, say:
         _put_back(target, old, new, stage)
         raise BakeFailedError(exc.message) from exc
     return tuple(evidence)
+
+
+def usual_pods(state: Any) -> int:  # noqa: ANN401
+    """How many pods a version has when no traffic is being moved: a canary that was killed may have left it more."""
+    wanted: int = max(state.wanted, 1)
+    told = state.annotations.get(REPLICAS_ANNOTATION, "")
+    least, most = read_range(told) if told else (1, wanted)
+    return min(max(wanted, least), most)
+
+
+def enough_pods(new: Workload, present: int) -> int:
+    """With how many pods a version takes over: its own number, or as many as load has given the present one."""
+    return max(new.replicas, min(present, new.max_replicas)) if new.is_autoscaled else new.replicas
 
 
 def _percentages(stage: Stage, old: str, new: str) -> list[int]:
@@ -87,7 +101,8 @@ def _take_step(
 ) -> str:
     """Make the share true, and say what it came to."""
     if split.percent >= ALL:
-        _set_pods(target, new, new.replicas, stage)
+        _set_pods(target, new, enough_pods(new, old.replicas), stage)
+        target.let_scale(new.namespace, new.name)
         target.switch(new)
         if new.route != "service":
             target.settle(new)
@@ -99,7 +114,7 @@ def _take_step(
             return f"{new.deployment} gets a copy of every request along the {new.route}{about}"
         return f"{new.deployment} takes {split.percent} % of the traffic by weight on the {new.route}{about}"
     if stage.strategy == "rolling":
-        stay, go = old.replicas, new.replicas
+        stay, go = old.replicas, enough_pods(new, old.replicas)
     else:
         stay, go = share_pods(split.percent, old.replicas)
     _set_pods(target, old, stay, stage)
@@ -121,6 +136,7 @@ def _put_back(target: Any, old: Workload, new: Workload, stage: Stage) -> None: 
         target.settle(new)
     target.delete_version(new)
     _set_pods(target, old, old.replicas, stage)
+    target.let_scale(old.namespace, old.name)
 
 
 def _bake(target: Any, new: Workload, stage: Stage) -> str:  # noqa: ANN401

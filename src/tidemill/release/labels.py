@@ -9,3 +9,4 @@ SERVING_ANNOTATION = "tidemill.dev/serving"
 MANAGED = {"app.kubernetes.io/managed-by": "tidemill"}
 SETTINGS_ANNOTATION = "tidemill.dev/settings"
 POD_ANNOTATION = "tidemill.dev/pod-settings"
+REPLICAS_ANNOTATION = "tidemill.dev/replicas"

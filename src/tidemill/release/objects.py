@@ -14,6 +14,7 @@ from tidemill.release.labels import (
     ENDPOINT_LABEL,
     FRONTEND_LABEL,
     MANAGED,
+    REPLICAS_ANNOTATION,
     SERVING_ANNOTATION,
     SETTINGS_ANNOTATION,
 )
@@ -75,6 +76,11 @@ class Workload:
     def name(self) -> str:
         """Name of the Deployment: endpoint and version, so that two versions stand side by side."""
         return f"{self.endpoint}-{self.deployment}"
+
+    @property
+    def is_autoscaled(self) -> bool:
+        """Whether an autoscaler decides how many pods there are."""
+        return self.max_replicas > self.replicas
 
     @property
     def selector(self) -> dict[str, str]:
@@ -155,7 +161,7 @@ def make_objects(workload: Workload, *, serving: str = "", split: Split | None =
         _deployment(workload),
         _disruption_budget(workload),
     ]
-    if workload.max_replicas > workload.replicas:
+    if workload.is_autoscaled:
         objects.append(_autoscaler(workload))
     if workload.frontend_image:
         place = (workload.endpoint, workload.namespace)
@@ -228,14 +234,24 @@ def version_service(workload: Workload) -> Object:
     return item
 
 
+def _range(workload: Workload) -> str:
+    return f"{workload.replicas}-{workload.max_replicas}" if workload.is_autoscaled else str(workload.replicas)
+
+
+def read_range(text: str) -> tuple[int, int]:
+    """Least and most of a Deployment's annotation: `2-5`, or `2` for both."""
+    least, _, most = text.partition("-")
+    return int(least), int(most or least)
+
+
 def _deployment(workload: Workload) -> Object:
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
         "metadata": _meta(workload, workload.name, **{DEPLOYMENT_LABEL: workload.deployment})
-        | {"annotations": dict(workload.annotations)},
+        | {"annotations": {**workload.annotations, REPLICAS_ANNOTATION: _range(workload)}},
         "spec": {
-            "replicas": workload.replicas,
+            **({} if workload.is_autoscaled else {"replicas": workload.replicas}),  # one of the two owns the number
             "revisionHistoryLimit": 5,
             "progressDeadlineSeconds": workload.start_timeout_s + 30,
             "selector": {"matchLabels": workload.selector},

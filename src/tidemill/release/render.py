@@ -64,12 +64,15 @@ def _chart(objects: Sequence[Object], name: str, version: str) -> dict[str, str]
 
 
 def _with_values(item: Object, values: dict[str, Any]) -> Object:
-    if item["kind"] != "Deployment" or ENDPOINT_LABEL not in item["metadata"]["labels"]:
-        return item
     changed: Object = copy.deepcopy(item)
+    if item["kind"] == "HorizontalPodAutoscaler":
+        values["replicas"], changed["spec"]["minReplicas"] = item["spec"]["minReplicas"], _REPLICAS
+    if item["kind"] != "Deployment" or ENDPOINT_LABEL not in item["metadata"]["labels"]:
+        return changed
     container = changed["spec"]["template"]["spec"]["containers"][0]
-    values["image"], values["replicas"] = container["image"], changed["spec"]["replicas"]
-    container["image"], changed["spec"]["replicas"] = _IMAGE, _REPLICAS
+    values["image"], container["image"] = container["image"], _IMAGE
+    if "replicas" in changed["spec"]:  # else the autoscaler's
+        values["replicas"], changed["spec"]["replicas"] = changed["spec"]["replicas"], _REPLICAS
     for first in changed["spec"]["template"]["spec"].get("initContainers", []):
         values["modelImage"], first["image"] = first["image"], _MODEL
     return changed

@@ -22,6 +22,7 @@ class FakeCluster:
     broken: set[str] = field(default_factory=set)
     most: int = 10
     did: list[str] = field(default_factory=list)
+    held: set[str] = field(default_factory=set)
     split: Split | None = None
     gap: str = ""
     refuses: str = ""
@@ -66,6 +67,10 @@ class FakeCluster:
 
     def scale(self, namespace: str, name: str, replicas: int) -> None:
         self.pods[next(d for d, w in self.there.items() if w.name == name)] = replicas
+        self.held.add(name)
+
+    def let_scale(self, namespace: str, name: str) -> None:
+        self.held.discard(name)
 
     def counts(self, workload: Workload) -> dict[str, Any]:
         return {}

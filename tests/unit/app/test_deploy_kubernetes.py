@@ -16,11 +16,14 @@ from tidemill.app.deploy_kubernetes import deploy_kubernetes
 from tidemill.app.images import Images
 from tidemill.app.project import Project
 from tidemill.app.settings import Settings
+from tidemill.app.shift_kubernetes import usual_pods
 from tidemill.app.wiring import App, open_app
 from tidemill.app.workloads import read_workload
+from tidemill.backends.targets.kubernetes import VersionState
 from tidemill.base.errors import FailedError, UsageError
 from tidemill.plan.graph import EnvironmentRef
 from tidemill.record.ports import ModelRequest
+from tidemill.release.labels import REPLICAS_ANNOTATION
 from tidemill.release.routes import Split
 from tidemill.spec.project import Project as Document
 from tidemill.spec.project import Stage
@@ -201,3 +204,24 @@ def test_a_route_the_cluster_cannot_have_stops_before_an_image_is_built(
 def test_a_rollback_finds_the_route_in_what_the_release_kept(up: Up) -> None:
     kept = up(**BY_WEIGHT).workload
     assert read_workload(kept).door == up.cluster.there["blue-1"].door
+
+
+def test_a_version_takes_over_with_as_many_pods_as_load_has_given_the_old_one(up: Up) -> None:
+    wishes: dict[str, Any] = {"max_replicas": 6, "strategy": "canary", "steps": [50]}
+    up(**wishes)
+    up.cluster.pods["blue-1"] = 4  # its autoscaler's doing
+    assert not up(**wishes).changed
+    up.image = "2"
+    name = up(DOCUMENT.replace("fast", "slow"), **wishes).deployment
+    assert up.cluster.pods == {name: 4}
+    assert f"digits-{name}" not in up.cluster.held, "and the number is the autoscaler's again"
+
+
+@pytest.mark.parametrize(
+    ("told", "there", "expected"), [("2", 5, 2), ("2", 1, 2), ("2-6", 4, 4), ("2-6", 9, 6), ("", 3, 3), ("", 0, 1)]
+)
+def test_pods_that_a_killed_canary_added_are_not_taken_for_the_usual_number(
+    told: str, there: int, expected: int
+) -> None:
+    about = {REPLICAS_ANNOTATION: told} if told else {}
+    assert usual_pods(VersionState("blue-1", "i", there, there, serving=True, annotations=about)) == expected

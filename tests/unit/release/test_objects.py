@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from tidemill.base.errors import UsageError
-from tidemill.release.objects import APPLY_ORDER, Workload, make_objects
+from tidemill.release.labels import REPLICAS_ANNOTATION
+from tidemill.release.objects import APPLY_ORDER, Workload, make_objects, read_range
 from tidemill.release.render import render
 
 IMAGE = "127.0.0.1:5000/me/digits@sha256:" + "a" * 64
@@ -107,3 +108,13 @@ def test_a_model_beside_its_server_is_copied_in_before_it_starts() -> None:
     assert server["args"] == ["--name", "digits"]
     with pytest.raises(UsageError, match="model's image"):
         make_objects(workload(model_image="digits-model:3"))
+
+
+def test_the_number_of_pods_is_named_by_the_deployment_or_left_to_the_autoscaler_never_both() -> None:
+    fixed, scaled = by_kind(workload(replicas=2)), by_kind(workload(replicas=2, max_replicas=5))
+    assert (fixed["Deployment"]["spec"]["replicas"], "HorizontalPodAutoscaler" in fixed) == (2, False)
+    assert "replicas" not in scaled["Deployment"]["spec"]
+    spec = scaled["HorizontalPodAutoscaler"]["spec"]
+    assert (spec["minReplicas"], spec["maxReplicas"]) == (2, 5)
+    told = [o["Deployment"]["metadata"]["annotations"][REPLICAS_ANNOTATION] for o in (fixed, scaled)]
+    assert [read_range(t) for t in told] == [(2, 2), (2, 5)]

@@ -19,6 +19,7 @@ from tidemill.backends.targets.belongings import find_belongings, remove_belongi
 from tidemill.backends.targets.namespaces import Namespaces, NamespaceState
 from tidemill.backends.targets.objects import NOT_MINE, NOT_THERE, Objects
 from tidemill.backends.targets.routes import Routes
+from tidemill.backends.targets.scaling import Scaling
 from tidemill.base.clock import Clock, SystemClock
 from tidemill.base.errors import FailedError
 from tidemill.release.labels import DEPLOYMENT_LABEL, ENDPOINT_LABEL, MANAGED, SERVING_ANNOTATION
@@ -72,6 +73,7 @@ class KubernetesTarget:
         self._config = chosen
         self._clock = clock or SystemClock()
         self._objects = Objects(self._client)
+        self._scaling = Scaling(self._client)
         self._routes = Routes(self._client, self._objects, self._clock)
 
     def close(self) -> None:
@@ -82,7 +84,10 @@ class KubernetesTarget:
         """Send every object in order; the Service keeps selecting `serving` until `switch`."""
         self._routes.check(workload, mirror=False)
         for item in make_objects(workload, serving=serving):
+            self._scaling.hand_over(item)
             self._objects.apply(item)
+        if workload.is_autoscaled:
+            self._scaling.at_least(workload.name, workload.namespace, workload.replicas)
         self._routes.drop_share(workload)  # a canary that was killed left a share on its way
 
     def wait_ready(self, workload: Workload, *, timeout_s: float) -> None:
@@ -191,7 +196,7 @@ class KubernetesTarget:
         with speaking_to_cluster(f"reading where `{endpoint}` sends requests"):
             found = self._client.get(Service, endpoint, namespace=namespace)
         one = bool(found.spec and DEPLOYMENT_LABEL in (found.spec.selector or {}))
-        return one and self._routes.settled(namespace, endpoint)
+        return one and self._routes.settled(namespace, endpoint) and self._scaling.is_free(namespace, endpoint)
 
     def check_route(self, workload: Workload, *, mirror: bool = False) -> None:
         """`UsageError` when the cluster cannot have the workload's route."""
@@ -214,9 +219,12 @@ class KubernetesTarget:
         self._objects.apply(shared_service(workload, serving))
 
     def scale(self, namespace: str, name: str, replicas: int) -> None:
-        """Another number of pods of the Deployment `name`."""
-        with speaking_to_cluster(f"scaling `{name}`"):
-            self._client.patch(Deployment, name, {"spec": {"replicas": replicas}}, namespace=namespace)
+        """Another number of pods of the Deployment `name`; an autoscaler keeps to it until `let_scale`."""
+        self._scaling.pin(name, namespace, replicas)
+
+    def let_scale(self, namespace: str, name: str) -> None:
+        """The number of pods is the autoscaler's again, if there is one."""
+        self._scaling.let(name, namespace)
 
     def counts(self, workload: Workload) -> dict[str, PodCounts]:
         """Per pod of a version what it counted, read from its `/metrics`; a pod that does not answer is not in it."""
@@ -241,8 +249,9 @@ class KubernetesTarget:
             return tuple(sorted((_state(d, chosen) for d in found), key=lambda v: v.deployment))
 
     def delete_version(self, workload: Workload) -> None:
-        """Remove one version and what belongs to it alone."""
-        for item in reversed([version_service(workload), *make_objects(replace(workload, route="service"))]):
+        """Remove one version and what belongs to it alone, an autoscaler of other times included."""
+        every = replace(workload, route="service", max_replicas=workload.replicas + 1)
+        for item in reversed([version_service(workload), *make_objects(every)]):
             if item["metadata"]["name"] == workload.name:
                 self._objects.delete(item)
 
