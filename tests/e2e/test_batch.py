@@ -81,6 +81,14 @@ def test_an_endpoint_scores_files_by_a_deployments_script(project: Path, tidemil
     assert [j["name"] for j in jobs] == ["mine", job["name"]]
 
 
+def test_scores_go_where_the_caller_sends_them(project: Path, tidemill: Run) -> None:
+    (project / "tidemill.yaml").write_text("name: night\ndatastores: {lake: ./lake}\n")
+    tidemill("batch-deployment", "create", "-f", "deployment.yml")
+    there = "azureml://datastores/lake/paths/scored/tonight"
+    tidemill("batch-endpoint", "invoke", "-n", "night", "--input", "data", "--output-path", there)
+    assert (project / "lake/scored/tonight/scores.csv").read_text().split()[0] == "f0.txt:0"
+
+
 def test_what_cannot_be_invoked_says_why(project: Path, tidemill: Run) -> None:
     done = tidemill("batch-endpoint", "invoke", "-n", "night", "--input", "data", code=2)
     assert "has no default deployment" in done.stderr

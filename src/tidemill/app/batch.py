@@ -47,6 +47,7 @@ class Invocation:
     experiment_name: str | None = None
     mini_batch_size: int | None = None
     instance_count: int | None = None
+    output_path: str | None = None
 
 
 def create_deployment(
@@ -184,6 +185,9 @@ def _with_wishes(job: dict[str, Any], wish: Invocation) -> dict[str, Any]:
             job[part] = {**job.get(part, {}), **anchor(given.get(part) or {}, wish.file.absolute().parent)}
     if wish.input is not None:
         job["inputs"] = {**job.get("inputs", {}), _data_name(job): _input(wish.input, wish.input_type)}
+    if wish.output_path:
+        name = _only_output(job)
+        job["outputs"] = {**job["outputs"], name: {**job["outputs"][name], "path": wish.output_path}}
     if wish.experiment_name:
         job["experiment_name"] = wish.experiment_name
     if wish.mini_batch_size:
@@ -195,6 +199,17 @@ def _with_wishes(job: dict[str, Any], wish: Invocation) -> dict[str, Any]:
         raise UsageError("There is nothing to score", hint="--input PATH, or --input azureml:NAME:VERSION")
     changed["inputs"] = anchor(changed.get("inputs") or {}, Path.cwd())
     return changed
+
+
+def _only_output(job: Mapping[str, Any]) -> str:
+    """Where `--output-path` belongs."""
+    names = list(job.get("outputs") or {})
+    if len(names) != 1:
+        raise UsageError(
+            f"--output-path is for a deployment with one output, not {len(names)}",
+            hint="--set outputs.NAME.path=PATH for each, or --file FILE",
+        )
+    return str(names[0])
 
 
 def _data_name(job: Mapping[str, Any]) -> str:

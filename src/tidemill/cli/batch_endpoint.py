@@ -30,7 +30,7 @@ group = make_group("batch-endpoint", "Stable addresses that start scoring jobs."
 @click.option("--experiment-name", "-e", help="Experiment of the job; default: the endpoint.")
 @click.option("--mini-batch-size", "-m", type=click.IntRange(1), help="Files in a mini batch.")
 @click.option("--instance-count", "-c", type=click.IntRange(1), help="How many machines it would have on Azure.")
-@click.option("--output-path", expose_value=False, help="Accepted for az scripts; download the output instead.")
+@click.option("--output-path", help="Where the scores go: azureml://datastores/NAME/paths/PATH, or a URL of a store.")
 @click.option("--stream", is_flag=True, help="Print every step's log as it is written.")
 @set_option
 @noun_options
@@ -44,6 +44,7 @@ def invoke_command(
     experiment_name: str | None,
     mini_batch_size: int | None,
     instance_count: int | None,
+    output_path: str | None,
     overrides: tuple[str, ...],
     fmt: str,
     query: str | None,
@@ -53,7 +54,16 @@ def invoke_command(
     """Score data by a job that runs here to its end; exit code 0 only if it completed."""
     changes = tuple(parse_override(o) for o in overrides)
     wish = Invocation(
-        deployment, input_, input_type, file, changes, job_name, experiment_name, mini_batch_size, instance_count
+        deployment,
+        input_,
+        input_type,
+        file,
+        changes,
+        job_name,
+        experiment_name,
+        mini_batch_size,
+        instance_count,
+        output_path,
     )
     with open_app(read_settings()) as app:
         with Progress(stream_logs=stream) as progress:
