@@ -122,6 +122,17 @@ def test_another_encoding_is_415_and_a_wrong_one_422(table: Client, name: str, s
     assert (found, answer["detail"][0]["loc"]) == (status, ["header", "content-encoding"])
 
 
+HEADS = (
+    "(8, '''", "S\x92", "(" * 900, "{'descr': (), 'fortran_order': False, 'shape': (1,)}", "{1: 2}", "{'shape': 1", "{[]: 1}",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_a_head_no_array_has_is_422(table: Client, head: str) -> None:
+    raw = head.encode("latin-1")
+    assert post(table, b"\x93NUMPY\x01\x00" + len(raw).to_bytes(2, "little") + raw, NPY)[0] == 422
+
+
 def test_lists_whose_offsets_lead_elsewhere_are_refused(table: Client) -> None:
     offsets = pa.py_buffer(np.array([0, 100_000, 3], np.int32).tobytes())
     child = pa.array([1.0, 2.0, 3.0])
