@@ -23,6 +23,7 @@ from tidemill.spec.project import Stage
 Say = Callable[[str], None]
 DIGEST = "tidemill-model-digest"
 VERSION = "tidemill-model-version"
+IMAGE = "tidemill-image"
 LONGEST = 32
 
 
@@ -38,15 +39,16 @@ def deploy_azureml(
     traffic, there = target.traffic(endpoint), target.deployments(endpoint)
     if there.get(name, {}).get(DIGEST) == version.digest and traffic.get(name) == 100:  # noqa: PLR2004 - per cent
         _keep_only(target, endpoint, name, stage)  # what an `up` that was killed left standing costs money
-        return Deployed(endpoint, stage_name, target.url(endpoint), name, version.name, version.version, changed=False)
+        url, image = target.url(endpoint), there[name].get(IMAGE, "")
+        return Deployed(endpoint, stage_name, url, name, version.name, version.version, changed=False, image=image)
     say("building the image")
-    image = build_image(app, candidate, stage, say)
+    built = build_image(app, candidate, stage, say)
     key, keys = signing_key(project.folder, stage), trusted_keys(project, stage_name, stage)
     if key is not None:
-        sign_image(app, image.reference, key)
+        sign_image(app, built.reference, key)
     if keys:
-        say(f"the image is signed by {verify_image(app, image.reference, keys)}")
-    wish = _wish(endpoint, name, image.reference, version.name, (version.version, version.digest), stage)
+        say(f"the image is signed by {verify_image(app, built.reference, keys)}")
+    wish = _wish(endpoint, name, built.reference, version.name, (version.version, version.digest), stage)
     say(f"creating {name} of endpoint {endpoint}")
     try:
         evidence = _release(target, wish, traffic, stage, sample_of(project, candidate), say)
@@ -56,7 +58,7 @@ def deploy_azureml(
     _keep_only(target, endpoint, name, stage)
     url = target.url(endpoint)
     return Deployed(
-        endpoint, stage_name, url, name, version.name, version.version, changed=True, evidence=evidence, image=image.reference
+        endpoint, stage_name, url, name, version.name, version.version, changed=True, evidence=evidence, image=built.reference
     )  # fmt: skip
 
 
@@ -102,7 +104,7 @@ def _wish(endpoint: str, name: str, image: str, model: str, told: tuple[str, str
     """`told` are the model's version and digest."""
     return AzureDeployment(
         endpoint=endpoint, name=name, image=image, model=model, instance_type=stage.instance_type, instances=stage.replicas,
-        environment=dict(stage.environment_variables or {}), tags={VERSION: told[0], DIGEST: told[1]},
+        environment=dict(stage.environment_variables or {}), tags={VERSION: told[0], DIGEST: told[1], IMAGE: image},
     )  # fmt: skip
 
 

@@ -42,7 +42,9 @@ def deploy_kubernetes(
     serves = next((s for s in states.values() if s.serving), None)
     if serves is not None and _is_as_wished(target, serves, workload):
         _take_away(target, workload, states, serves.deployment)  # what an `up` that was killed left standing
-        return _deployed(replace(workload, deployment=serves.deployment), candidate, stage_name, changed=False)
+        workload = replace(workload, deployment=serves.deployment)
+        images = Images(serves.image, serves.model_image, serves.arguments)  # for the record, if it was never written
+        return _deployed(images.onto(workload), candidate, stage_name, changed=False)
     say("building the image")
     images = build_images(app, candidate, stage, say)
     _prove_origin(app, project, stage_name, stage, images, say)

@@ -80,7 +80,16 @@ class FakeCluster:
 
     def observe(self, namespace: str, endpoint: str) -> tuple[VersionState, ...]:
         return tuple(
-            VersionState(n, w.image, self.pods[n], self.pods[n], n == self.selected, dict(w.annotations))
+            VersionState(
+                n,
+                w.image,
+                self.pods[n],
+                self.pods[n],
+                n == self.selected,
+                dict(w.annotations),
+                w.model_image,
+                w.arguments,
+            )
             for n, w in sorted(self.there.items())
         )
 

@@ -144,3 +144,14 @@ def test_a_rollback_is_away_from_what_serves_in_fact_and_holds(cloud: Cloud, mon
     assert cloud.served() == ({"blue-1": 100}, ["blue-1"])
     assert history(cloud.app, "production")[0]["version"] == "1"
     assert "held back" in cloud.up(2, monkeypatch).notes[0]
+
+
+def test_what_a_killed_up_did_not_write_down_is_written_down_with_the_image_it_runs(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as killed:
+        killed.setattr("tidemill.app.up._record", lambda *_: None)
+        cloud.up(1, monkeypatch)
+    cloud.up(1, monkeypatch)
+    (release,) = history(cloud.app, "production")
+    assert (release["version"], release["image"]) == ("1", IMAGE)

@@ -225,3 +225,14 @@ def test_pods_that_a_killed_canary_added_are_not_taken_for_the_usual_number(
 ) -> None:
     about = {REPLICAS_ANNOTATION: told} if told else {}
     assert usual_pods(VersionState("blue-1", "i", there, there, serving=True, annotations=about)) == expected
+
+
+def test_what_serves_already_is_told_with_the_images_it_runs_so_that_a_rollback_can_bring_it_back(
+    up: Up, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = Images(f"r/server@sha256:{'5' * 64}", f"r/digits@sha256:{'6' * 64}", ("--model", "/model"))
+    monkeypatch.setattr("tidemill.app.deploy_kubernetes.build_images", lambda *_: images)
+    first, again = up(), up()
+    assert (first.changed, again.changed) == (True, False)
+    assert (again.image, again.model_image, again.arguments) == (images.server, images.model, images.arguments)
+    assert again.workload == first.workload

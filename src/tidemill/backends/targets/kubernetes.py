@@ -57,6 +57,8 @@ class VersionState:
     wanted: int
     serving: bool
     annotations: Mapping[str, str]
+    model_image: str = ""
+    arguments: tuple[str, ...] = ()
 
     @property
     def state(self) -> str:
@@ -379,13 +381,16 @@ def _still_preparing(pod: Any) -> str | None:  # noqa: ANN401
 def _state(found: Any, serving: str) -> VersionState:  # noqa: ANN401
     labels = found.metadata.labels or {}
     name = labels.get(DEPLOYMENT_LABEL, "")
+    pod = found.spec.template.spec
     return VersionState(
         deployment=name,
-        image=found.spec.template.spec.containers[0].image,
+        image=pod.containers[0].image,
         ready=(found.status.readyReplicas or 0) if found.status else 0,
         wanted=found.spec.replicas or 0,
         serving=name == serving,
         annotations=found.metadata.annotations or {},
+        model_image=next((c.image for c in pod.initContainers or () if c.name == "model"), ""),
+        arguments=tuple(pod.containers[0].args or ()),
     )
 
 
