@@ -16,6 +16,7 @@ import uvicorn
 
 from tidemill.base.errors import TidemillError, UsageError
 from tidemill.serve.capture import GIB, Capture, CaptureRules
+from tidemill.serve.convert import LATER
 from tidemill.serve.engine import Engine, check_digest, load_engine
 from tidemill.serve.hosted import HostedApplication, load_application
 from tidemill.serve.protocol import GatheringProtocol
@@ -23,7 +24,7 @@ from tidemill.serve.scoring import ScoringScript, load_scoring_script
 from tidemill.serve.server import LOOPBACK_NAMES, InferenceServer, ServerSettings
 from tidemill.serve.trace_settings import TraceSettings, read_settings
 from tidemill.serve.tracing import TracedApplication, Tracer
-from tidemill.serve.workers import bind, end_with_parent, run_workers
+from tidemill.serve.workers import BEAT, BEAT_FASTER_LATER, bind, end_with_parent, run_workers
 
 LOG = logging.getLogger("tidemill.serve")
 DEFAULTS = ServerSettings()
@@ -53,6 +54,8 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--share-port", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--listener", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--beats", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--soon", action="store_true", help=argparse.SUPPRESS)
+    parser.set_defaults(faster_later=False)
     parser.add_argument("--end-when-hung", action="store_true", help="end when a call of the model does not return")
     parser.add_argument("--access-log", action="store_true", help="log every request, not only the ones refused")
     parser.add_argument("--capture-dir", type=Path, help="record requests and answers below this folder")
@@ -111,7 +114,9 @@ def _build(options: argparse.Namespace, *, traced: bool) -> InferenceServer | Ho
             deployment=options.deployment,
             allow_pickle=options.allow_pickle,
             expected_digest=options.model_digest,
+            soon=options.soon,
         )
+        options.faster_later = engine.slow_reason == LATER
         for difference in engine.differences:
             LOG.warning("differs from training: %s", difference)
     return InferenceServer(engine, script, replace(_settings(options), traced=traced), _capture(options))
@@ -189,10 +194,11 @@ def main(argv: list[str] | None = None) -> int:
 class _Announced(uvicorn.Server):
     """Says that it is ready when the port is open, not before."""
 
-    def __init__(self, config: uvicorn.Config, words: str, beats: int | None) -> None:
+    def __init__(self, config: uvicorn.Config, words: str, beats: int | None, *, faster_later: bool) -> None:
         super().__init__(config)
         self._words = words
         self._beats = beats
+        self._beat = BEAT_FASTER_LATER if faster_later else BEAT
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Open the port."""
@@ -206,7 +212,7 @@ class _Announced(uvicorn.Server):
         if self._beats is not None and counter % TICKS_A_BEAT == 0:
             try:
                 with contextlib.suppress(BlockingIOError):
-                    os.write(self._beats, b".")
+                    os.write(self._beats, self._beat)
             except BrokenPipeError:
                 self.should_exit = True
         return await super().on_tick(counter)
@@ -232,7 +238,12 @@ def _serve_one(options: argparse.Namespace, listener: socket.socket) -> int:
         ssl_keyfile=options.tls_key,
     )
     scheme = "https" if options.tls_cert else "http"
-    server = _Announced(config, f"ready {scheme}://{options.host}:{listener.getsockname()[1]}\n", options.beats)
+    server = _Announced(
+        config,
+        f"ready {scheme}://{options.host}:{listener.getsockname()[1]}\n",
+        options.beats,
+        faster_later=options.faster_later,
+    )
     with contextlib.suppress(SystemExit):  # uvicorn's own code for what could not start means a bug to us
         server.run(sockets=[listener])
     return 0 if server.started else 1

@@ -40,6 +40,7 @@ TITLES = {"sklearn": "scikit-learn", "keras": "Keras"}
 DRAWN = 64
 PATIENCE_S = 120.0
 FORMAT = 1
+LATER = "it is not made yet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +53,11 @@ class Verdict:
     probabilities: bool = True
 
 
-def find_conversion(signature: ModelSignature, digest: str) -> tuple[Predictor | None, str]:
-    """A predictor that needs no library of the model's, or the reason why there is none. The model must be trusted already."""
+def find_conversion(signature: ModelSignature, digest: str, *, make: bool = True) -> tuple[Predictor | None, str]:
+    """A predictor that needs no library of the model's, or the reason why there is none: `LATER` when it could be made, but not now.
+
+    The model must be trusted already.
+    """
     flavor = flavor_of(signature)
     if any(c.type == "string" for c in signature.columns):
         return None, "columns of text"
@@ -65,7 +69,8 @@ def find_conversion(signature: ModelSignature, digest: str) -> tuple[Predictor |
     versions = [importlib.metadata.version(name) for name in LIBRARIES[flavor]]
     key = digest_value([FORMAT, digest, versions, [str(c) for c in signature.columns], str(signature.image)])
     try:
-        return _kept_or_made(signature, _cache() / f"{key}.onnx")
+        out = _cache() / f"{key}.onnx"
+        return _kept_or_made(signature, out) if make or out.with_suffix(".json").exists() else (None, LATER)
     except (OSError, ValueError, BackendError) as exc:
         return None, f"{type(exc).__name__}: {exc}"
 

@@ -99,17 +99,25 @@ def check_digest(path: Path, expected_digest: str) -> str:
     return digest
 
 
-def load_engine(
-    path: Path, *, name: str, version: str, deployment: str, allow_pickle: bool, expected_digest: str = ""
+def load_engine(  # noqa: PLR0913 - each by its name
+    path: Path,
+    *,
+    name: str,
+    version: str,
+    deployment: str,
+    allow_pickle: bool,
+    expected_digest: str = "",
+    soon: bool = False,
 ) -> Engine:
     """Load, choose the fastest path that gives the same answers, and answer the golden rows once.
 
-    The bytes are compared with `expected_digest` before any of them is loaded: `ConflictError` when they are others.
+    The bytes are compared with `expected_digest` before any of them is loaded: `ConflictError` when they are others. `soon` waits for
+    no conversion: the model's library answers where none was kept.
     """
     signature = read_signature(path)
     digest = check_digest(path, expected_digest)
     info = ModelInfo(name or path.name, version, deployment, digest)
-    predictor, reason = _choose(signature, digest, allow_pickle=allow_pickle)
+    predictor, reason = _choose(signature, digest, allow_pickle=allow_pickle, soon=soon)
     if signature.kind == "tensor" and not signature.shape and predictor.width:
         signature = replace(signature, shape=(predictor.width,))
     engine = Engine(signature, predictor, info, slow_reason=reason, loaded_at=time.time())
@@ -118,11 +126,11 @@ def load_engine(
     return engine
 
 
-def _choose(signature: ModelSignature, digest: str, *, allow_pickle: bool) -> tuple[Predictor, str]:
+def _choose(signature: ModelSignature, digest: str, *, allow_pickle: bool, soon: bool) -> tuple[Predictor, str]:
     """ONNX Runtime in place of the model's library where that was proven equal, else the library; and why not."""
     if not allow_pickle or flavor_of(signature) not in NEEDED:
         return load_predictor(signature, allow_pickle=allow_pickle), ""
-    fast, reason = find_conversion(signature, digest)
+    fast, reason = find_conversion(signature, digest, make=not soon)
     if fast is not None:
         return fast, ""
     LOG.info("the ONNX path is not used: %s", reason)

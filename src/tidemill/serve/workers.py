@@ -29,6 +29,7 @@ TIMEOUT_S = 60.0
 SILENT_TIMEOUTS = 3  # an event loop that did not turn for so many time-outs will not
 SILENT_S = 5.0  # but a busy machine may well stop one for so long
 OWN_CODES = {1, 2, 3, 4}
+BEAT, BEAT_FASTER_LATER = b".", b"+"
 
 
 @dataclass(slots=True)
@@ -44,12 +45,16 @@ class Worker:
     start_at: float = 0.0
     wait_s: float = 0.0
     failures: int = 0
+    soon: bool = False
+    wants_faster: bool = False
+    on_trial: bool = False
+    leaving: bool = False
 
     def start(self) -> None:
         """Fill the place; the server writes where this process writes."""
         self.beats, theirs = os.pipe()
         os.set_blocking(self.beats, False)
-        command = [*self.command, "--beats", str(theirs)]
+        command = [*self.command, *(["--soon"] if self.soon else []), "--beats", str(theirs)]
         try:
             self.process = proc.start_sharing(command, (*self.inherited, theirs))
         finally:
@@ -59,7 +64,8 @@ class Worker:
     def listen(self) -> None:
         """Note what it said since the last look."""
         with contextlib.suppress(BlockingIOError):
-            if os.read(self.beats, 4096):
+            if said := os.read(self.beats, 4096):
+                self.wants_faster = not self.heard and BEAT_FASTER_LATER in said
                 self.heard = time.monotonic()
 
     def is_silent(self, patience_s: float) -> bool:
@@ -88,13 +94,15 @@ def run_workers(argv: list[str], listener: socket.socket, count: int, timeout_s:
     command = [sys.executable, "-m", "tidemill.serve", *argv, "--workers", "1", "--end-when-hung"]
     command += ["--port", str(listener.getsockname()[1])]
     if count == 1:
-        workers = [Worker([*command, "--listener", str(listener.fileno())], (listener.fileno(),))]
+        workers = [Worker([*command, "--listener", str(listener.fileno())], (listener.fileno(),), soon=True)]
     else:
         # The listener only holds the port then: it never listens, so every connection goes to a worker's own.
         workers = [Worker([*command, "--share-port"]) for _ in range(count)]
     patience_s = SILENT_TIMEOUTS * timeout_s + SILENT_S
     with _stop_signals() as stopping:
         while not stopping:
+            if workers[0].soon:
+                _make_faster(workers)
             for worker in workers:
                 code = _look(worker, patience_s)
                 if code is not None:
@@ -103,6 +111,29 @@ def run_workers(argv: list[str], listener: socket.socket, count: int, timeout_s:
             time.sleep(LOOK_S)
     listener.close()
     return _drain(workers)
+
+
+def _make_faster(workers: list[Worker]) -> None:
+    """A server that answers already, but could answer faster, does so until a second one has made ready for that: converted, proven, open."""
+    first = workers[0]
+    if len(workers) == 1:
+        if first.wants_faster:
+            first.wants_faster = False
+            workers.append(Worker(first.command, first.inherited, on_trial=True))
+        return
+    second = workers[1]
+    if first.process is None or (first.leaving and first.process.poll() is not None):
+        if first.process is not None:
+            os.close(first.beats)
+        if not second.on_trial:
+            workers.remove(first)
+    elif second.heard and second.process is not None and not first.leaving:
+        second.on_trial, first.leaving = False, True
+        first.process.terminate()
+    elif second.on_trial and second.process is not None and second.process.poll() is not None:
+        _say(f"worker {second.process.pid}, which was to answer faster, ended with {second.process.returncode}")
+        os.close(second.beats)
+        workers.remove(second)
 
 
 def _look(worker: Worker, patience_s: float) -> int | None:
@@ -116,7 +147,7 @@ def _look(worker: Worker, patience_s: float) -> int | None:
         _say(f"worker {worker.process.pid} did not answer for {patience_s:g} s; stopped")
         worker.kill()
         worker.process.wait()
-    if worker.process.poll() is None:
+    if worker.process.poll() is None or worker.on_trial or worker.leaving:
         return None
     pid, first = worker.process.pid, not worker.heard and not worker.failures
     code = worker.ended()

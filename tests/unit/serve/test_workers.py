@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +118,73 @@ def test_a_server_ends_with_the_process_that_keeps_it(code: Path) -> None:
         worker = score(url, "x")[1]["pid"]
         process.kill()
         wait_until(lambda: not is_alive(worker))
+
+
+@contextmanager
+def kept_model(model: Path, folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    argv = [sys.executable, "-m", "tidemill.serve.workers", "--model", str(model), "--allow-pickle", "--port", "0"]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            argv, stdout=subprocess.PIPE, stderr=log, env={**os.environ, "XDG_CACHE_HOME": str(folder / "cache")}
+        )
+    assert process.stdout is not None
+    try:
+        yield process, int(process.stdout.readline().decode().rpartition(":")[2])
+    finally:
+        process.stdout.close()
+        process.terminate()
+        process.wait(40)
+
+
+def get(port: int, path: str, body: bytes | None = None) -> Any:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    try:
+        connection.request("POST" if body else "GET", path, body, {"content-type": "application/json"})
+        answer = connection.getresponse()
+        assert answer.status == 200
+        return json.loads(answer.read())
+    finally:
+        connection.close()
+
+
+def labels(answer: dict[str, Any]) -> list[str]:
+    return [p["prediction"] for p in answer["predictions"]]
+
+
+def shares(answer: dict[str, Any]) -> list[float]:
+    return [p["probability"] for p in answer["predictions"]]
+
+
+def test_the_first_answer_does_not_wait_for_a_conversion_and_none_is_lost_or_changed_when_it_is_there(
+    table_model: Path, tmp_path: Path
+) -> None:
+    body = json.dumps(json.loads((table_model / "golden.json").read_text())["inputs"]).encode()
+    with kept_model(table_model, tmp_path) as (process, port):
+        assert get(port, "/version")["path"] == "scikit-learn"
+        first, pid = get(port, "/predict", body), children(process.pid)
+        answers = [first]
+        deadline = time.monotonic() + 90
+        while get(port, "/version")["path"] == "scikit-learn" or len(children(process.pid)) > 1:
+            answers.append(get(port, "/predict", body))
+            assert time.monotonic() < deadline
+        assert get(port, "/version")["path"] == "onnxruntime (proven equal to scikit-learn)"
+        assert children(process.pid) != pid
+        answers.append(get(port, "/predict", body))
+        assert all(labels(a) == labels(first) for a in answers)
+        assert all(shares(a) == pytest.approx(shares(first), abs=1e-5) for a in answers)
+        os.kill(children(process.pid)[0], signal.SIGKILL)
+        assert labels(get(port, "/predict", body)) == labels(first)  # and it is kept running, as the one before it
+    assert process.returncode == 0
+
+
+def test_one_that_cannot_answer_faster_serves_on_as_it_is(table_model: Path, tmp_path: Path) -> None:
+    with kept_model(table_model, tmp_path) as (process, port):
+        wait_until(lambda: len(children(process.pid)) == 2)
+        first, second = sorted(children(process.pid))
+        os.kill(second, signal.SIGKILL)
+        wait_until(lambda: children(process.pid) == [first])
+        assert get(port, "/version")["path"] == "scikit-learn"
+    assert "was to answer faster, ended with -9" in (tmp_path / "log").read_text()
 
 
 def test_a_taken_port_is_told_before_anything_is_loaded(code: Path) -> None:
