@@ -26,12 +26,15 @@ from tidemill.base.failpoint import failpoint
 from tidemill.base.files import locked, write_atomic
 from tidemill.base.hashing import digest_value
 from tidemill.plan.graph import EnvironmentRef
+from tidemill.plan.resolve import environment_of
 from tidemill.record.ports import ModelVersion
 from tidemill.release.traffic import share_out
 from tidemill.spec.deployment import OnlineDeployment
+from tidemill.spec.environment import Environment
 from tidemill.spec.kinds import Kind
 from tidemill.spec.load import load_valid
 from tidemill.spec.project import Stage
+from tidemill.spec.references import AssetRef, FileRef, parse_reference
 
 Say = Callable[[str], None]
 SMOKE_S = 30.0
@@ -86,8 +89,9 @@ def deploy_local(app: App, project: Project, candidate: Candidate, stage_name: s
     with locked(app.home / "endpoints" / f"{endpoint}.lock"):
         before = app.target.desired(endpoint)
         tokens = endpoint_tokens(app, endpoint, stage.auth or ("none" if auth_mode == "none" else "key"))
-        python = _environment(app, document) or candidate.environment
-        wish = make_wish(app, project.folder, candidate.version, python, document, tokens)
+        folder = document_folder(project)
+        python = serving_environment(app, document, folder) or candidate.environment
+        wish = make_wish(app, folder, candidate.version, python, document, tokens)
         wish["env"] |= dict(stage.environment_variables or {})
         colour = document.name if document and document.name else "blue"
         name = _deployment_name(before.get("deployments", {}), f"{colour}-{candidate.version.version}", wish)
@@ -232,12 +236,27 @@ def make_wish(
     return {"argv": argv, "env": env, "cwd": str(folder), **about}
 
 
-def _environment(app: App, document: OnlineDeployment | None) -> EnvironmentRef | None:
-    if document is None or not isinstance(document.environment, str):
-        return None
-    reference = document.environment.removeprefix("azureml:")
-    name, _, version = reference.partition("@")[0].partition(":")
-    return app.assets.find_environment(name, version or None, None)
+def document_folder(project: Project) -> Path:
+    """What paths in the deployment's document are relative to."""
+    file = project.file("deployment")
+    return file.parent if file is not None else project.folder
+
+
+def serving_environment(app: App, document: OnlineDeployment | None, folder: Path) -> EnvironmentRef | None:
+    """The environment a deployment's document names or describes; None where it lists no packages that could be installed here."""
+    asked = document.environment if document is not None else None
+    if isinstance(asked, Environment):
+        found, where = asked, folder
+    else:
+        ref = parse_reference(asked) if asked else None
+        if isinstance(ref, AssetRef):
+            return app.assets.find_environment(ref.name, ref.version, ref.label)
+        if not isinstance(ref, FileRef):
+            return None
+        path = ref.resolve(folder)
+        found, where = load_valid(path, expect=(Kind.ENVIRONMENT,)).document, path.parent
+    described = environment_of(found, where, found.name or "inline")
+    return described if described.kind != "host" else None
 
 
 def serving_python(app: App, environment: EnvironmentRef) -> tuple[Path, dict[str, str]]:

@@ -42,7 +42,7 @@ def deploy_azureml(
         url, image = target.url(endpoint), there[name].get(IMAGE, "")
         return Deployed(endpoint, stage_name, url, name, version.name, version.version, changed=False, image=image)
     say("building the image")
-    built = build_image(app, candidate, stage, say)
+    built = build_image(app, project, candidate, stage, say)
     key, keys = signing_key(project.folder, stage), trusted_keys(project, stage_name, stage)
     if key is not None:
         sign_image(app, built.reference, key)

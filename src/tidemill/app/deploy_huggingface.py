@@ -29,13 +29,12 @@ def deploy_huggingface(
     app: App, project: Project, candidate: Candidate, stage_name: str, stage: Stage, say: Say
 ) -> Deployed:
     """Commit the version unless `main` holds it already; read back what was written before it counts."""
-    del project
     version, repository = candidate.version, _repository(stage_name, stage)
     url = app.hub.page("model", repository)
     name = f"v{version.version}"
     if _digest_there(app, repository) == version.digest:
         return Deployed(repository, stage_name, url, name, version.name, version.version, changed=False)
-    image = build_image(app, candidate, stage, say).reference if stage.space else ""
+    image = build_image(app, project, candidate, stage, say).reference if stage.space else ""
     revision = _publish(app, stage, repository, version, candidate.metrics, say)
     if stage.space:
         _publish_space(app, stage, version, image, revision, say)

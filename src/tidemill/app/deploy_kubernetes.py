@@ -46,7 +46,7 @@ def deploy_kubernetes(
         images = Images(serves.image, serves.model_image, serves.arguments)  # for the record, if it was never written
         return _deployed(images.onto(workload), candidate, stage_name, changed=False)
     say("building the image")
-    images = build_images(app, candidate, stage, say)
+    images = build_images(app, project, candidate, stage, say)
     _prove_origin(app, project, stage_name, stage, images, say)
     workload = images.onto(workload)
     if serves is not None and _has_pods_of(serves, workload):

@@ -9,14 +9,14 @@ from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
-from tidemill.app.deploy import PIN, endpoint_tokens, make_wish
+from tidemill.app.deploy import PIN, endpoint_tokens, make_wish, serving_environment
 from tidemill.app.wiring import App
 from tidemill.base.clock import SystemClock, iso
 from tidemill.base.errors import BackendError, FailedError, NotFoundError, UsageError
 from tidemill.base.files import write_atomic
 from tidemill.base.hashing import digest_file, digest_tree, hash_folder
 from tidemill.base.suggest import did_you_mean
-from tidemill.plan.graph import HOST_ENVIRONMENT, EnvironmentRef
+from tidemill.plan.graph import HOST_ENVIRONMENT
 from tidemill.record.ports import ModelVersion
 from tidemill.spec.deployment import OnlineDeployment
 from tidemill.spec.edits import Edits, apply_edits
@@ -145,7 +145,8 @@ def create_deployment(
     tokens = endpoint_tokens(app, where, (declared or {}).get("auth_mode", "key"))
     folder = file.absolute().parent
     version = _model_of(app, document, folder)
-    wish = make_wish(app, folder, version, _environment_of(app, document), document, tokens)
+    environment = serving_environment(app, document, folder) or HOST_ENVIRONMENT
+    wish = make_wish(app, folder, version, environment, document, tokens)
     before = app.target.desired(where)
     deployments = {**before.get("deployments", {}), chosen: wish}
     traffic = {chosen: ALL} if all_traffic or not before.get("deployments") else before.get("traffic", {})
@@ -182,14 +183,6 @@ def deployment_source(app: App, endpoint: str, name: str) -> tuple[Path, list[Ov
 def _port(app: App, endpoint: str) -> int:
     url = app.target.observe(endpoint).get("url", "")
     return int(url.rpartition(":")[2]) if url else 0
-
-
-def _environment_of(app: App, document: OnlineDeployment) -> EnvironmentRef:
-    if isinstance(document.environment, str):
-        ref = parse_reference(document.environment)
-        if isinstance(ref, AssetRef):
-            return app.assets.find_environment(ref.name, ref.version, ref.label) or HOST_ENVIRONMENT
-    return HOST_ENVIRONMENT
 
 
 def _model_of(app: App, document: OnlineDeployment, folder: Path) -> ModelVersion:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.metadata
 import json
 import shutil
@@ -12,8 +13,10 @@ from pathlib import Path
 
 import tidemill
 from tidemill.app.candidate import Candidate
-from tidemill.app.deploy import serve_requirements
+from tidemill.app.deploy import document_folder, load_documents, serve_requirements, serving_environment, serving_python
+from tidemill.app.project import Project
 from tidemill.app.proof import make_proof
+from tidemill.app.serving import ScoringCode, limit_arguments, scoring_code
 from tidemill.app.wiring import App
 from tidemill.base import proc
 from tidemill.base.errors import FailedError
@@ -22,6 +25,7 @@ from tidemill.base.hashing import digest_file
 from tidemill.plan.graph import EnvironmentRef
 from tidemill.release.objects import Workload
 from tidemill.release.package import (
+    CODE,
     BuiltImage,
     ImageFile,
     ImageLayer,
@@ -31,6 +35,8 @@ from tidemill.release.package import (
     split_package,
 )
 from tidemill.release.sbom import make_sbom
+from tidemill.run.snapshot import take_snapshot
+from tidemill.spec.deployment import OnlineDeployment
 from tidemill.spec.project import Stage
 
 Say = Callable[[str], None]
@@ -56,13 +62,13 @@ class Images:
         return replace(workload, image=self.server, model_image=self.model, arguments=self.arguments)
 
 
-def build_images(app: App, candidate: Candidate, stage: Stage, say: Say) -> Images:
+def build_images(app: App, project: Project, candidate: Candidate, stage: Stage, say: Say) -> Images:
     """As the stage's `model_delivery` says: the model in the image, or beside it."""
     if stage.model_delivery == "image":
-        built = build_image(app, candidate, stage, say)
+        built = build_image(app, project, candidate, stage, say)
         say(f"pushed {built.reference} ({built.sent_bytes / 1e6:.1f} MB sent)")
         return Images(built.reference)
-    whole, request = _package(app, candidate, stage)
+    whole, request = _package(app, project, candidate, stage)
     server, model = split_package(whole)
     server = _with_sbom(
         server, app.home / "images", replace(request, model_name="server", model_version="", model_digest="")
@@ -76,10 +82,10 @@ def build_images(app: App, candidate: Candidate, stage: Stage, say: Say) -> Imag
     return Images(parts["server"].reference, parts["model"].reference, whole.arguments)
 
 
-def build_image(app: App, candidate: Candidate, stage: Stage, say: Say) -> BuiltImage:
+def build_image(app: App, project: Project, candidate: Candidate, stage: Stage, say: Say) -> BuiltImage:
     """Package, prove and push; equal inputs give an equal digest, and a new model moves only its own layer."""
     version = candidate.version
-    package, request = _package(app, candidate, stage)
+    package, request = _package(app, project, candidate, stage)
     package = _with_sbom(package, app.home / "images", request)
     tags = [f"v{version.version}", version.digest[:12]]
     built: BuiltImage = app.builder.build(
@@ -88,9 +94,13 @@ def build_image(app: App, candidate: Candidate, stage: Stage, say: Say) -> Built
     return built
 
 
-def _package(app: App, candidate: Candidate, stage: Stage) -> tuple[Package, PackageRequest]:
-    """The version's layers, the model on top."""
+def _package(app: App, project: Project, candidate: Candidate, stage: Stage) -> tuple[Package, PackageRequest]:
+    """The version's layers, the model on top; scoring code, environment and limits as the deployment's document says."""
     version = candidate.version
+    document = load_documents(project)[1] or OnlineDeployment()
+    folder = document_folder(project)
+    code = scoring_code(folder, document)
+    environment = serving_environment(app, document, folder) or candidate.environment
     work = app.home / "images"
     request = PackageRequest(
         model_path=version.path,
@@ -98,7 +108,7 @@ def _package(app: App, candidate: Candidate, stage: Stage) -> tuple[Package, Pac
         model_version=version.version,
         model_digest=version.digest,
         base_image=stage.base_image or BASE_IMAGE,
-        requirements=tuple(locked_requirements(app, candidate.environment, version.path)),
+        requirements=tuple(locked_requirements(app, environment, version.path, code)),
         python_version=f"{sys.version_info.major}.{sys.version_info.minor}",
         arguments=(
             "--name",
@@ -108,12 +118,22 @@ def _package(app: App, candidate: Candidate, stage: Stage) -> tuple[Package, Pac
             "--allow-pickle",
             "--model-digest",
             version.digest,
+            *(("--code", CODE, "--script", code.script) if code else ()),
+            *limit_arguments(document, instances=1),
         ),
+        code=_code_files(code) if code else (),
         labels={"io.tidemill.job": candidate.job.name},
     )
     uv = shutil.which("uv") or str(Path(sys.executable).parent / "uv")
     package = make_package(request, runtime=Path(tidemill.__file__).parent, work=work, uv=uv)
     return package, request
+
+
+def _code_files(code: ScoringCode) -> tuple[ImageFile, ...]:
+    """What of the folder counts as code, as for a step: no `.env`, nothing that `.amlignore` names."""
+    found = take_snapshot(code.folder)
+    pairs = zip(found.sources, found.entries, strict=True)
+    return tuple(ImageFile(path, f"{CODE}/{e.path}", e.digest, e.executable) for path, e in pairs)
 
 
 def _with_sbom(package: Package, work: Path, request: PackageRequest) -> Package:
@@ -127,20 +147,45 @@ def _with_sbom(package: Package, work: Path, request: PackageRequest) -> Package
     return replace(package, layers=(*package.layers, layer))
 
 
-def locked_requirements(app: App, environment: EnvironmentRef, model: Path) -> list[str]:
-    """Exact versions of what the model was trained with and the server needs: what is installed now, of what is asked for."""
-    python = app.environments().prepare(environment, lambda _: None).python
+def locked_requirements(
+    app: App, environment: EnvironmentRef, model: Path, code: ScoringCode | None = None
+) -> list[str]:
+    """Exact versions of what the model was trained with and the server needs: what is installed now, of what is asked for.
+
+    A scoring script may use all of its environment; of this machine's own Python it gets what it imports.
+    """
+    python, _ = serving_python(app, environment)
     done = proc.run([sys.executable, "-m", "uv", "pip", "freeze", "--python", str(python)], timeout_s=60)
     if done.returncode != 0:
         raise FailedError(f"The packages of `{environment.label}` cannot be listed: {done.stderr.strip()[-300:]}")
     installed = {
         line.partition("==")[0].lower().replace("_", "-"): line for line in done.stdout.splitlines() if "==" in line
     }
-    wanted = _closure(
-        {*_model_requirements(model), *(_bare(r) for r in serve_requirements()), "onnxruntime", "skl2onnx"},
-        set(installed),
-    )
+    asked = {*_model_requirements(model), *(_bare(r) for r in serve_requirements()), "onnxruntime", "skl2onnx"}
+    if code is not None:
+        asked |= _imported(code) if environment.kind == "host" else set(installed)
+    wanted = _closure(asked, set(installed))
     return sorted(installed[n] for n in wanted if n in installed and n not in NOT_SERVING)
+
+
+def _imported(code: ScoringCode) -> set[str]:
+    """The packages of this Python that the code imports somewhere."""
+    homes = importlib.metadata.packages_distributions()
+    found: set[str] = set()
+    for path in take_snapshot(code.folder).sources:
+        if path.suffix == ".py":
+            found |= {_bare(name) for module in _modules(path) for name in homes.get(module, ())}
+    return found
+
+
+def _modules(path: Path) -> set[str]:
+    try:
+        tree = ast.parse(path.read_bytes(), str(path))
+    except (SyntaxError, ValueError) as exc:
+        raise FailedError(f"{path} is not Python: {exc}", hint="Mend it, or name it in .amlignore.") from exc
+    names = {a.name for node in ast.walk(tree) if isinstance(node, ast.Import) for a in node.names}
+    names |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module}
+    return {name.partition(".")[0] for name in names}
 
 
 def _model_requirements(model: Path) -> set[str]:

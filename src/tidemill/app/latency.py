@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tidemill.app.candidate import Candidate
-from tidemill.app.deploy import load_documents, make_wish, sample_of
+from tidemill.app.deploy import document_folder, load_documents, make_wish, sample_of, serving_environment
 from tidemill.app.wiring import App
 from tidemill.base import proc
 from tidemill.base.clock import Clock, SystemClock
@@ -44,7 +44,9 @@ def measure_latency(app: App, candidate: Candidate) -> Mapping[str, float]:
             hint="Name one in tidemill.yaml: `sample_request: FILE`, or keep a golden.json with the model.",
         )
     _, document, _ = load_documents(app.project)
-    wish = make_wish(app, app.project.folder, candidate.version, candidate.environment, document, None)
+    where = document_folder(app.project)
+    environment = serving_environment(app, document, where) or candidate.environment
+    wish = make_wish(app, where, candidate.version, environment, document, None)
     with tempfile.TemporaryDirectory(prefix="tidemill-latency-") as folder:
         found = _measure(wish["argv"], {**os.environ, **wish["env"]}, Path(folder), sample, SystemClock())
     app.store.put(COLLECTION, digest, dict(found))

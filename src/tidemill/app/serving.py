@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,35 @@ READY_PERIOD_S = 10  # Azure's, where the document has a probe without one
 SIDES = {"model_inputs": "request", "request": "request", "model_outputs": "response", "response": "response"}
 
 
+@dataclass(frozen=True, slots=True)
+class ScoringCode:
+    """The folder of a scoring script, and the script's place in it."""
+
+    folder: Path
+    script: str
+
+
 def document_arguments(folder: Path, captures: Path, document: OnlineDeployment) -> list[str]:
     """Scoring code, processes, limits and recording."""
-    argv: list[str] = []
+    code = scoring_code(folder, document)
+    argv = ["--code", str(code.folder), "--script", code.script] if code is not None else []
+    argv += limit_arguments(document, instances=max(1, document.instance_count or 1))
+    return argv + (_capture_arguments(document.data_collector, captures) if document.data_collector else [])
+
+
+def scoring_code(folder: Path, document: OnlineDeployment) -> ScoringCode | None:
+    """What answers in place of the model itself, if the document says so; paths are relative to `folder`."""
     code = document.code_configuration
-    if code is not None:
-        where = (folder / (code.code or ".")).absolute()
-        argv += ["--code", str(where), "--script", code.scoring_script or code.entry_script or "score.py"]
+    if code is None:
+        return None
+    where = (folder / (code.code or ".")).absolute()
+    return ScoringCode(where, code.scoring_script or code.entry_script or "score.py")
+
+
+def limit_arguments(document: OnlineDeployment, *, instances: int) -> list[str]:
+    """Processes, time-out and queue of one server that stands for so many instances."""
+    argv: list[str] = []
     workers = worker_count(document)
-    instances = max(1, document.instance_count or 1)
     if workers * instances > 1:
         argv += ["--workers", str(workers * instances)]
     limits = document.request_settings
@@ -30,7 +51,7 @@ def document_arguments(folder: Path, captures: Path, document: OnlineDeployment)
     if limits is not None and limits.max_concurrent_requests_per_instance:
         inside = TOGETHER * limits.max_concurrent_requests_per_instance
         argv += ["--max-queue", str(max(1, math.ceil(inside / workers)))]
-    return argv + (_capture_arguments(document.data_collector, captures) if document.data_collector else [])
+    return argv
 
 
 def worker_count(document: OnlineDeployment) -> int:

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
 from typing import Any
 
-from tidemill.app.deploy import load_documents
+from tidemill.app.deploy import document_folder, load_documents
 from tidemill.app.project import Project
-from tidemill.base.hashing import digest_value
+from tidemill.app.serving import limit_arguments, scoring_code
+from tidemill.base.hashing import digest_tree, digest_value
 from tidemill.release.labels import POD_ANNOTATION, SETTINGS_ANNOTATION
 from tidemill.release.objects import Workload, find_problems, make_objects
+from tidemill.run.snapshot import take_snapshot
 from tidemill.spec.deployment import OnlineDeployment
 from tidemill.spec.project import Stage
 
@@ -40,10 +42,22 @@ def stage_workload(
         start_timeout_s=int(stage.start_timeout_s),
         **_resources(document, stage),
     )
-    return replace(workload, annotations={**annotations, **describe_settings(workload, stage)})
+    serves = _describe_server(project, document)
+    return replace(workload, annotations={**annotations, **describe_settings(workload, stage, serves)})
 
 
-def describe_settings(workload: Workload, stage: Stage) -> dict[str, str]:
+def _describe_server(project: Project, document: OnlineDeployment) -> tuple[str, ...]:
+    """What of the document goes into the image besides the model."""
+    code = scoring_code(document_folder(project), document)
+    about = limit_arguments(document, instances=1)
+    if document.environment is not None:
+        about.append(str(document.environment))
+    if code is not None:
+        about += [code.script, digest_tree(take_snapshot(code.folder).entries)]
+    return tuple(about)
+
+
+def describe_settings(workload: Workload, stage: Stage, serves: tuple[str, ...] = ()) -> dict[str, str]:
     """The annotations by which a later `up` sees that more than the model is to be other than it is.
 
     One over all objects; one over the pods alone, for what can change without a pod being replaced.
@@ -53,7 +67,7 @@ def describe_settings(workload: Workload, stage: Stage) -> dict[str, str]:
         return {}  # refused in a moment, by whoever asked
     objects = make_objects(blank)
     ours = next(o for o in objects if o["kind"] == "Deployment" and o["metadata"]["name"] == blank.name)
-    how = [stage.model_delivery, stage.base_image]
+    how = [stage.model_delivery, stage.base_image, *serves]
     return {
         POD_ANNOTATION: digest_value([ours["spec"]["template"], *how])[:16],
         SETTINGS_ANNOTATION: digest_value([list(objects), *how])[:16],

@@ -77,7 +77,7 @@ class PackageRequest:
     requirements: tuple[str, ...]
     python_version: str
     arguments: tuple[str, ...] = ()
-    code: Path | None = None
+    code: tuple[ImageFile, ...] = ()
     environment: Mapping[str, str] | None = None
     labels: Mapping[str, str] | None = None
 
@@ -93,8 +93,7 @@ def make_package(request: PackageRequest, *, runtime: Path, work: Path, uv: str)
         ImageLayer("packages", files_of(site, SITE)),
         ImageLayer("serving runtime", runtime_files(runtime)),
     ]
-    if request.code is not None:
-        layers.append(ImageLayer("scoring code", files_of(request.code, CODE)))
+    layers.append(ImageLayer("scoring code", request.code))
     layers.append(ImageLayer("model", files_of(request.model_path, MODEL)))
     environment = {
         "PYTHONPATH": f"{RUNTIME}:{SITE}",

@@ -101,6 +101,8 @@ def _build(options: argparse.Namespace, *, traced: bool) -> InferenceServer | Ho
     engine: Engine | None = None
     script: ScoringScript | None = None
     if options.code is not None:
+        if options.model is not None and options.model_digest:
+            check_digest(options.model, options.model_digest)
         script = load_scoring_script(
             options.code / options.script, options.model, name=options.name, version=options.version
         )
