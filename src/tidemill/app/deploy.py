@@ -17,7 +17,7 @@ import tidemill
 from tidemill.app.candidate import Candidate
 from tidemill.app.project import Project
 from tidemill.app.releases import held_back
-from tidemill.app.serving import document_arguments, probes
+from tidemill.app.serving import document_arguments, keep_code, probes, scoring_code
 from tidemill.app.shift import BakeFailedError, shift_traffic
 from tidemill.app.wiring import App
 from tidemill.base import proc
@@ -224,7 +224,11 @@ def make_wish(
         argv += ["--token-file", str(tokens)]
     about: dict[str, Any] = {}
     if document is not None:
-        argv += document_arguments(folder, app.home / "captured" / version.name, document)
+        code = scoring_code(folder, document)
+        if code is not None:
+            kept = keep_code(code, app.home / "code")
+            argv += ["--code", str(kept.folder), "--script", kept.script]
+        argv += document_arguments(app.home / "captured" / version.name, document)
         about = probes(document) | {"instance_count": max(1, document.instance_count or 1)}
         env |= dict(document.environment_variables or {})
     about |= {

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tidemill.base.files import locked
+from tidemill.base.hashing import digest_tree
+from tidemill.run.snapshot import take_snapshot
 from tidemill.spec.deployment import DataCollector, OnlineDeployment, Probe
 
 TOGETHER = 2  # Azure lets twice `max_concurrent_requests_per_instance` in before it says 429
@@ -22,11 +26,9 @@ class ScoringCode:
     script: str
 
 
-def document_arguments(folder: Path, captures: Path, document: OnlineDeployment) -> list[str]:
-    """Scoring code, processes, limits and recording."""
-    code = scoring_code(folder, document)
-    argv = ["--code", str(code.folder), "--script", code.script] if code is not None else []
-    argv += limit_arguments(document, instances=max(1, document.instance_count or 1))
+def document_arguments(captures: Path, document: OnlineDeployment) -> list[str]:
+    """Processes, limits and recording."""
+    argv = limit_arguments(document, instances=max(1, document.instance_count or 1))
     return argv + (_capture_arguments(document.data_collector, captures) if document.data_collector else [])
 
 
@@ -37,6 +39,20 @@ def scoring_code(folder: Path, document: OnlineDeployment) -> ScoringCode | None
         return None
     where = (folder / (code.code or ".")).absolute()
     return ScoringCode(where, code.scoring_script or code.entry_script or "score.py")
+
+
+def keep_code(code: ScoringCode, below: Path) -> ScoringCode:
+    """A copy of the code that later edits do not reach: a version answers as it did when it was released, and changed code is another."""
+    found = take_snapshot(code.folder)
+    kept = below / digest_tree(found.entries)[:24]
+    with locked(below / "lock"):
+        if not kept.exists():
+            begun = kept.with_suffix(".begun")
+            shutil.rmtree(begun, ignore_errors=True)
+            begun.mkdir()
+            found.copy_to(begun)
+            begun.rename(kept)
+    return ScoringCode(kept, code.script)
 
 
 def limit_arguments(document: OnlineDeployment, *, instances: int) -> list[str]:

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from tidemill.app.serving import document_arguments, probes
+from tidemill.app.serving import ScoringCode, document_arguments, keep_code, probes
 from tidemill.cli.serve import server_arguments
 from tidemill.serve.probing import Probing, ReadyProbing, read_probing
 from tidemill.spec.deployment import OnlineDeployment
 
 
 def arguments(**said: object) -> list[str]:
-    return document_arguments(Path("/project"), Path("/captured"), OnlineDeployment.model_validate(said))
+    return document_arguments(Path("/captured"), OnlineDeployment.model_validate(said))
 
 
 def test_instances_times_workers_are_processes_and_the_limit_is_each_ones_share() -> None:
@@ -71,3 +71,16 @@ def test_the_numbers_of_probes_and_the_time_out_reach_the_supervisor() -> None:
 def test_options_of_serve_are_those_of_the_server() -> None:
     given = {"workers": 4, "access_log": True, "capture_dir": Path("kept"), "tls_cert": None}
     assert server_arguments(given) == ["--workers", "4", "--access-log", "--capture-dir", "kept"]
+
+
+def test_code_that_is_served_is_a_copy_and_changed_code_is_another(tmp_path: Path) -> None:
+    (tmp_path / "score.py").write_text("one")
+    (tmp_path / ".env").write_text("KEY=secret")
+    code = ScoringCode(tmp_path, "score.py")
+    (tmp_path / ".amlignore").write_text("home\n")
+    first = keep_code(code, tmp_path / "home")
+    assert keep_code(code, tmp_path / "home") == first
+    (tmp_path / "score.py").write_text("two")
+    second = keep_code(code, tmp_path / "home")
+    assert [(c.folder / c.script).read_text() for c in (first, second)] == ["one", "two"]
+    assert not (second.folder / ".env").exists()
