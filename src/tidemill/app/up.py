@@ -102,6 +102,7 @@ def up(
 
     `FailedError` (exit 1) when the job, a gate, an approval or the smoke test stops it; what served before still serves.
     """
+    app.relax_pins = relax_pins
     project = require_project(app)
     stages = chosen_stages(project, until)
     rules = {name: parse_rules([*project.document.gates, *stage.gates]) for name, stage in stages.items()}

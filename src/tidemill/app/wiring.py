@@ -47,6 +47,7 @@ class App:
     def __init__(self, settings: Settings, stack: ExitStack, project: Project | None) -> None:
         self.settings = settings
         self.project = project
+        self.relax_pins = False  # of environments that nobody asks for by a run: those that serve
         self._stack = stack
         self._registries: dict[str, App] = {}
 
@@ -184,7 +185,7 @@ class App:
 
     def environments(self, *, relax_pins: bool = False) -> Any:  # noqa: ANN401
         """Interpreters of steps and servers."""
-        return load("environments", "uv")(self.home, {"relax_pins": relax_pins})
+        return load("environments", "uv")(self.home, {"relax_pins": relax_pins or self.relax_pins})
 
     def is_driven(self, job: str) -> bool:
         """Whether some process drives the job now."""
