@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import tidemill
+from tidemill.app.audit import audit_packages
 from tidemill.app.candidate import Candidate
 from tidemill.app.deploy import document_folder, load_documents, serve_requirements, serving_environment, serving_python
 from tidemill.app.project import Project
@@ -68,7 +69,7 @@ def build_images(app: App, project: Project, candidate: Candidate, stage: Stage,
         built = build_image(app, project, candidate, stage, say)
         say(f"pushed {built.reference} ({built.sent_bytes / 1e6:.1f} MB sent)")
         return Images(built.reference)
-    whole, request = _package(app, project, candidate, stage)
+    whole, request = _package(app, project, candidate, stage, say)
     server, model = split_package(whole)
     server = _with_sbom(
         server, app.home / "images", replace(request, model_name="server", model_version="", model_digest="")
@@ -85,7 +86,7 @@ def build_images(app: App, project: Project, candidate: Candidate, stage: Stage,
 def build_image(app: App, project: Project, candidate: Candidate, stage: Stage, say: Say) -> BuiltImage:
     """Package, prove and push; equal inputs give an equal digest, and a new model moves only its own layer."""
     version = candidate.version
-    package, request = _package(app, project, candidate, stage)
+    package, request = _package(app, project, candidate, stage, say)
     package = _with_sbom(package, app.home / "images", request)
     tags = [f"v{version.version}", version.digest[:12]]
     built: BuiltImage = app.builder.build(
@@ -94,7 +95,9 @@ def build_image(app: App, project: Project, candidate: Candidate, stage: Stage, 
     return built
 
 
-def _package(app: App, project: Project, candidate: Candidate, stage: Stage) -> tuple[Package, PackageRequest]:
+def _package(
+    app: App, project: Project, candidate: Candidate, stage: Stage, say: Say
+) -> tuple[Package, PackageRequest]:
     """The version's layers, the model on top; scoring code, environment and limits as the deployment's document says."""
     version = candidate.version
     document = load_documents(project)[1] or OnlineDeployment()
@@ -125,6 +128,7 @@ def _package(app: App, project: Project, candidate: Candidate, stage: Stage) -> 
         labels={"io.tidemill.job": candidate.job.name},
     )
     uv = shutil.which("uv") or str(Path(sys.executable).parent / "uv")
+    audit_packages(request.requirements, request.python_version, stage, uv, say)
     package = make_package(request, runtime=Path(tidemill.__file__).parent, work=work, uv=uv)
     return package, request
 

@@ -100,6 +100,9 @@ class Stage(Part):
     registry: str | None = None
     base_image: str | None = None
     image_proof: Literal["auto", "required", "off"] = "auto"
+    audit: Literal["off", "report", "required"] = "off"
+    audit_ignore: Annotated[list[str], BeforeValidator(_listed)] = Field(default_factory=list)
+    audit_url: str | None = None
     frontend_image: str | None = None
     frontend_port: Annotated[int, Field(ge=1, le=65535)] = 8080
     model_delivery: Literal["image", "init"] = "image"
