@@ -109,7 +109,6 @@ def write_waves(folder: Path, rows: int = 120) -> None:
 
 def ask(tmp_path: Path, model: Path, rows: list[dict[str, object]]) -> list[object]:
     """The model's answers, where FLAML and Tidemill's scripts are not."""
-
     argv = [sys.executable, "-W", "ignore", "-c", ASK, str(model), json.dumps(rows)]
     done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60)
     found: list[object] = json.loads(done.stdout.splitlines()[-1])
@@ -142,9 +141,7 @@ def test_a_regression_ends_at_its_exit_score_with_one_child_run_a_trial(tmp_path
     log = tidemill("job", "stream", "-n", job["name"]).stdout
     assert "exit_score is reached" in log
     assert "kneighbor" not in log, "it cannot weigh rows"
-    answers = ask(
-        tidemill, tmp_path, Path(job["outputs"]["best_model"]).resolve(), [{"coast": "south", "day": "2024-01-05"}]
-    )
+    answers = ask(tmp_path, Path(job["outputs"]["best_model"]).resolve(), [{"coast": "south", "day": "2024-01-05"}])
     assert answers == [pytest.approx(2.0, abs=0.4)]
     again = json.loads(tidemill("run", "job.yml", "--force", "-o", "json").stdout)
     assert again["steps"]["automl"]["metrics"] == metrics, "the same data, the same model"
