@@ -314,7 +314,7 @@ def _container(workload: Workload) -> Object:
     container: Object = {
         "name": "server",
         "image": workload.image,
-        "env": [{"name": k, "value": v} for k, v in sorted(workload.environment.items())],
+        "env": [{"name": k, "value": v} for k, v in sorted(_environment(workload).items())],
         "ports": [{"name": "http", "containerPort": workload.port, "protocol": "TCP"}],
         "resources": {"requests": {"cpu": workload.cpu, "memory": workload.memory}, "limits": limits},
         "securityContext": dict(_RESTRICTED),
@@ -330,6 +330,11 @@ def _container(workload: Workload) -> Object:
     if workload.arguments:
         container["args"] = list(workload.arguments)
     return container
+
+
+def _environment(workload: Workload) -> dict[str, str]:
+    """The pod's variables: which deployment it is, for its log, metrics and traces, then what the user says."""
+    return {"TIDEMILL_DEPLOYMENT": workload.deployment, **workload.environment}
 
 
 def _probe(path: str, *, period_s: int, failures: int) -> Object:

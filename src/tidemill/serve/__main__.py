@@ -43,7 +43,9 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=8080, help="0 takes any free one")
     parser.add_argument("--name", default="", help="model name")
     parser.add_argument("--version", default="1", help="model version")
-    parser.add_argument("--deployment", default="")
+    parser.add_argument(
+        "--deployment", default=os.environ.get("TIDEMILL_DEPLOYMENT", ""), help="who answers, of an endpoint"
+    )
     parser.add_argument("--token-file", type=Path, help="accepted tokens, one a line")
     parser.add_argument("--allow-pickle", action="store_true", help="the model is trusted; a pickle can run any code")
     parser.add_argument("--model-digest", default="", help="refuse to start when the model's bytes are others")
@@ -57,7 +59,12 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--soon", action="store_true", help=argparse.SUPPRESS)
     parser.set_defaults(faster_later=False)
     parser.add_argument("--end-when-hung", action="store_true", help="end when a call of the model does not return")
-    parser.add_argument("--access-log", action="store_true", help="log every request, not only the ones refused")
+    parser.add_argument(
+        "--access-log",
+        action="store_true",
+        default=os.environ.get("TIDEMILL_ACCESS_LOG", "").lower() in {"1", "true"},
+        help="log every request, not only the ones refused",
+    )
     parser.add_argument("--capture-dir", type=Path, help="record requests and answers below this folder")
     parser.add_argument("--capture-rate", type=float, default=1.0, help="share of requests recorded, 0 to 1")
     parser.add_argument("--capture-max-bytes", type=int, default=GIB, help="nothing is recorded beyond this")
@@ -134,16 +141,19 @@ def _settings(options: argparse.Namespace) -> ServerSettings:
         guard,
         access_log=options.access_log,
         end_when_hung=options.end_when_hung,
+        deployment=options.deployment,
     )
 
 
 def _about(options: argparse.Namespace) -> dict[str, str]:
     """The model mounted beside an application of the user's own."""
+    said = {"deployment": options.deployment} if options.deployment else {}
     if options.model is None:
-        return {"app": options.app, "name": options.name or options.app, "version": options.version}
+        return {"app": options.app, "name": options.name or options.app, "version": options.version, **said}
     digest = check_digest(options.model, options.model_digest)
     name = options.name or options.model.name
-    return {"app": options.app, "name": name, "version": options.version, "path": str(options.model), "digest": digest}
+    place = {"path": str(options.model), "digest": digest}
+    return {"app": options.app, "name": name, "version": options.version, **place, **said}
 
 
 def _capture(options: argparse.Namespace) -> Capture | None:

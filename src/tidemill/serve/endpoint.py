@@ -152,7 +152,7 @@ def _wish(name: str, item: Mapping[str, Any]) -> Wish:
     return Wish(
         name,
         tuple(item["argv"]),
-        dict(item.get("env", {})),
+        {"TIDEMILL_DEPLOYMENT": name, **item.get("env", {})},
         item.get("cwd", "."),
         about,
         read_probing(item),

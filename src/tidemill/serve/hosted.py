@@ -13,10 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from tidemill.base.clock import SystemClock, iso
 from tidemill.base.errors import FailedError, UsageError
+from tidemill.serve.access import AccessLog
 from tidemill.serve.http import (
     ID_LIMIT,
     Receive,
@@ -32,8 +30,7 @@ from tidemill.serve.http import (
 )
 from tidemill.serve.metrics import Metrics
 from tidemill.serve.problems import RequestProblem
-from tidemill.serve.server import ACCESS, BAD, FULL, LOOPBACK_NAMES, OPEN_PATHS, RETRY, ServerSettings
-from tidemill.serve.spans import trace_id
+from tidemill.serve.server import FULL, LOOPBACK_NAMES, OPEN_PATHS, RETRY, ServerSettings
 from tidemill.serve.wsgi import as_asgi
 
 LOG = logging.getLogger("tidemill.serve")
@@ -123,11 +120,15 @@ class HostedApplication:
     prefix: str = PREFIX
     _tokens: Tokens = field(init=False)
     metrics: Metrics = field(init=False)
+    _access: AccessLog = field(init=False)
     _inside: int = 0
 
     def __post_init__(self) -> None:
         self._tokens = Tokens(self.settings.tokens)
-        self.metrics = Metrics(str(self.about.get("version", "")))
+        names = {"model": "name", "version": "version", "deployment": "deployment"}
+        about = {label: str(self.about.get(name, "")) for label, name in names.items()}
+        self.metrics = Metrics(**about)
+        self._access = AccessLog(every=self.settings.access_log, about={k: v for k, v in about.items() if v})
 
     @property
     def paths(self) -> frozenset[str]:
@@ -234,16 +235,7 @@ class HostedApplication:
         """Counted without the path, which is the application's own and may be anything."""
         self.metrics.request("app", passing.status)
         self.metrics.latency.observe(seconds)
-        if self.settings.access_log or passing.status >= BAD:
-            entry = {
-                "at": iso(SystemClock().now()), "method": scope["method"], "path": scope["path"],
-                "status": passing.status, "ms": round(seconds * 1000, 3), "bytes": passing.size,
-                "request_id": passing.ids[0][1].decode("latin-1"),
-            }  # fmt: skip
-            trace = trace_id(scope)
-            if trace:
-                entry["trace_id"] = trace
-            ACCESS.info("%s", msgspec.json.encode(entry).decode())
+        self._access.note(scope, passing.status, passing.size, seconds, passing.ids[0][1])
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The application's own start and stop; one that knows none is started all the same."""

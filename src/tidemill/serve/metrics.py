@@ -13,10 +13,12 @@ BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 
 class Metrics:
-    """Counters of one server and one model version."""
+    """Counters of one server and one model version; `tidemill_serving_info` says whose they are."""
 
-    def __init__(self, version: str) -> None:
+    def __init__(self, version: str, model: str = "", deployment: str = "") -> None:
         self.registry = CollectorRegistry()
+        info = Gauge("tidemill_serving_info", "Who answers", ["model", "version", "deployment"], registry=self.registry)
+        info.labels(model, version, deployment).set(1)
         self._requests = self._counter("tidemill_requests", "Requests by path and status", ["path", "status"])
         self._predictions = self._counter("tidemill_predictions", "Predictions by class", ["version", "prediction"])
         self._features = self._counter(

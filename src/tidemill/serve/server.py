@@ -10,9 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from tidemill.base.clock import SystemClock, iso
+from tidemill.serve.access import BAD, AccessLog
 from tidemill.serve.batching import Batcher
 from tidemill.serve.bodies import check_feedback, read_rows
 from tidemill.serve.capture import Capture
@@ -46,7 +44,6 @@ from tidemill.serve.open_inference import (
 from tidemill.serve.openapi import make_openapi
 from tidemill.serve.problems import RequestProblem
 from tidemill.serve.scoring import ScoringScript
-from tidemill.serve.spans import trace_id
 from tidemill.serve.stages import TracedBatcher, TracedTurn, timed, untimed
 
 LOG = logging.getLogger("tidemill.serve")
@@ -61,10 +58,8 @@ PAGES = {
     "/page.css": ("page.css", "text/css"),
     "/docs": ("docs.html", "text/html; charset=utf-8"),
 }
-ACCESS = logging.getLogger("tidemill.access")
 RECORDED = {"/predict", "/score", "/invocations"}
 FULL, UNREADY, SLOW = 429, 503, 504
-BAD = 400
 RETRY = (b"retry-after", b"1")
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -84,6 +79,7 @@ class ServerSettings:
     access_log: bool = False
     end_when_hung: bool = False
     traced: bool = False
+    deployment: str = ""
 
 
 class InferenceServer:
@@ -98,10 +94,16 @@ class InferenceServer:
     ) -> None:
         self._engine = engine
         self._script = script
-        self._clock = SystemClock()
         self._settings = settings
         self._tokens = Tokens(settings.tokens)
-        self.metrics = Metrics(engine.info.version if engine else script.version if script else "")
+        served = engine.info if engine else script
+        about = {
+            "model": served.name if served else "",
+            "version": served.version if served else "",
+            "deployment": settings.deployment,
+        }
+        self.metrics = Metrics(**about)
+        self._access = AccessLog(every=settings.access_log, about={k: v for k, v in about.items() if v})
         self._waiting = 0
         self._capture = capture
         self._calls = Calls(settings.timeout_s)
@@ -164,19 +166,10 @@ class InferenceServer:
 
     def _log(self, scope: Scope, response: Response, seconds: float, request_id: bytes) -> None:
         """One line a request, and one count; paths nobody serves are one path, so that nobody can fill the memory."""
-        method, path = scope["method"], scope["path"]
+        path = scope["path"]
         known = path in PAGES or any(path == p for _, p in self._routes)
         self.metrics.request(path if known else "other", response.status)
-        if self._settings.access_log or response.status >= BAD:
-            entry = {
-                "at": iso(self._clock.now()),
-                "method": method, "path": path, "status": response.status, "ms": round(seconds * 1000, 3),
-                "bytes": len(response.body), "request_id": request_id.decode("latin-1"),
-            }  # fmt: skip
-            trace = trace_id(scope)
-            if trace:
-                entry["trace_id"] = trace
-            ACCESS.info("%s", msgspec.json.encode(entry).decode())
+        self._access.note(scope, response.status, len(response.body), seconds, request_id)
 
     async def _answer(self, scope: Scope, receive: Receive, request_id: str) -> Response:
         """A response in every case: what a client did wrong is a 4xx, what the model did is a 500 without details."""
@@ -362,7 +355,8 @@ class InferenceServer:
         del request
         if self._engine is None:
             script = self._script
-            return json_response({"name": script.name if script else "", "version": script.version if script else ""})
+            about = {"name": script.name, "version": script.version} if script else {"name": "", "version": ""}
+            return json_response({**about, "deployment": self._settings.deployment})
         info = self._engine.info
         return json_response(
             {

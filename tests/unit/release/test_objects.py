@@ -37,6 +37,13 @@ def test_the_service_reaches_the_port_the_container_opens() -> None:
     assert container["readinessProbe"]["httpGet"]["port"] == port["targetPort"]
 
 
+def test_a_pod_knows_which_deployment_it_is_for_its_log_metrics_and_traces() -> None:
+    (container,) = by_kind(workload(environment={"MODE": "fast"}))["Deployment"]["spec"]["template"]["spec"][
+        "containers"
+    ]
+    assert {e["name"]: e["value"] for e in container["env"]} == {"MODE": "fast", "TIDEMILL_DEPLOYMENT": "v3"}
+
+
 def test_the_service_selects_the_version_that_serves_not_the_one_being_started() -> None:
     objects = {o["kind"]: o for o in make_objects(workload(deployment="v4"), serving="v3")}
     assert objects["Service"]["spec"]["selector"]["tidemill.dev/deployment"] == "v3"
