@@ -13,9 +13,9 @@ import fsspec
 import pytest
 
 from tidemill.backends.artifacts.folder import open_artifacts
-from tidemill.backends.data.remote import locate
 from tidemill.backends.data.workspace import WorkspaceData
 from tidemill.base.errors import BackendError, FailedError, UsageError
+from tidemill.base.places import locate
 from tidemill.plan.graph import DataRef
 
 

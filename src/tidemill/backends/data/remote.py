@@ -20,6 +20,7 @@ from urllib.parse import unquote, urlsplit
 from tidemill.base.errors import BackendError, FailedError, TidemillError, UsageError
 from tidemill.base.files import confine, locked, write_atomic
 from tidemill.base.hashing import digest_value
+from tidemill.base.places import ENV, Place, locate, shown
 from tidemill.run.ports import Say
 
 AT_ONCE = 8
@@ -37,8 +38,6 @@ VERSIONS = (
     "created",
     "size",
 )
-ENV = Mapping[str, str]
-_AZURE = re.compile(r"(?:wasbs?|abfss?)://(?P<container>[^@/]+)@(?P<account>[^./]+)\.(?P<host>[^/]+)/?(?P<path>.*)\Z")
 _EXTRA = "pip install 'tidemill[remote]'"
 _HINTS = {
     "abfs": "Set AZURE_STORAGE_ACCOUNT_KEY, AZURE_STORAGE_SAS_TOKEN or AZURE_STORAGE_CONNECTION_STRING (in .env), or log in for azure-identity.",
@@ -49,16 +48,6 @@ _HINTS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """An address as fsspec wants it. `shown` has no secret in it."""
-
-    protocol: str
-    path: str
-    options: Mapping[str, Any]
-    shown: str
-
-
-@dataclass(frozen=True, slots=True)
 class _File:
     """One file there: its path, where it goes below the target, and what it says of itself."""
 
@@ -66,47 +55,6 @@ class _File:
     relative: str
     size: int | None
     info: Mapping[str, Any]
-
-
-def locate(uri: str, env: ENV) -> Place:
-    """How to reach a URL; credentials come from the environment, never from the URL's own text in messages."""
-    azure = _AZURE.match(uri)
-    if azure:
-        options = {"account_name": azure["account"], **_azure_credentials(env)}
-        return Place("abfs", f"{azure['container']}/{unquote(azure['path'])}", options, _shown(uri))
-    parts = urlsplit(uri)
-    if parts.scheme in {"http", "https"}:
-        return Place(parts.scheme, uri, {"client_kwargs": {"trust_env": True}}, _shown(uri))
-    if parts.scheme == "s3":
-        return Place("s3", f"{parts.netloc}{unquote(parts.path)}", _s3_options(env), _shown(uri))
-    return Place(parts.scheme, f"{parts.netloc}{unquote(parts.path)}", {}, _shown(uri))
-
-
-def _shown(uri: str) -> str:
-    """Without a query, which may be a signature, and without a user's password."""
-    parts = urlsplit(uri)
-    host = parts.netloc.rpartition("@")[2] if parts.scheme in {"http", "https"} else parts.netloc
-    return f"{parts.scheme}://{host}{parts.path}"
-
-
-def _azure_credentials(env: ENV) -> dict[str, Any]:
-    names = {
-        "account_key": "AZURE_STORAGE_ACCOUNT_KEY",
-        "sas_token": "AZURE_STORAGE_SAS_TOKEN",
-        "connection_string": "AZURE_STORAGE_CONNECTION_STRING",
-    }
-    given = {option: env[name] for option, name in names.items() if env.get(name)}
-    return given or {"anon": False}
-
-
-def _s3_options(env: ENV) -> dict[str, Any]:
-    options: dict[str, Any] = {"use_listings_cache": False}
-    if env.get("AWS_ACCESS_KEY_ID"):
-        options |= {"key": env["AWS_ACCESS_KEY_ID"], "secret": env.get("AWS_SECRET_ACCESS_KEY", "")}
-        options |= {"token": env["AWS_SESSION_TOKEN"]} if env.get("AWS_SESSION_TOKEN") else {}
-    if env.get("AWS_ENDPOINT_URL"):
-        options["endpoint_url"] = env["AWS_ENDPOINT_URL"]
-    return options
 
 
 class RemoteStore:
@@ -125,7 +73,7 @@ class RemoteStore:
         with _speaking(place, "reading"):
             system = _open(place)
             files = _list(system, place)
-        key = digest_value([_shown(uri), place.path, [[f.relative, _version(f.info)] for f in files]])[:32]
+        key = digest_value([shown(uri), place.path, [[f.relative, _version(f.info)] for f in files]])[:32]
         folder = self._folder / key
         with locked(self._folder / f"{key}.lock"):
             if not _is_whole(folder):

@@ -1,0 +1,63 @@
+"""Addresses of stores as fsspec wants them; what gets in comes from the environment, never from the address."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+ENV = Mapping[str, str]
+_AZURE = re.compile(r"(?:wasbs?|abfss?)://(?P<container>[^@/]+)@(?P<account>[^./]+)\.(?P<host>[^/]+)/?(?P<path>.*)\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """An address as fsspec wants it, for `fsspec.filesystem(protocol, **options)`. `shown` has no secret in it."""
+
+    protocol: str
+    path: str
+    options: Mapping[str, Any]
+    shown: str
+
+
+def locate(uri: str, env: ENV) -> Place:
+    """How to reach a URL; credentials come from the environment, never from the URL's own text in messages."""
+    azure = _AZURE.match(uri)
+    if azure:
+        options = {"account_name": azure["account"], **_azure_credentials(env)}
+        return Place("abfs", f"{azure['container']}/{unquote(azure['path'])}", options, shown(uri))
+    parts = urlsplit(uri)
+    if parts.scheme in {"http", "https"}:
+        return Place(parts.scheme, uri, {"client_kwargs": {"trust_env": True}}, shown(uri))
+    if parts.scheme == "s3":
+        return Place("s3", f"{parts.netloc}{unquote(parts.path)}", _s3_options(env), shown(uri))
+    return Place(parts.scheme, f"{parts.netloc}{unquote(parts.path)}", {}, shown(uri))
+
+
+def shown(uri: str) -> str:
+    """Without a query, which may be a signature, and without a user's password."""
+    parts = urlsplit(uri)
+    host = parts.netloc.rpartition("@")[2] if parts.scheme in {"http", "https"} else parts.netloc
+    return f"{parts.scheme}://{host}{parts.path}"
+
+
+def _azure_credentials(env: ENV) -> dict[str, Any]:
+    names = {
+        "account_key": "AZURE_STORAGE_ACCOUNT_KEY",
+        "sas_token": "AZURE_STORAGE_SAS_TOKEN",
+        "connection_string": "AZURE_STORAGE_CONNECTION_STRING",
+    }
+    given = {option: env[name] for option, name in names.items() if env.get(name)}
+    return given or {"anon": False}
+
+
+def _s3_options(env: ENV) -> dict[str, Any]:
+    options: dict[str, Any] = {"use_listings_cache": False}
+    if env.get("AWS_ACCESS_KEY_ID"):
+        options |= {"key": env["AWS_ACCESS_KEY_ID"], "secret": env.get("AWS_SECRET_ACCESS_KEY", "")}
+        options |= {"token": env["AWS_SESSION_TOKEN"]} if env.get("AWS_SESSION_TOKEN") else {}
+    if env.get("AWS_ENDPOINT_URL"):
+        options["endpoint_url"] = env["AWS_ENDPOINT_URL"]
+    return options
