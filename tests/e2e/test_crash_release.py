@@ -108,9 +108,11 @@ def killed_after(project: Path, seconds: float, *words: str) -> bool:
 def promote_and_kill(tidemill: Run, project: Path, ask: Ask) -> None:
     moments = random.Random(SEED)
     train_with(project, STRENGTHS["1"])
+    tidemill("up")
+    train_with(project, STRENGTHS["2"])
     begun = time.monotonic()
     tidemill("up")
-    whole = time.monotonic() - begun
+    whole = time.monotonic() - begun  # the second: the first builds an environment, which no later promotion does
     seen: Counter[str] = Counter()
     hit: Counter[str] = Counter()
     with asked_all_the_time(ask, seen):
