@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from typing import Annotated, Any, Literal
 
@@ -20,6 +20,7 @@ from pydantic import (
 from pydantic_core import CoreSchema, PydanticCustomError
 from pydantic_core.core_schema import no_info_plain_validator_function
 
+from tidemill.spec.lazy import named
 from tidemill.spec.scalars import AnyCase, Whole
 
 Scalar = str | int | float | bool
@@ -58,15 +59,15 @@ class Open(Part):
 
 
 class Later:
-    """Marks a rare member of a union: its validator is built when the first value of it comes."""
+    """Marks a rare member of a union (`sweep:SweepStep`): it is imported and its validator built when the first value of it comes."""
 
-    def __init__(self, get: Callable[[], Any]) -> None:
-        self._get = get
+    def __init__(self, place: str) -> None:
+        self._place = place
 
     @property
     def model(self) -> Any:  # noqa: ANN401 - a model, or a union of models
         """What is built."""
-        return self._get()
+        return named(self._place)
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:  # noqa: ANN401
         """The schema pydantic sees in place of the type's own."""
@@ -74,7 +75,7 @@ class Later:
 
         @cache
         def adapter() -> TypeAdapter[Any]:
-            return TypeAdapter(self._get())
+            return TypeAdapter(self.model)
 
         return no_info_plain_validator_function(lambda value: adapter().validate_python(value))
 

@@ -5,33 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tidemill.spec.command import CommandComponent, CommandJob
-from tidemill.spec.data_transfer import DataTransferComponent
-from tidemill.spec.environment import Environment
 from tidemill.spec.kinds import Kind
 from tidemill.spec.lazy import named
-from tidemill.spec.parallel import ParallelComponent, ParallelJob
-from tidemill.spec.pipeline import PipelineComponent, PipelineJob
-from tidemill.spec.spark import SparkComponent, SparkJob
-from tidemill.spec.sweep import SweepComponent, SweepJob
 
-# A new kind is one file and one line in one of these. What a pipeline's steps can be comes with the pipeline; the rest
-# is imported when it is asked for.
-_PARTS: Mapping[Kind, Any] = {
-    Kind.PIPELINE_JOB: PipelineJob,
-    Kind.COMMAND_JOB: CommandJob,
-    Kind.COMMAND_COMPONENT: CommandComponent,
-    Kind.PIPELINE_COMPONENT: PipelineComponent,
-    Kind.ENVIRONMENT: Environment,
-    Kind.SWEEP_JOB: SweepJob,
-    Kind.SWEEP_COMPONENT: SweepComponent,
-    Kind.PARALLEL_JOB: ParallelJob,
-    Kind.PARALLEL_COMPONENT: ParallelComponent,
-    Kind.DATA_TRANSFER_COMPONENT: DataTransferComponent,
-    Kind.SPARK_JOB: SparkJob,
-    Kind.SPARK_COMPONENT: SparkComponent,
-}
-_APART: Mapping[Kind, str] = {
+# A new kind is one file and one line here. A model is imported when the first document of its kind comes.
+_PLACES: Mapping[Kind, str] = {
+    Kind.PIPELINE_JOB: "pipeline:PipelineJob",
+    Kind.COMMAND_JOB: "command:CommandJob",
+    Kind.COMMAND_COMPONENT: "command:CommandComponent",
+    Kind.PIPELINE_COMPONENT: "pipeline:PipelineComponent",
+    Kind.ENVIRONMENT: "environment:Environment",
+    Kind.SWEEP_JOB: "sweep:SweepJob",
+    Kind.SWEEP_COMPONENT: "sweep:SweepComponent",
+    Kind.PARALLEL_JOB: "parallel:ParallelJob",
+    Kind.PARALLEL_COMPONENT: "parallel:ParallelComponent",
+    Kind.DATA_TRANSFER_COMPONENT: "data_transfer:DataTransferComponent",
+    Kind.SPARK_JOB: "spark:SparkJob",
+    Kind.SPARK_COMPONENT: "spark:SparkComponent",
     Kind.DATA: "data:Data",
     Kind.DATA_IMPORT: "data:DataImport",
     Kind.MODEL: "model:Model",
@@ -58,20 +48,19 @@ _APART: Mapping[Kind, str] = {
 
 
 class Models(Mapping[Kind, Any]):
-    """Kind → model, or union of models; one that stands apart is imported when it is asked for."""
+    """Kind → model, or union of models, imported when it is asked for."""
 
     def __getitem__(self, kind: Kind) -> Any:  # noqa: ANN401 - a model, or a union of models
-        return named(_APART[kind]) if kind in _APART else _PARTS[kind]
+        return named(_PLACES[kind])
 
     def __iter__(self) -> Iterator[Kind]:
-        yield from _PARTS
-        yield from _APART
+        return iter(_PLACES)
 
     def __len__(self) -> int:
-        return len(_PARTS) + len(_APART)
+        return len(_PLACES)
 
     def __contains__(self, kind: object) -> bool:
-        return kind in _PARTS or kind in _APART
+        return kind in _PLACES
 
 
 MODELS = Models()

@@ -8,14 +8,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag
 
 from tidemill.spec.command import CommandComponent, ComponentFields, EnvironmentField, JobFields, Reference
-from tidemill.spec.data_transfer import DataTransferStep
 from tidemill.spec.fields import DistributionField, Inputs, JobIdentity, Later, Open, Outputs, OwnOutputs, Service
-from tidemill.spec.lazy import named
-from tidemill.spec.parallel import ParallelComponent, ParallelStep
 from tidemill.spec.scalars import AnyCase
-from tidemill.spec.spark import SparkComponent, SparkStep
 from tidemill.spec.step import StepFields
-from tidemill.spec.sweep import SweepComponent, SweepStep
 
 
 class CommandStep(StepFields):
@@ -97,11 +92,11 @@ def _tag(found: Any) -> str:  # noqa: ANN401 - any YAML value
 StepField = Annotated[
     Annotated[CommandStep, Tag("#command")]
     | Annotated[PipelineStep, Tag("#pipeline")]
-    | Annotated[SweepStep, Later(lambda: SweepStep), Tag("#sweep")]
-    | Annotated[ParallelStep, Later(lambda: ParallelStep), Tag("#parallel")]
-    | Annotated[SparkStep, Later(lambda: SparkStep), Tag("#spark")]
-    | Annotated[Any, Later(lambda: named("automl:AutoMLStep")), Tag("#automl")]
-    | Annotated[DataTransferStep, Later(lambda: DataTransferStep), Tag("#data_transfer")]
+    | Annotated[Any, Later("sweep:SweepStep"), Tag("#sweep")]
+    | Annotated[Any, Later("parallel:ParallelStep"), Tag("#parallel")]
+    | Annotated[Any, Later("spark:SparkStep"), Tag("#spark")]
+    | Annotated[Any, Later("automl:AutoMLStep"), Tag("#automl")]
+    | Annotated[Any, Later("data_transfer:DataTransferStep"), Tag("#data_transfer")]
     | Annotated[IfElse, Tag("#if_else")]
     | Annotated[DoWhile, Tag("#do_while")]
     | Annotated[ParallelFor, Tag("#parallel_for")],
@@ -152,8 +147,8 @@ ComponentField = Annotated[
     Annotated[Reference, Tag("#reference")]
     | Annotated[CommandComponent, Tag("#command")]
     | Annotated[PipelineComponent, Tag("#pipeline")]
-    | Annotated[ParallelComponent, Later(lambda: ParallelComponent), Tag("#parallel")]
-    | Annotated[SparkComponent, Later(lambda: SparkComponent), Tag("#spark")]
-    | Annotated[SweepComponent, Later(lambda: SweepComponent), Tag("#sweep")],
+    | Annotated[Any, Later("parallel:ParallelComponent"), Tag("#parallel")]
+    | Annotated[Any, Later("spark:SparkComponent"), Tag("#spark")]
+    | Annotated[Any, Later("sweep:SweepComponent"), Tag("#sweep")],
     Discriminator(component_kind),
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tidemill.base.files import is_folder, is_plain_file
 from tidemill.base.findings import Finding
@@ -11,12 +11,15 @@ from tidemill.base.suggest import did_you_mean
 from tidemill.spec.environment import Environment
 from tidemill.spec.expression import parse_template
 from tidemill.spec.fields import Open
-from tidemill.spec.parallel import ParallelStep, ParallelTask
+from tidemill.spec.kinds import Kind
 from tidemill.spec.references import FileRef, parse_reference
 from tidemill.spec.rules.commands import command_findings
 from tidemill.spec.rules.context import Context, Path_
 from tidemill.spec.rules.documents import environment_findings, missing_path
-from tidemill.spec.spark import SparkEntry, SparkJob, SparkStep
+
+if TYPE_CHECKING:
+    from tidemill.spec.parallel import ParallelTask
+    from tidemill.spec.spark import SparkEntry
 
 NEEDED_CONF = ("spark.driver.cores", "spark.driver.memory", "spark.executor.cores", "spark.executor.memory")
 STATIC_CONF = ("spark.executor.instances",)
@@ -33,7 +36,7 @@ def check_spark(context: Context) -> Iterator[Finding]:
     """A Spark job or component."""
     document = context.document
     yield from _spark(context, document, ())
-    if not isinstance(document, SparkJob):
+    if context.loaded.kind is not Kind.SPARK_JOB:
         return
     if document.compute is None and document.resources is None:
         yield context.finding("TM-D102", "A Spark job needs `compute` or `resources`", (), hint="Add one of them.")
@@ -49,9 +52,9 @@ def check_spark(context: Context) -> Iterator[Finding]:
 def check_batch_steps(context: Context) -> Iterator[Finding]:
     """Parallel and Spark steps written out in a pipeline."""
     for name, step in (context.document.jobs or {}).items():
-        if isinstance(step, ParallelStep) and step.component is None:
+        if step.type == "parallel" and step.component is None:
             yield from _parallel(context, step, ("jobs", name))
-        elif isinstance(step, SparkStep) and step.component is None:
+        elif step.type == "spark" and step.component is None:
             if step.entry is None:
                 yield context.finding(
                     "TM-D102",

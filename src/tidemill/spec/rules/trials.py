@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tidemill.base.findings import Finding
 from tidemill.base.suggest import did_you_mean
@@ -14,7 +14,9 @@ from tidemill.spec.fields import InputPort
 from tidemill.spec.rules.commands import command_findings
 from tidemill.spec.rules.context import Context, Path_
 from tidemill.spec.rules.documents import environment_findings, missing_path
-from tidemill.spec.sweep import Sampling, SweepComponent, SweepJob, SweepStep, Trial
+
+if TYPE_CHECKING:
+    from tidemill.spec.sweep import SweepComponent, SweepJob, SweepStep, Trial
 
 SPACE = "search_space"
 SAMPLED: Mapping[str, frozenset[str]] = {
@@ -29,7 +31,7 @@ def check_sweep_job(context: Context) -> Iterator[Finding]:
     document: SweepJob = context.document
     yield from _sampling(context, document.sampling_algorithm, document.search_space, ())
     trial = document.trial
-    if not isinstance(trial, Trial):
+    if trial is None or isinstance(trial, str):
         return
     yield from _trial_paths(context, trial)
     known = {**document.search_space, **document.inputs}
@@ -55,11 +57,11 @@ def check_sweep_steps(context: Context) -> Iterator[Finding]:
     for name, step in (context.document.jobs or {}).items():
         path = ("jobs", name)
         space, algorithm = getattr(step, SPACE, None), getattr(step, "sampling_algorithm", None)
-        if isinstance(step, SweepStep):
+        if step.type == "sweep":
             yield from _sampling(context, algorithm, step.search_space, path)
             yield from _against_trial(context, step.trial, step.search_space, path)
             yield from _required_inputs(context, step, path)
-        elif getattr(step, "type", None) == "automl" and space:
+        elif step.type == "automl" and space:
             yield from _automl(context, step, path)
 
 
@@ -85,7 +87,7 @@ def _automl(context: Context, task: Any, path: Path_) -> Iterator[Finding]:  # n
 
 
 def _sampling(context: Context, algorithm: Any, space: Mapping[str, Any], path: Path_) -> Iterator[Finding]:  # noqa: ANN401 - Sampling, text or nothing
-    drawable = SAMPLED.get(algorithm.type) if isinstance(algorithm, Sampling) else None
+    drawable = SAMPLED.get(getattr(algorithm, "type", ""))
     if drawable is None:
         return
     bad = sorted(f"`{name}` ({d.type})" for name, d in space.items() if d.type not in drawable)
