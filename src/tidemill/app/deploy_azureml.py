@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from tidemill.app.candidate import Candidate
@@ -10,21 +11,24 @@ from tidemill.app.deploy import Deployed, endpoint_name, load_documents, sample_
 from tidemill.app.images import build_image
 from tidemill.app.project import Project
 from tidemill.app.releases import held_back
+from tidemill.app.serves import describe_server, server_variables
 from tidemill.app.shift import BakeFailedError
 from tidemill.app.shift_azureml import ask, shift_on_azure
 from tidemill.app.signatures import sign_image, signing_key, trusted_keys, verify_image
 from tidemill.app.wiring import App
 from tidemill.base.errors import BackendError, FailedError, UsageError
 from tidemill.base.failpoint import failpoint
-from tidemill.release.remote import AzureDeployment
-from tidemill.release.traffic import share_out
+from tidemill.base.hashing import digest_value
+from tidemill.release.remote import IMAGE, SERVER, SETTINGS, AzureDeployment, azure_limits, read_azure, settings_tags
+from tidemill.release.remote import MODEL_DIGEST as DIGEST
+from tidemill.release.remote import MODEL_VERSION as VERSION
+from tidemill.release.traffic import ALL, share_out
+from tidemill.spec.deployment import OnlineDeployment
 from tidemill.spec.project import Stage
 
 Say = Callable[[str], None]
-DIGEST = "tidemill-model-digest"
-VERSION = "tidemill-model-version"
-IMAGE = "tidemill-image"
 LONGEST = 32
+SLOW_S = 600  # a deployment there takes minutes
 
 
 def deploy_azureml(
@@ -32,15 +36,73 @@ def deploy_azureml(
 ) -> Deployed:
     """Beside what serves, smoke tested by name, then the traffic in the stage's steps; what fails is taken away again."""
     target = _open(app, stage_name, stage)
-    base, document, _ = load_documents(project)
-    endpoint = endpoint_name(base, stage_name, {stage_name: stage})
-    version = candidate.version
-    name = f"{document.name if document and document.name else 'blue'}-{version.version}"[:LONGEST]
-    traffic, there = target.traffic(endpoint), target.deployments(endpoint)
-    if there.get(name, {}).get(DIGEST) == version.digest and traffic.get(name) == 100:  # noqa: PLR2004 - per cent
-        _keep_only(target, endpoint, name, stage)  # what an `up` that was killed left standing costs money
-        url, image = target.url(endpoint), there[name].get(IMAGE, "")
-        return Deployed(endpoint, stage_name, url, name, version.name, version.version, changed=False, image=image)
+    wish = _make_wish(app, project, candidate, stage_name, stage)
+    traffic, there = target.traffic(wish.endpoint), target.deployments(wish.endpoint)
+    serves = next((n for n, share in traffic.items() if share == ALL and n in there), "")
+    tags = there.get(serves, {})
+    if serves and _agree(tags, wish, DIGEST, SETTINGS):
+        _keep_only(target, wish.endpoint, serves, stage)  # what an `up` that was killed left standing costs money
+        wish = _with_image(replace(wish, name=serves), tags.get(IMAGE, ""))
+        return _deployed(target, wish, stage_name, candidate, changed=False)
+    sample = sample_of(project, candidate)
+    if serves and _agree(tags, wish, DIGEST, SERVER):
+        wish = _with_image(replace(wish, name=serves), tags.get(IMAGE, ""))
+        evidence = _change_count(target, wish, stage, sample, say)
+    else:
+        wish = _beside(_with_image(wish, _build(app, project, candidate, stage_name, stage, say)), there, traffic)
+        say(f"creating {wish.name} of endpoint {wish.endpoint}")
+        try:
+            evidence = _release(target, wish, traffic, stage, sample, say)
+        except BakeFailedError as exc:
+            about = {"digest": candidate.version.digest, "version": candidate.version.version}
+            raise held_back(app, stage_name, about, exc) from exc
+    failpoint("traffic-switched")
+    _keep_only(target, wish.endpoint, wish.name, stage)
+    return _deployed(target, wish, stage_name, candidate, changed=True, evidence=evidence)
+
+
+def _make_wish(app: App, project: Project, candidate: Candidate, stage_name: str, stage: Stage) -> AzureDeployment:
+    """What the document and the stage ask for, the stage having the last word; the image is not known yet."""
+    base, found, _ = load_documents(project)
+    document, version, said = found or OnlineDeployment(), candidate.version, stage.model_fields_set
+    wish = AzureDeployment(
+        endpoint=endpoint_name(base, stage_name, {stage_name: stage}),
+        name=f"{document.name or 'blue'}-{version.version}"[:LONGEST].rstrip("-"),
+        image="",
+        model=version.name,
+        instance_type=stage.instance_type if "instance_type" in said else document.instance_type or stage.instance_type,
+        instances=stage.replicas if "replicas" in said else document.instance_count or stage.replicas,
+        environment=server_variables(document, stage),
+        tags={VERSION: version.version, DIGEST: version.digest},
+        limits=azure_limits(document),
+    )
+    server = (*describe_server(app, project), stage.base_image or "")
+    return replace(wish, tags={**wish.tags, **settings_tags(wish, server)})
+
+
+def _agree(tags: Mapping[str, str], wish: AzureDeployment, *names: str) -> bool:
+    """Whether a deployment's tags are those of the wish."""
+    return all(tags.get(n) == wish.tags[n] for n in names)
+
+
+def _with_image(wish: AzureDeployment, image: str) -> AzureDeployment:
+    return replace(wish, image=image, tags={**wish.tags, IMAGE: image})
+
+
+def _beside(
+    wish: AzureDeployment, there: Mapping[str, Mapping[str, str]], traffic: Mapping[str, int]
+) -> AzureDeployment:
+    """The wish under a name that is free, or its own already: the same version with other settings is proven beside the old, too."""
+    tags = there.get(wish.name, {})
+    serving = traffic.get(wish.name) == ALL
+    if not serving and (not tags or _agree(tags, wish, DIGEST, SERVER, IMAGE)):
+        return wish
+    suffix = digest_value([wish.tags[SERVER], wish.image])[:6]
+    return replace(wish, name=f"{wish.name[: LONGEST - 7].rstrip('-')}-{suffix}")
+
+
+def _build(app: App, project: Project, candidate: Candidate, stage_name: str, stage: Stage, say: Say) -> str:
+    """The proven image by digest, signed and checked as the stage asks."""
     say("building the image")
     built = build_image(app, project, candidate, stage, say)
     key, keys = signing_key(project.folder, stage), trusted_keys(project, stage_name, stage)
@@ -48,17 +110,29 @@ def deploy_azureml(
         sign_image(app, built.reference, key)
     if keys:
         say(f"the image is signed by {verify_image(app, built.reference, keys)}")
-    wish = _wish(endpoint, name, built.reference, version.name, (version.version, version.digest), stage)
-    say(f"creating {name} of endpoint {endpoint}")
-    try:
-        evidence = _release(target, wish, traffic, stage, sample_of(project, candidate), say)
-    except BakeFailedError as exc:
-        raise held_back(app, stage_name, {"digest": version.digest, "version": version.version}, exc) from exc
-    failpoint("traffic-switched")
-    _keep_only(target, endpoint, name, stage)
-    url = target.url(endpoint)
+    return built.reference
+
+
+def _change_count(target: Any, wish: AzureDeployment, stage: Stage, sample: bytes | None, say: Say) -> str:  # noqa: ANN401
+    """Another number of instances of what serves; nothing else of it changes."""
+    say(f"{wish.name} gets {wish.instances} instances")
+    target.deploy(wish, timeout_s=max(stage.start_timeout_s, SLOW_S))
+    return ask(target, wish.endpoint, wish.name, sample)
+
+
+def _deployed(
+    target: Any,  # noqa: ANN401
+    wish: AzureDeployment,
+    stage_name: str,
+    candidate: Candidate,
+    *,
+    changed: bool,
+    evidence: str = "",
+) -> Deployed:
+    version = candidate.version
     return Deployed(
-        endpoint, stage_name, url, name, version.name, version.version, changed=True, evidence=evidence, image=built.reference
+        wish.endpoint, stage_name, target.url(wish.endpoint), wish.name, version.name, version.version, changed=changed,
+        evidence=evidence, image=wish.image, workload=wish.as_record(),
     )  # fmt: skip
 
 
@@ -66,10 +140,9 @@ def put_back_azureml(app: App, stage_name: str, stage: Stage, previous: Mapping[
     """The previous image again, and all traffic onto it."""
     target = _open(app, stage_name, stage)
     endpoint, name = previous["endpoint"], previous["deployment"]
-    told = (str(previous["version"]), str(previous["digest"]))
-    wish = _wish(endpoint, name, previous["image"], previous["model"], told, stage)
+    wish = _released(previous, stage)
     target.deploy(wish, timeout_s=stage.start_timeout_s)
-    target.set_traffic(endpoint, {name: 100}, timeout_s=stage.start_timeout_s)
+    target.set_traffic(endpoint, {name: ALL}, timeout_s=stage.start_timeout_s)
     _keep_only(target, endpoint, name, stage)
 
 
@@ -100,11 +173,14 @@ def _open(app: App, stage_name: str, stage: Stage) -> Any:  # noqa: ANN401 - its
     return app.azure(stage.subscription or "", stage.resource_group or "", stage.workspace or "")
 
 
-def _wish(endpoint: str, name: str, image: str, model: str, told: tuple[str, str], stage: Stage) -> AzureDeployment:
-    """`told` are the model's version and digest."""
-    return AzureDeployment(
-        endpoint=endpoint, name=name, image=image, model=model, instance_type=stage.instance_type, instances=stage.replicas,
-        environment=dict(stage.environment_variables or {}), tags={VERSION: told[0], DIGEST: told[1], IMAGE: image},
+def _released(release: Mapping[str, Any], stage: Stage) -> AzureDeployment:
+    """A release as it was, settings and all."""
+    if release.get("workload"):
+        return read_azure(release["workload"])
+    return AzureDeployment(  # released before releases kept their settings
+        endpoint=release["endpoint"], name=release["deployment"], image=release["image"], model=release["model"],
+        instance_type=stage.instance_type, instances=stage.replicas, environment=dict(stage.environment_variables or {}),
+        tags={VERSION: str(release["version"]), DIGEST: str(release["digest"]), IMAGE: release["image"]},
     )  # fmt: skip
 
 
@@ -119,9 +195,9 @@ def _release(
     """Up, asked, then given the traffic; undone when anything of it fails."""
     endpoint, name = wish.endpoint, wish.name
     others = {n: t for n, t in traffic.items() if n != name and t > 0}
-    before = share_out(others, 100) if others else {}  # an `up` that was killed left some of it with the new one
+    before = share_out(others, ALL) if others else {}  # an `up` that was killed left some of it with the new one
     try:
-        target.deploy(wish, timeout_s=max(stage.start_timeout_s, 600))
+        target.deploy(wish, timeout_s=max(stage.start_timeout_s, SLOW_S))
         evidence = ask(target, endpoint, name, sample)
         say(f"smoke test passed: {evidence}")
         seen = shift_on_azure(target, wish, before, stage, sample, say)

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
 from tidemill.app.candidate import Candidate
-from tidemill.app.deploy import Deployed
+from tidemill.app.deploy import Deployed, load_documents
 from tidemill.app.images import build_image
 from tidemill.app.project import Project
+from tidemill.app.serves import describe_server, server_variables
 from tidemill.app.wiring import App
 from tidemill.base.errors import FailedError, UsageError
-from tidemill.base.hashing import list_files
+from tidemill.base.hashing import digest_value, list_files
 from tidemill.record.ports import ModelVersion
 from tidemill.release.package import PORT
 from tidemill.release.remote import HubFile
+from tidemill.spec.deployment import OnlineDeployment
 from tidemill.spec.project import Stage
 
 Say = Callable[[str], None]
@@ -25,22 +28,42 @@ ABOUT = "tidemill.json"
 CARD = "README.md"
 
 
+@dataclass(frozen=True, slots=True)
+class SpaceWish:
+    """What a Space is to run: the image, the model's revision it came from, and what else it was told."""
+
+    image: str
+    revision: str
+    settings: str
+    variables: Mapping[str, str]
+
+
 def deploy_huggingface(
     app: App, project: Project, candidate: Candidate, stage_name: str, stage: Stage, say: Say
 ) -> Deployed:
-    """Commit the version unless `main` holds it already; read back what was written before it counts."""
+    """Commit the version unless `main` holds it already, and have the Space run it as asked; what was written is read back before it counts."""
     version, repository = candidate.version, _repository(stage_name, stage)
     url = app.hub.page("model", repository)
-    name = f"v{version.version}"
-    if _digest_there(app, repository) == version.digest:
-        return Deployed(repository, stage_name, url, name, version.name, version.version, changed=False)
-    image = build_image(app, project, candidate, stage, say).reference if stage.space else ""
-    revision = _publish(app, stage, repository, version, candidate.metrics, say)
-    if stage.space:
-        _publish_space(app, stage, version, image, revision, say)
+    variables = _variables(project, stage)
+    held = _about(app, "model", repository).get("digest") == version.digest
+    settings = _settings(app, project, stage, variables) if stage.space else ""
+    space = _about(app, "space", stage.space) if stage.space else {}
+    runs = not stage.space or (space.get("digest"), space.get("settings")) == (version.digest, settings)
+    image = str(space.get("image", "")) if stage.space else ""
+    evidence = ""
+    if not (held and runs):
+        if stage.space and not runs:
+            image = build_image(app, project, candidate, stage, say).reference
+        if held:
+            revision = app.hub.revision("model", repository)
+        else:
+            revision = _publish(app, stage, repository, version, candidate.metrics, say)
+        evidence = f"revision {revision}"
+        if stage.space:
+            _publish_space(app, stage, version, SpaceWish(image, revision, settings, variables), say)
     return Deployed(
-        repository, stage_name, url, name, version.name, version.version, changed=True, evidence=f"revision {revision}",
-        image=image,
+        repository, stage_name, url, f"v{version.version}", version.name, version.version, changed=not (held and runs),
+        evidence=evidence, image=image, workload={"settings": settings, "variables": dict(variables)},
     )  # fmt: skip
 
 
@@ -50,7 +73,18 @@ def put_back_huggingface(app: App, stage_name: str, stage: Stage, previous: Mapp
     version = app.registry.get(previous["model"], previous["version"])
     revision = _publish(app, stage, repository, version, previous.get("metrics", {}), lambda _: None)
     if stage.space and previous.get("image"):
-        _publish_space(app, stage, version, previous["image"], revision, lambda _: None)
+        kept = previous.get("workload") or {}
+        wish = SpaceWish(previous["image"], revision, str(kept.get("settings", "")), kept.get("variables", {}))
+        _publish_space(app, stage, version, wish, lambda _: None)
+
+
+def _variables(project: Project, stage: Stage) -> Mapping[str, str]:
+    return server_variables(load_documents(project)[1] or OnlineDeployment(), stage)
+
+
+def _settings(app: App, project: Project, stage: Stage, variables: Mapping[str, str]) -> str:
+    """By which a later `up` sees that the Space is to run something other than the same model as before."""
+    return digest_value([stage.base_image, dict(variables), *describe_server(app, project)])[:16]
 
 
 def _repository(stage_name: str, stage: Stage) -> str:
@@ -66,12 +100,14 @@ def _repository(stage_name: str, stage: Stage) -> str:
     return stage.repository
 
 
-def _digest_there(app: App, repository: str) -> str:
-    text = app.hub.read("model", repository, ABOUT)
+def _about(app: App, kind: str, repository: str) -> Mapping[str, Any]:
+    """What was left there about the version; nothing where there is none that can be read."""
+    text = app.hub.read(kind, repository, ABOUT)
     try:
-        return str(json.loads(text).get("digest", "")) if text else ""
+        found = json.loads(text) if text else {}
     except ValueError:
-        return ""
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _publish(
@@ -95,15 +131,26 @@ def _publish(
     return revision
 
 
-def _publish_space(app: App, stage: Stage, version: ModelVersion, image: str, revision: str, say: Say) -> None:
+def _publish_space(app: App, stage: Stage, version: ModelVersion, wish: SpaceWish, say: Say) -> None:
     """A Docker Space that is the proven image, by digest."""
     space = stage.space or ""
     app.hub.ensure("space", space, private=stage.private)
     front = {"title": version.name, "sdk": "docker", "app_port": PORT, "models": [stage.repository]}
-    words = f"{_front(front)}\n{version.name} version {version.version}, model revision `{revision}`.\n"
-    files = [HubFile("Dockerfile", content=f"FROM {image}\n".encode()), HubFile(CARD, content=words.encode())]
+    words = f"{_front(front)}\n{version.name} version {version.version}, model revision `{wish.revision}`.\n"
+    about = {"digest": version.digest, "settings": wish.settings, "image": wish.image, "revision": wish.revision}
+    files = [
+        HubFile("Dockerfile", content=_dockerfile(wish).encode()),
+        HubFile(CARD, content=words.encode()),
+        HubFile(ABOUT, content=json.dumps(about, indent=2).encode()),
+    ]
     app.hub.commit("space", space, files, f"{version.name} version {version.version}")
-    say(f"the Space {space} runs {image}")
+    say(f"the Space {space} runs {wish.image}")
+
+
+def _dockerfile(wish: SpaceWish) -> str:
+    """The image and its variables; a dollar would be taken for another variable."""
+    quoted = {k: json.dumps(v, ensure_ascii=False).replace("$", "\\$") for k, v in sorted(wish.variables.items())}
+    return "".join([f"FROM {wish.image}\n", *(f"ENV {k}={v}\n" for k, v in quoted.items())])
 
 
 def make_card(version: ModelVersion, metrics: Mapping[str, float]) -> str:

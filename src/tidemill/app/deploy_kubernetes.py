@@ -35,7 +35,7 @@ def deploy_kubernetes(
     endpoint = endpoint_name(base, stage_name, {stage_name: stage})
     version = candidate.version
     name = f"{document.name if document and document.name else 'blue'}-{version.version}"
-    workload = make_workload(project, candidate, endpoint, name, stage)
+    workload = make_workload(app, project, candidate, stage, endpoint=endpoint, deployment=name)
     target = app.kubernetes(stage.context or "")
     target.check_route(workload, mirror=stage.route.mirror)
     states = {s.deployment: s for s in target.observe(workload.namespace, endpoint)}
@@ -163,7 +163,9 @@ def _take_away(target: Any, workload: Workload, states: Mapping[str, Any], name:
             target.delete_version(replace(workload, deployment=old))
 
 
-def make_workload(project: Project, candidate: Candidate, endpoint: str, name: str, stage: Stage) -> Workload:
+def make_workload(
+    app: App, project: Project, candidate: Candidate, stage: Stage, *, endpoint: str, deployment: str
+) -> Workload:
     """The stage's wishes in a cluster's terms; `UsageError` before anything is built when they cannot be met."""
     if not stage.registry:
         raise UsageError(
@@ -173,7 +175,9 @@ def make_workload(project: Project, candidate: Candidate, endpoint: str, name: s
     version = candidate.version
     about = describe_version(version.name, version.version, version.digest, candidate.job.name)
     image = f"{stage.registry}/{version.name}@sha256:{'0' * 64}"
-    workload = stage_workload(project, stage, endpoint, name, image, about)
+    workload = stage_workload(
+        app, project, stage, endpoint=endpoint, deployment=deployment, image=image, annotations=about
+    )
     check_workload(workload)
     return workload
 

@@ -48,7 +48,7 @@ def render_stage(  # noqa: PLR0913 - one argument for each option of the command
         version, name = str(released["version"]), str(released["deployment"])
         about = describe_version(released["model"], version, str(released["digest"]), str(released["job"]))
     endpoint = endpoint_name(base, stage_name, {stage_name: stage})
-    workload = stage_workload(project, stage, endpoint, name, chosen, about)
+    workload = stage_workload(app, project, stage, endpoint=endpoint, deployment=name, image=chosen, annotations=about)
     if about:
         workload = with_model_image(workload, released or {})
     problems = find_problems(workload)

@@ -138,7 +138,15 @@ def _on_cluster(app: App, project: Project, stage: Stage, previous: Mapping[str,
     if previous.get("workload"):
         workload = read_workload(previous["workload"])
     else:  # released before releases kept their settings
-        image = stage_workload(project, stage, previous["endpoint"], previous["deployment"], previous["image"], about)
+        image = stage_workload(
+            app,
+            project,
+            stage,
+            endpoint=previous["endpoint"],
+            deployment=previous["deployment"],
+            image=previous["image"],
+            annotations=about,
+        )
         workload = with_model_image(image, previous)
     target = app.kubernetes(stage.context or "")
     there = target.observe(workload.namespace, workload.endpoint)

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
 from typing import Any
 
-from tidemill.app.deploy import document_folder, load_documents
+from tidemill.app.deploy import load_documents
 from tidemill.app.project import Project
-from tidemill.app.serving import limit_arguments, scoring_code
-from tidemill.base.hashing import digest_tree, digest_value
+from tidemill.app.serves import describe_server, server_variables
+from tidemill.app.wiring import App
+from tidemill.base.hashing import digest_value
 from tidemill.release.labels import POD_ANNOTATION, SETTINGS_ANNOTATION
 from tidemill.release.objects import Workload, find_problems, make_objects
-from tidemill.run.snapshot import take_snapshot
 from tidemill.spec.deployment import OnlineDeployment
 from tidemill.spec.project import Stage
 
@@ -21,19 +21,25 @@ MODEL_DIGEST = "tidemill.dev/model-digest"
 _NO_IMAGE = f"none@sha256:{'0' * 64}"
 
 
-def stage_workload(
-    project: Project, stage: Stage, endpoint: str, deployment: str, image: str, annotations: Mapping[str, str]
+def stage_workload(  # noqa: PLR0913 - what a workload is made of
+    app: App,
+    project: Project,
+    stage: Stage,
+    *,
+    endpoint: str,
+    deployment: str,
+    image: str,
+    annotations: Mapping[str, str],
 ) -> Workload:
     """The version `deployment` of `endpoint` as its document and the stage ask for it, the stage having the last word; not checked yet."""
     document = load_documents(project)[1] or OnlineDeployment()
-    given = {**(document.environment_variables or {}), **(stage.environment_variables or {})}
     workload = Workload(
         endpoint=endpoint,
         deployment=deployment,
         namespace=project.document.name if stage.namespace is None else stage.namespace,
         image=image,
         **_pods(document, stage),
-        environment={key: str(value) for key, value in given.items()},
+        environment=server_variables(document, stage),
         pull_secret=stage.pull_secret or "",
         **_route(stage),
         node_port=stage.node_port or 0,
@@ -42,19 +48,9 @@ def stage_workload(
         start_timeout_s=int(stage.start_timeout_s),
         **_resources(document, stage),
     )
-    serves = _describe_server(project, document)
-    return replace(workload, annotations={**annotations, **describe_settings(workload, stage, serves)})
-
-
-def _describe_server(project: Project, document: OnlineDeployment) -> tuple[str, ...]:
-    """What of the document goes into the image besides the model."""
-    code = scoring_code(document_folder(project), document)
-    about = limit_arguments(document, instances=1)
-    if document.environment is not None:
-        about.append(str(document.environment))
-    if code is not None:
-        about += [code.script, digest_tree(take_snapshot(code.folder).entries)]
-    return tuple(about)
+    return replace(
+        workload, annotations={**annotations, **describe_settings(workload, stage, describe_server(app, project))}
+    )
 
 
 def describe_settings(workload: Workload, stage: Stage, serves: tuple[str, ...] = ()) -> dict[str, str]:

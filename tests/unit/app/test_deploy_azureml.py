@@ -79,7 +79,8 @@ class Cloud:
 
 @pytest.fixture
 def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
-    (tmp_path / "tidemill.yaml").write_text(PROJECT)
+    told = "deployment: deployment.yml\n" if (tmp_path / "deployment.yml").exists() else ""
+    (tmp_path / "tidemill.yaml").write_text(PROJECT + told)
     azure = Busy()
     with served(azure) as fake, open_app(Settings(tmp_path, tmp_path / ".tidemill")) as app:
         azure.url = fake.url
@@ -155,3 +156,101 @@ def test_what_a_killed_up_did_not_write_down_is_written_down_with_the_image_it_r
     cloud.up(1, monkeypatch)
     (release,) = history(cloud.app, "production")
     assert (release["version"], release["image"]) == ("1", IMAGE)
+
+
+DOCUMENT = """
+name: blue
+endpoint_name: digits
+code_configuration: {code: ./src, scoring_script: score.py}
+environment: ./environment.yml
+environment_variables: {MODE: fast}
+instance_type: Standard_F4s_v2
+instance_count: 2
+request_settings: {request_timeout_ms: 2500}
+readiness_probe: {initial_delay: 5, period: 10}
+"""
+
+
+@pytest.fixture
+def documents(tmp_path: Path) -> Path:
+    folder = tmp_path
+    (folder / "src").mkdir()
+    (folder / "src" / "score.py").write_text("def init(): ...\n")
+    (folder / "deployment.yml").write_text(DOCUMENT)
+    (folder / "environment.yml").write_text("name: e\nimage: i\nconda_file: conda.yaml\n")
+    (folder / "conda.yaml").write_text("dependencies: [python=3.11, pip: [numpy==2.0.0]]\n")
+    return folder
+
+
+def test_the_document_says_how_a_deployment_is_made_there(
+    documents: Path, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del documents
+    cloud.up(1, monkeypatch)
+    made = cloud.azure.kept[f"{ENDPOINT}/deployments/blue-1"]
+    asked = made["properties"]
+    assert (made["sku"]["capacity"], asked["instanceType"]) == (2, "Standard_F4s_v2")
+    assert asked["environmentVariables"] == {"MODE": "fast"}
+    assert asked["requestSettings"] == {"requestTimeout": "PT2.5S"}
+    assert asked["readinessProbe"] == {"initialDelay": "PT5S", "period": "PT10S"}
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("src/score.py", "...", "print()"),
+        ("conda.yaml", "2.0.0", "2.0.1"),
+        ("deployment.yml", "fast", "slow"),
+        ("deployment.yml", "F4s", "F8s"),
+        ("deployment.yml", "period: 10", "period: 20"),
+    ],
+)
+def test_the_same_model_otherwise_served_comes_beside_the_old_once(
+    documents: Path, cloud: Cloud, monkeypatch: pytest.MonkeyPatch, file: str, old: str, new: str
+) -> None:
+    cloud.up(1, monkeypatch)
+    assert not cloud.up(1, monkeypatch).changed
+    text = (documents / file).read_text()
+    (documents / file).write_text(text.replace(old, new))
+    assert cloud.up(1, monkeypatch).changed
+    (name,) = cloud.azure.standing()
+    assert name.startswith("blue-1-")
+    assert cloud.azure.traffic() == {name: 100}
+    assert any(f"{name} takes 20 %" in words for words in cloud.said), "in the stage's steps"
+    assert not cloud.up(1, monkeypatch).changed
+    (documents / file).write_text(text)
+    assert cloud.up(1, monkeypatch).deployed[0].deployment == "blue-1", "back to the first settings"
+
+
+def test_another_number_of_instances_changes_what_serves_where_it_is(
+    documents: Path, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud.up(1, monkeypatch)
+    (documents / "deployment.yml").write_text(DOCUMENT.replace("count: 2", "count: 3"))
+    assert cloud.up(1, monkeypatch).changed
+    assert cloud.served() == ({"blue-1": 100}, ["blue-1"])
+    assert cloud.azure.kept[f"{ENDPOINT}/deployments/blue-1"]["sku"]["capacity"] == 3
+    assert not cloud.up(1, monkeypatch).changed
+
+
+def test_other_settings_that_fail_leave_what_served(
+    documents: Path, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud.up(1, monkeypatch)
+    (documents / "deployment.yml").write_text(DOCUMENT.replace("fast", "slow"))
+    cloud.azure.fails = "the container ended"
+    with pytest.raises(FailedError, match="the container ended"):
+        cloud.up(1, monkeypatch)
+    assert cloud.served() == ({"blue-1": 100}, ["blue-1"])
+
+
+def test_a_rollback_brings_the_settings_back_with_the_version(
+    documents: Path, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud.up(1, monkeypatch)
+    (documents / "deployment.yml").write_text(DOCUMENT.replace("fast", "slow").replace("count: 2", "count: 1"))
+    cloud.up(2, monkeypatch)
+    project = require_project(cloud.app)
+    rollback(cloud.app, project, "production", project.document.stages["production"], reason="bad", say=print)
+    made = cloud.azure.kept[f"{ENDPOINT}/deployments/blue-1"]
+    assert (made["sku"]["capacity"], made["properties"]["environmentVariables"]) == (2, {"MODE": "fast"})

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 
-from tests.unit.backends.fake_rest import Fake, served
+from tests.unit.backends.fake_rest import Asked, Fake, Reply, served
 from tests.unit.backends.test_azureml_target import IMAGE, Workspace
 from tests.unit.backends.test_huggingface_target import Repository
 from tidemill.app.candidate import Candidate
@@ -91,3 +91,91 @@ def test_a_stage_that_lacks_settings_names_all_of_them(app: App) -> None:
         put_back_azureml(app, "production", Stage(target="azureml"), {"endpoint": "e", "deployment": "d"})
     with pytest.raises(UsageError, match="repository"):
         put_back_huggingface(app, "hub", Stage(target="huggingface"), {"model": "m", "version": "1"})
+
+
+DOCUMENT = """
+name: blue
+endpoint_name: digits
+code_configuration: {code: ./src, scoring_script: score.py}
+environment: ./environment.yml
+environment_variables: {MODE: fast}
+"""
+
+
+class TwoRepositories:
+    """A Hub with a model repository and a Space."""
+
+    def __init__(self) -> None:
+        self.model, self.space = Repository(), Repository()
+        self.space.stored = self.model.stored
+
+    def __call__(self, asked: Asked) -> Reply:
+        space = "/spaces/" in asked.path or b'"space"' in asked.body
+        return (self.space if space else self.model)(asked)
+
+
+@pytest.fixture
+def two(monkeypatch: pytest.MonkeyPatch) -> Iterator[TwoRepositories]:
+    both = TwoRepositories()
+    with served(both) as found:
+        both.model.url = both.space.url = found.url
+        monkeypatch.setenv("HF_ENDPOINT", found.url)
+        monkeypatch.setenv("HF_TOKEN", "hf_x")
+        yield both
+
+
+def write_documents(folder: Path) -> None:
+    (folder / "src").mkdir()
+    (folder / "src" / "score.py").write_text("def init(): ...\n")
+    (folder / "deployment.yml").write_text(DOCUMENT)
+    (folder / "environment.yml").write_text("name: e\nimage: i\nconda_file: conda.yaml\n")
+    (folder / "conda.yaml").write_text("dependencies: [python=3.11, pip: [numpy==2.0.0]]\n")
+
+
+def test_a_space_gets_changed_code_packages_and_variables_of_the_same_model_once(
+    app: App, tmp_path: Path, two: TwoRepositories, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built: list[str] = []
+
+    def build(*_: object) -> SimpleNamespace:
+        built.append(f"r/digits@sha256:{len(built) + 1}")
+        return SimpleNamespace(reference=built[-1])
+
+    monkeypatch.setattr("tidemill.app.deploy_huggingface.build_image", build)
+    write_documents(tmp_path)
+    stage = Stage(target="huggingface", repository="me/digits", space="me/demo", registry="r")
+    project = Project(Document(name="p", deployment="deployment.yml"), tmp_path, None)
+    first = candidate(app, tmp_path, "one")
+
+    def changed() -> list[bool]:
+        return [deploy_huggingface(app, project, first, "hub", stage, lambda _: None).changed for _ in range(2)]
+
+    assert changed() == [True, False]
+    assert two.space.commits[-1]["Dockerfile"] == b'FROM r/digits@sha256:1\nENV MODE="fast"\n'
+    (tmp_path / "src" / "score.py").write_text("def init(): print()\n")
+    assert changed() == [True, False]
+    (tmp_path / "conda.yaml").write_text("dependencies: [python=3.11, pip: [numpy==2.0.1]]\n")
+    assert changed() == [True, False]
+    (tmp_path / "deployment.yml").write_text(DOCUMENT.replace("fast", "$slow"))
+    assert changed() == [True, False]
+    assert two.space.commits[-1]["Dockerfile"].endswith(b'ENV MODE="\\$slow"\n')
+    assert len(two.space.commits) == len(built) == 4
+    assert len(two.model.commits) == 1, "the model's files did not change"
+
+
+def test_a_rollback_gives_the_space_its_image_and_variables_back(
+    app: App, tmp_path: Path, two: TwoRepositories, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tidemill.app.deploy_huggingface.build_image", lambda *_: SimpleNamespace(reference="i@2"))
+    project = Project(Document(name="p"), tmp_path, None)
+    stage = Stage(target="huggingface", repository="me/digits", space="me/demo", registry="r")
+    first = candidate(app, tmp_path, "one")
+    release = {
+        "model": "digits",
+        "version": "1",
+        "image": "i@1",
+        "workload": {"settings": "s", "variables": {"A": "1"}},
+    }
+    deploy_huggingface(app, project, first, "hub", stage, lambda _: None)
+    put_back_huggingface(app, "hub", stage, release)
+    assert two.space.commits[-1]["Dockerfile"] == b'FROM i@1\nENV A="1"\n'

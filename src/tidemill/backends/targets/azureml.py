@@ -59,6 +59,7 @@ class AzureEndpoints:
             "environmentVariables": dict(wish.environment),
             "instanceType": wish.instance_type,
             "scaleSettings": {"scaleType": "Default"},
+            **wish.limits,
         }
         sku = {"name": "Default", "capacity": wish.instances}
         try:
