@@ -313,11 +313,16 @@ def public_url(url: str, tokens: Path | None) -> str:
 
 
 def sample_of(project: Project, candidate: Candidate) -> bytes | None:
-    """The request a smoke test sends: the project's file, else the model's first golden row."""
+    """The request a smoke test sends to the version."""
+    return smoke_request(project, candidate.version.path)
+
+
+def smoke_request(project: Project, model: Path) -> bytes | None:
+    """The project's file, else the first golden row of the model in that folder."""
     named = project.file("sample_request")
     if named is not None:
         return named.read_bytes()
-    for golden in candidate.version.path.rglob("golden.json"):
+    for golden in model.rglob("golden.json"):
         inputs = json.loads(golden.read_text(encoding="utf-8")).get("inputs") or []
         if inputs:
             return json.dumps(inputs[0]).encode()

@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from tidemill.app.bakes import FAILED, Keep, fail_bake, forget_bake, keep_bake
 from tidemill.app.candidate import Candidate
 from tidemill.app.deploy import Deployed, endpoint_name, load_documents, sample_of
 from tidemill.app.images import build_image
 from tidemill.app.project import Project
-from tidemill.app.releases import held_back
 from tidemill.app.serves import describe_server, server_variables
 from tidemill.app.shift import BakeFailedError
-from tidemill.app.shift_azureml import ask, shift_on_azure
+from tidemill.app.shift_azureml import ask, begun_on_azure, shift_on_azure
 from tidemill.app.signatures import sign_image, signing_key, trusted_keys, verify_image
 from tidemill.app.wiring import App
 from tidemill.base.errors import BackendError, FailedError, UsageError
@@ -35,7 +35,7 @@ def deploy_azureml(
     app: App, project: Project, candidate: Candidate, stage_name: str, stage: Stage, say: Say
 ) -> Deployed:
     """Beside what serves, smoke tested by name, then the traffic in the stage's steps; what fails is taken away again."""
-    target = _open(app, stage_name, stage)
+    target = open_endpoints(app, stage_name, stage)
     wish = _make_wish(app, project, candidate, stage_name, stage)
     traffic, there = target.traffic(wish.endpoint), target.deployments(wish.endpoint)
     serves = next((n for n, share in traffic.items() if share == ALL and n in there), "")
@@ -51,11 +51,13 @@ def deploy_azureml(
     else:
         wish = _beside(_with_image(wish, _build(app, project, candidate, stage_name, stage, say)), there, traffic)
         say(f"creating {wish.name} of endpoint {wish.endpoint}")
+        about = {"digest": candidate.version.digest, "version": candidate.version.version}
+        keep = keep_bake(app, stage_name, stage, about)
         try:
-            evidence = _release(target, wish, traffic, stage, sample, say)
+            evidence = _release(target, wish, traffic, (stage, sample, keep), say)
         except BakeFailedError as exc:
-            about = {"digest": candidate.version.digest, "version": candidate.version.version}
-            raise held_back(app, stage_name, about, exc) from exc
+            raise fail_bake(app, stage_name, about, exc) from exc
+        forget_bake(app, stage_name)
     failpoint("traffic-switched")
     _keep_only(target, wish.endpoint, wish.name, stage)
     return _deployed(target, wish, stage_name, candidate, changed=True, evidence=evidence)
@@ -138,7 +140,7 @@ def _deployed(
 
 def put_back_azureml(app: App, stage_name: str, stage: Stage, previous: Mapping[str, Any]) -> None:
     """The previous image again, and all traffic onto it."""
-    target = _open(app, stage_name, stage)
+    target = open_endpoints(app, stage_name, stage)
     endpoint, name = previous["endpoint"], previous["deployment"]
     wish = _released(previous, stage)
     target.deploy(wish, timeout_s=stage.start_timeout_s)
@@ -148,7 +150,7 @@ def put_back_azureml(app: App, stage_name: str, stage: Stage, previous: Mapping[
 
 def serving_on_azure(app: App, stage_name: str, stage: Stage, endpoint: str) -> tuple[str, str, str]:
     """Name, model digest and version of the deployment with most of the traffic; empty when there is none."""
-    target = _open(app, stage_name, stage)
+    target = open_endpoints(app, stage_name, stage)
     traffic, there = target.traffic(endpoint), target.deployments(endpoint)
     name = max((n for n in traffic if n in there and traffic[n] > 0), key=lambda n: traffic[n], default="")
     tags = there.get(name, {})
@@ -161,7 +163,8 @@ def _keep_only(target: Any, endpoint: str, name: str, stage: Stage) -> None:  # 
             target.delete(endpoint, other, timeout_s=stage.start_timeout_s)
 
 
-def _open(app: App, stage_name: str, stage: Stage) -> Any:  # noqa: ANN401 - its own small interface
+def open_endpoints(app: App, stage_name: str, stage: Stage) -> Any:  # noqa: ANN401 - its own small interface
+    """The workspace of a stage; `UsageError` with everything the stage does not say."""
     needed = {"registry": stage.registry, "subscription": stage.subscription, "resource_group": stage.resource_group}
     needed["workspace"] = stage.workspace
     missing = [k for k, v in needed.items() if not v]
@@ -188,11 +191,11 @@ def _release(
     target: Any,  # noqa: ANN401
     wish: AzureDeployment,
     traffic: Mapping[str, int],
-    stage: Stage,
-    sample: bytes | None,
+    asked: tuple[Stage, bytes | None, Keep],
     say: Say,
 ) -> str:
     """Up, asked, then given the traffic; undone when anything of it fails."""
+    stage, sample, keep = asked
     endpoint, name = wish.endpoint, wish.name
     others = {n: t for n, t in traffic.items() if n != name and t > 0}
     before = share_out(others, ALL) if others else {}  # an `up` that was killed left some of it with the new one
@@ -200,9 +203,12 @@ def _release(
         target.deploy(wish, timeout_s=max(stage.start_timeout_s, SLOW_S))
         evidence = ask(target, endpoint, name, sample)
         say(f"smoke test passed: {evidence}")
-        seen = shift_on_azure(target, wish, before, stage, sample, say)
-    except (FailedError, BackendError):
+        seen = shift_on_azure(target, wish, before, asked, say)
+    except (FailedError, BackendError) as exc:
         if before:
+            if isinstance(exc, BakeFailedError):
+                keep({**begun_on_azure(wish, before), FAILED: exc.message})
+                failpoint("bake-failed")
             say(f"putting {', '.join(before)} back")
             target.set_traffic(endpoint, before, timeout_s=stage.start_timeout_s)
             target.delete(endpoint, name, timeout_s=stage.start_timeout_s)

@@ -7,11 +7,11 @@ from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
+from tidemill.app.bakes import fail_bake, forget_bake, keep_bake
 from tidemill.app.candidate import Candidate
 from tidemill.app.deploy import Deployed, endpoint_name, load_documents, sample_of
 from tidemill.app.images import Images, build_images
 from tidemill.app.project import Project
-from tidemill.app.releases import held_back
 from tidemill.app.shift import BakeFailedError
 from tidemill.app.shift_kubernetes import shift_on_cluster
 from tidemill.app.signatures import sign_image, signing_key, trusted_keys, verify_image
@@ -136,12 +136,13 @@ def _bring_in(
     except (FailedError, BackendError):
         target.delete_version(workload)
         raise
+    told = workload.annotations
+    about = {"digest": told[MODEL_DIGEST], "version": told[MODEL_NAME].rpartition(":")[2]}
     try:
-        moved = shift_on_cluster(target, workload, serves, stage, say)
+        moved = shift_on_cluster(target, workload, serves, stage, say, keep_bake(app, stage_name, stage, about))
     except BakeFailedError as exc:
-        about = workload.annotations
-        version = about[MODEL_NAME].rpartition(":")[2]
-        raise held_back(app, stage_name, {"digest": about[MODEL_DIGEST], "version": version}, exc) from exc
+        raise fail_bake(app, stage_name, about, exc) from exc
+    forget_bake(app, stage_name)
     failpoint("traffic-switched")
     return "; ".join((evidence, *moved))
 

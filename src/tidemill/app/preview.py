@@ -44,7 +44,7 @@ def create_preview(
         repository = f"{alone.registry}/{candidate.version.name}"
         labels = {LABEL: slug, PROJECT: _slug(project.document.name), EXPIRES: str(int(expires.timestamp()))}
         target.mark_namespace(namespace, labels, {IMAGE: repository}, owner=LABEL)
-        made = deploy_kubernetes(app, project, candidate, stage_name, alone, say)
+        made = deploy_kubernetes(app, project, candidate, f"preview of {stage_name}", alone, say)
     return {
         "id": slug,
         "namespace": namespace,

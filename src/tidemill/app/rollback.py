@@ -6,12 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from tidemill.app.bakes import FAILED, find_bake, forget_bake
 from tidemill.app.deploy_azureml import put_back_azureml, serving_on_azure
 from tidemill.app.deploy_huggingface import put_back_huggingface
 from tidemill.app.project import Project
 from tidemill.app.releases import held, history, hold, lift, previous_release, record_release
 from tidemill.app.shift_kubernetes import enough_pods, usual_pods
 from tidemill.app.signatures import trusted_keys, verify_image, verify_model
+from tidemill.app.unfinished import finish_bake
 from tidemill.app.wiring import App
 from tidemill.app.workloads import (
     MODEL_DIGEST,
@@ -43,6 +45,8 @@ def put_back(app: App, project: Project, stage_name: str, stage: Stage, *, reaso
     releases = history(app, stage_name)
     if not releases:
         raise NotFoundError(f"Nothing was ever released to {stage_name}", hint="Release first: tidemill up")
+    if FAILED in (find_bake(app, stage_name) or {}) and finish_bake(app, project, stage_name, stage, say)[1]:
+        return releases[0]  # a version that did badly was being put back already
     present = roll_back_from(app, stage_name, stage, releases[0])
     previous = previous_release(app, stage_name, str(present["digest"]))
     if previous is None:
@@ -67,6 +71,7 @@ def put_back(app: App, project: Project, stage_name: str, stage: Stage, *, reaso
     except (FailedError, BackendError):
         lift(app, stage_name, present["digest"])
         raise
+    forget_bake(app, stage_name)
     failpoint("release-put-back")
     app.registry.set_label(previous["model"], stage_name, previous["version"])
     record_release(app, {**previous, "evidence": f"rollback from version {present['version']}: {reason}"})

@@ -6,17 +6,19 @@ see docs/decisions/0004-canary-by-pods.md and 0005-weights-where-something-weigh
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from tidemill.app.bakes import FAILED, Keep
 from tidemill.app.shift import ENOUGH, BakeFailedError
+from tidemill.app.workloads import read_workload, workload_record
 from tidemill.base.clock import SystemClock
 from tidemill.base.errors import FailedError
 from tidemill.base.failpoint import failpoint
 from tidemill.release.labels import REPLICAS_ANNOTATION
 from tidemill.release.objects import Workload, read_range
-from tidemill.release.pod_counts import count_since
+from tidemill.release.pod_counts import PodCounts, count_since, counts_record, read_counts_record
 from tidemill.release.routes import Split
 from tidemill.release.traffic import ALL, BakeLimits, judge_bake, share_pods, traffic_steps
 from tidemill.spec.project import Stage
@@ -25,10 +27,17 @@ Say = Callable[[str], None]
 LOOK_S = 1.0
 
 
-def shift_on_cluster(target: Any, new: Workload, before: Any, stage: Stage, say: Say) -> tuple[str, ...]:  # noqa: ANN401 - the target's own small interface
+def shift_on_cluster(
+    target: Any,  # noqa: ANN401 - its own small interface
+    new: Workload,
+    before: Any,  # noqa: ANN401
+    stage: Stage,
+    say: Say,
+    keep: Keep = lambda _: None,
+) -> tuple[str, ...]:
     """All traffic onto `new`, which is ready and proven; `before` is the state of what serves, None for nothing.
 
-    What was seen at each step. `BakeFailedError` after the old version serves alone again and the new one is gone.
+    What was seen at each step. `keep` writes down what going on with the last bake takes, and what became of it. `BakeFailedError` after the old version serves alone again and the new one is gone.
     The old version still stands when this returns: whoever called takes it away.
     """
     if before is None:
@@ -37,15 +46,22 @@ def shift_on_cluster(target: Any, new: Workload, before: Any, stage: Stage, say:
     old = replace(new, deployment=before.deployment, image=before.image, replicas=usual_pods(before))
     failpoint("version-proven")
     evidence = []
+    kept = {"deployment": old.deployment, "image": old.image, "replicas": old.replicas}
+    begun = {"workload": workload_record(new), "deployment": new.deployment, "old": kept}
     try:
         by_weight = _is_by_weight(target, new, stage, say)
         for split in _splits(stage, old.deployment, new):
+            counts = target.counts(new) if stage.bake_s > 0 else {}
+            if stage.bake_s > 0 and split.percent >= ALL:
+                keep({**begun, "counts": counts_record(counts)})
             words = _take_step(target, old, new, split, stage, by_weight=by_weight)
             say(words)
             failpoint("traffic-shared")
             if stage.bake_s > 0:
-                evidence.append(f"{words}, {_bake(target, new, stage)}")
+                evidence.append(f"{words}, {_bake(target, new, stage, stage.bake_s, counts)}")
     except (BakeFailedError, FailedError) as exc:
+        keep({**begun, FAILED: exc.message})
+        failpoint("bake-failed")
         say(f"putting {old.deployment} back")
         _put_back(target, old, new, stage)
         raise BakeFailedError(exc.message) from exc
@@ -139,11 +155,38 @@ def _put_back(target: Any, old: Workload, new: Workload, stage: Stage) -> None: 
     target.let_scale(old.namespace, old.name)
 
 
-def _bake(target: Any, new: Workload, stage: Stage) -> str:  # noqa: ANN401
-    """Watch for the stage's time; what is plainly bad is not waited out."""
+class ClusterBake:
+    """The last bake of a promotion whose command was killed, gone on with by another."""
+
+    def __init__(self, target: Any, begun: Mapping[str, Any], stage: Stage, say: Say) -> None:  # noqa: ANN401
+        self._target, self._begun, self._stage, self._say = target, begun, stage, say
+        self._new = read_workload(begun["workload"])
+        self._old = replace(self._new, **begun["old"])
+
+    def is_open(self) -> bool:
+        """Whether both versions stand, and the new one has the traffic or is to lose it."""
+        states = {s.deployment: s for s in self._target.observe(self._new.namespace, self._new.endpoint)}
+        new = states.get(self._new.deployment)
+        switched = new is not None and new.serving
+        return self._old.deployment in states and (switched or bool(self._begun.get(FAILED)))
+
+    def watch(self, seconds: float) -> str:
+        """The rest of it; `FailedError` when the version does badly, and did meanwhile."""
+        whole = Split(self._new.name, ALL)
+        words = _take_step(self._target, self._old, self._new, whole, self._stage, by_weight=False)
+        before = read_counts_record(self._begun["counts"])
+        return f"{words}, {_bake(self._target, self._new, self._stage, seconds, before)}"
+
+    def put_back(self) -> None:
+        """The old version alone, as before the promotion."""
+        self._say(f"putting {self._old.deployment} back")
+        _put_back(self._target, self._old, self._new, self._stage)
+
+
+def _bake(target: Any, new: Workload, stage: Stage, seconds: float, before: Mapping[str, PodCounts]) -> str:  # noqa: ANN401
+    """Watch for that time; what is plainly bad is not waited out. `before` is what the version's pods had counted."""
     clock, limits = SystemClock(), BakeLimits(stage.max_error_rate, stage.max_latency_ms)
-    before = target.counts(new)
-    deadline = clock.monotonic() + stage.bake_s
+    deadline = clock.monotonic() + seconds
     while True:
         left = deadline - clock.monotonic()
         clock.sleep(max(0.0, min(LOOK_S, left)))
@@ -155,4 +198,4 @@ def _bake(target: Any, new: Workload, stage: Stage) -> str:  # noqa: ANN401
             words = "; ".join(f"{v.rule}: {v.evidence}" for v in failed)
             raise BakeFailedError(f"`{new.deployment}` did badly under traffic ({words})")
         if left <= 0:
-            return f"watched for {stage.bake_s:g} s: " + ", ".join(v.evidence for v in verdicts)
+            return f"watched for {seconds:.3g} s: " + ", ".join(v.evidence for v in verdicts)

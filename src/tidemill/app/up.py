@@ -18,6 +18,7 @@ from tidemill.app.project import Project
 from tidemill.app.releases import held, record_release, serving_release
 from tidemill.app.rollback import put_back, roll_back_from
 from tidemill.app.signatures import sign_model, signing_key, trusted_keys, verify_model
+from tidemill.app.unfinished import finish_bakes
 from tidemill.app.wiring import App
 from tidemill.base.errors import FailedError, UsageError
 from tidemill.base.files import locked
@@ -107,6 +108,7 @@ def up(
     stages = chosen_stages(project, until)
     rules = {name: parse_rules([*project.document.gates, *stage.gates]) for name, stage in stages.items()}
     with locked(app.home / "up.lock"):
+        undone = finish_bakes(app, project, stages, say)
         candidate = make_candidate(app, project, observers, relax_pins=relax_pins)
         if candidate.ran:
             sign(app, candidate.version)
@@ -114,6 +116,8 @@ def up(
         deployed: list[Deployed] = []
         notes: list[str] = []
         for name, stage in stages.items():
+            if (name, candidate.version.digest) in undone:
+                raise undone[name, candidate.version.digest]
             keep_out = held(app, name, candidate.version.digest)
             if keep_out is not None:
                 _finish_rollback(app, project, name, stage, keep_out, say)

@@ -28,6 +28,7 @@ RELEASE_NAMES = (
     "release-held",
     "release-put-back",
     "traffic-shared",
+    "bake-failed",
 )
 
 SYNC_NAMES = ("sync-uploaded", "sync-copied")

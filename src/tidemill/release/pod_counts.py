@@ -41,6 +41,24 @@ def read_counts(text: str, *, restarts: int = 0) -> PodCounts:
     return PodCounts(answered, errors, restarts, buckets)
 
 
+def counts_record(counts: Mapping[str, PodCounts]) -> dict[str, Any]:
+    """Counts as a record keeps them."""
+    return {
+        pod: {"answered": c.answered, "errors": c.errors, "restarts": c.restarts, "buckets": {str(k): v for k, v in c.buckets.items()}}
+        for pod, c in counts.items()
+    }  # fmt: skip
+
+
+def read_counts_record(record: Mapping[str, Any]) -> dict[str, PodCounts]:
+    """Kept counts."""
+    return {
+        pod: PodCounts(
+            int(c["answered"]), int(c["errors"]), int(c["restarts"]), {float(k): v for k, v in c["buckets"].items()}
+        )
+        for pod, c in record.items()
+    }
+
+
 def count_since(before: Mapping[str, PodCounts], now: Mapping[str, PodCounts]) -> dict[str, Any]:
     """What happened between two looks at the pods of a version: answered, errors, died (pods), latency_ms."""
     answered = errors = died = 0
