@@ -15,6 +15,7 @@ from urllib.request import Request, urlopen
 
 import tidemill
 from tidemill.app.candidate import Candidate
+from tidemill.app.conversions import conversions, prepare_conversion
 from tidemill.app.project import Project
 from tidemill.app.releases import held_back
 from tidemill.app.serving import document_arguments, keep_code, probes, scoring_code
@@ -98,6 +99,7 @@ def deploy_local(app: App, project: Project, candidate: Candidate, stage_name: s
         if _serves_as(before, name, wish, stage):
             return _unchanged(app, endpoint, stage_name, name, candidate, before)
         sample = sample_of(project, candidate)
+        prepare_conversion(app, candidate.version, wish["argv"], wish["env"])
         say(f"starting {name} of endpoint {endpoint}")
         serving = dict(before.get("deployments", {}))
         together = _desired(app, endpoint, stage, before, {**serving, name: wish}, before.get("traffic", {}))
@@ -220,6 +222,8 @@ def make_wish(
     ]
     argv += ["--name", version.name, "--version", version.version, "--allow-pickle", "--model-digest", version.digest]
     argv += ["--end-when-hung"]
+    if document is None or document.code_configuration is None:
+        argv += ["--converted", str(conversions(app))]
     if tokens is not None:
         argv += ["--token-file", str(tokens)]
     about: dict[str, Any] = {}

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
+from tidemill.app.conversions import prepare_conversion
 from tidemill.app.deploy import PIN, endpoint_tokens, make_wish, serving_environment
 from tidemill.app.wiring import App
 from tidemill.base.clock import SystemClock, iso
@@ -147,6 +148,7 @@ def create_deployment(
     version = _model_of(app, document, folder)
     environment = serving_environment(app, document, folder) or HOST_ENVIRONMENT
     wish = make_wish(app, folder, version, environment, document, tokens)
+    prepare_conversion(app, version, wish["argv"], wish["env"])
     before = app.target.desired(where)
     deployments = {**before.get("deployments", {}), chosen: wish}
     traffic = {chosen: ALL} if all_traffic or not before.get("deployments") else before.get("traffic", {})

@@ -14,6 +14,7 @@ from pathlib import Path
 import tidemill
 from tidemill.app.audit import audit_packages
 from tidemill.app.candidate import Candidate
+from tidemill.app.conversions import keep_conversion
 from tidemill.app.deploy import document_folder, load_documents, serve_requirements, serving_environment, serving_python
 from tidemill.app.project import Project
 from tidemill.app.proof import make_proof
@@ -24,9 +25,11 @@ from tidemill.base.errors import FailedError
 from tidemill.base.files import write_atomic
 from tidemill.base.hashing import digest_file
 from tidemill.plan.graph import EnvironmentRef
+from tidemill.record.ports import ModelVersion
 from tidemill.release.objects import Workload
 from tidemill.release.package import (
     CODE,
+    CONVERTED,
     BuiltImage,
     ImageFile,
     ImageLayer,
@@ -121,16 +124,25 @@ def _package(
             "--allow-pickle",
             "--model-digest",
             version.digest,
-            *(("--code", CODE, "--script", code.script) if code else ()),
+            *(("--code", CODE, "--script", code.script) if code else ("--converted", CONVERTED)),
             *limit_arguments(document, instances=1),
         ),
         code=_code_files(code) if code else (),
+        converted=() if code else _converted(app, environment, version, say),
         labels={"io.tidemill.job": candidate.job.name},
     )
     uv = shutil.which("uv") or str(Path(sys.executable).parent / "uv")
     audit_packages(request.requirements, request.python_version, stage, uv, say)
     package = make_package(request, runtime=Path(tidemill.__file__).parent, work=work, uv=uv)
     return package, request
+
+
+def _converted(app: App, environment: EnvironmentRef, version: ModelVersion, say: Say) -> tuple[Path, ...]:
+    """Made in the environment whose packages the image gets, so that its server finds them under its own libraries' versions."""
+    files, reason = keep_conversion(app, version, *serving_python(app, environment))
+    if reason:
+        say(f"the image holds no converted model: {reason}")
+    return files
 
 
 def _code_files(code: ScoringCode) -> tuple[ImageFile, ...]:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tidemill.app.candidate import Candidate
+from tidemill.app.conversions import prepare_conversion
 from tidemill.app.deploy import document_folder, load_documents, make_wish, sample_of, serving_environment
 from tidemill.app.wiring import App
 from tidemill.base import proc
@@ -47,6 +48,7 @@ def measure_latency(app: App, candidate: Candidate) -> Mapping[str, float]:
     where = document_folder(app.project)
     environment = serving_environment(app, document, where) or candidate.environment
     wish = make_wish(app, where, candidate.version, environment, document, None)
+    prepare_conversion(app, candidate.version, wish["argv"], wish["env"])
     with tempfile.TemporaryDirectory(prefix="tidemill-latency-") as folder:
         found = _measure(wish["argv"], {**os.environ, **wish["env"]}, Path(folder), sample, SystemClock())
     app.store.put(COLLECTION, digest, dict(found))

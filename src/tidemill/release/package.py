@@ -14,12 +14,17 @@ from tidemill.base.hashing import digest_value, hash_folder
 
 SITE = "/opt/tidemill/site"
 RUNTIME = "/opt/tidemill/runtime"
-MODEL = "/opt/tidemill/model"
+MODEL = "/opt/tidemill/model"  # what goes with a version: copied out of its image as one, mounted as one
+REGISTERED = (
+    f"{MODEL}/model"  # a scoring script looks for the folder's own name below AZUREML_MODEL_DIR: mostly `model`
+)
+CONVERTED = f"{MODEL}/converted"
 CODE = "/opt/tidemill/code"
 PORT = 8080
 MODEL_VOLUME = "/model"
 COPY_MODEL = ("cp", "-r", f"{MODEL}/.", MODEL_VOLUME)
 NOBODY = "65532:65532"
+OF_A_VERSION = ("model", "converted model")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +83,7 @@ class PackageRequest:
     python_version: str
     arguments: tuple[str, ...] = ()
     code: tuple[ImageFile, ...] = ()
+    converted: tuple[Path, ...] = ()
     environment: Mapping[str, str] | None = None
     labels: Mapping[str, str] | None = None
 
@@ -94,7 +100,8 @@ def make_package(request: PackageRequest, *, runtime: Path, work: Path, uv: str)
         ImageLayer("serving runtime", runtime_files(runtime)),
     ]
     layers.append(ImageLayer("scoring code", request.code))
-    layers.append(ImageLayer("model", files_of(request.model_path, MODEL)))
+    layers.append(ImageLayer("model", files_of(request.model_path, REGISTERED)))
+    layers.append(ImageLayer("converted model", tuple(f for p in request.converted for f in files_of(p, CONVERTED))))
     environment = {
         "PYTHONPATH": f"{RUNTIME}:{SITE}",
         "PYTHONUNBUFFERED": "1",
@@ -121,11 +128,14 @@ def make_package(request: PackageRequest, *, runtime: Path, work: Path, uv: str)
 
 def split_package(package: Package) -> tuple[Package, Package]:
     """The server without the model, the same for every version of one environment; and the model alone, which copies itself out."""
-    model = tuple(layer for layer in package.layers if layer.name == "model")
+    model = tuple(layer for layer in package.layers if layer.name in OF_A_VERSION)
     own = ("org.opencontainers.image.", "io.tidemill.")
     labels = {k: v for k, v in package.labels.items() if not k.startswith(own)}
     server = replace(
-        package, layers=tuple(layer for layer in package.layers if layer.name != "model"), arguments=(), labels=labels
+        package,
+        layers=tuple(layer for layer in package.layers if layer.name not in OF_A_VERSION),
+        arguments=(),
+        labels=labels,
     )
     carrier = replace(package, layers=model, entrypoint=COPY_MODEL, arguments=(), environment={})
     return server, carrier
@@ -133,7 +143,7 @@ def split_package(package: Package) -> tuple[Package, Package]:
 
 def model_path_inside(model_path: Path) -> str:
     """Where the model lies in the image: the folder itself, or the single file below it."""
-    return MODEL if model_path.is_dir() else f"{MODEL}/{model_path.name}"
+    return REGISTERED if model_path.is_dir() else f"{REGISTERED}/{model_path.name}"
 
 
 def runtime_files(package: Path) -> tuple[ImageFile, ...]:

@@ -16,9 +16,9 @@ import uvicorn
 
 from tidemill.base.errors import TidemillError, UsageError
 from tidemill.serve.capture import GIB, Capture, CaptureRules
-from tidemill.serve.convert import LATER
-from tidemill.serve.engine import Engine, check_digest, load_engine
+from tidemill.serve.engine import Engine, load_engine
 from tidemill.serve.hosted import HostedApplication, load_application
+from tidemill.serve.kept import LATER, check_digest
 from tidemill.serve.protocol import GatheringProtocol
 from tidemill.serve.scoring import ScoringScript, load_scoring_script
 from tidemill.serve.server import LOOPBACK_NAMES, InferenceServer, ServerSettings
@@ -49,6 +49,9 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--token-file", type=Path, help="accepted tokens, one a line")
     parser.add_argument("--allow-pickle", action="store_true", help="the model is trusted; a pickle can run any code")
     parser.add_argument("--model-digest", default="", help="refuse to start when the model's bytes are others")
+    parser.add_argument(
+        "--converted", type=Path, help="folder of the conversions kept with a release; none is made then"
+    )
     parser.add_argument("--max-body", type=int, default=DEFAULTS.max_body, help="bytes")
     parser.add_argument("--max-queue", type=int, default=DEFAULTS.max_queue)
     parser.add_argument("--timeout", type=float, default=DEFAULTS.timeout_s, help="seconds")
@@ -124,6 +127,7 @@ def _build(options: argparse.Namespace, *, traced: bool) -> InferenceServer | Ho
             allow_pickle=options.allow_pickle,
             expected_digest=options.model_digest,
             soon=options.soon,
+            kept=options.converted,
         )
         options.faster_later = engine.slow_reason == LATER
         for difference in engine.differences:

@@ -11,10 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from tidemill.base.errors import ConflictError
-from tidemill.base.hashing import digest_file, digest_tree, hash_folder
-from tidemill.serve.convert import NEEDED, TOLERANCE, find_conversion, proof_rows
 from tidemill.serve.decode import Array, Batch, decode
+from tidemill.serve.kept import NEEDED, TOLERANCE, check_digest, find_conversion, proof_rows
 from tidemill.serve.predictor import Answer, Predictor, flavor_of, load_predictor
 from tidemill.serve.problems import RequestProblem
 from tidemill.serve.signature import ModelSignature, read_signature
@@ -88,17 +86,6 @@ def _check_finite(answer: Answer) -> None:
         raise RequestProblem("The model has no finite answer to these values", kind="finite_number")
 
 
-def check_digest(path: Path, expected_digest: str) -> str:
-    """The digest of a model's bytes; `ConflictError` when another one is expected."""
-    digest = digest_tree(hash_folder(path)) if path.is_dir() else digest_file(path)
-    if expected_digest and digest != expected_digest:
-        raise ConflictError(
-            f"The model's digest is {digest}, not {expected_digest}: other bytes than were registered",
-            hint="Register the model again, or restore its files.",
-        )
-    return digest
-
-
 def load_engine(  # noqa: PLR0913 - each by its name
     path: Path,
     *,
@@ -108,33 +95,44 @@ def load_engine(  # noqa: PLR0913 - each by its name
     allow_pickle: bool,
     expected_digest: str = "",
     soon: bool = False,
+    kept: Path | None = None,
 ) -> Engine:
     """Load, choose the fastest path that gives the same answers, and answer the golden rows once.
 
-    The bytes are compared with `expected_digest` before any of them is loaded: `ConflictError` when they are others. `soon` waits for
-    no conversion: the model's library answers where none was kept.
+    The bytes are compared with `expected_digest` before any of them is loaded: `ConflictError` when they are others. Conversions are
+    taken from `kept`, the release's own, where that is given. `soon` waits for none: the model's library answers where none was kept.
     """
     signature = read_signature(path)
-    digest = check_digest(path, expected_digest)
-    info = ModelInfo(name or path.name, version, deployment, digest)
-    predictor, reason = _choose(signature, digest, allow_pickle=allow_pickle, soon=soon)
-    if signature.kind == "tensor" and not signature.shape and predictor.width:
-        signature = replace(signature, shape=(predictor.width,))
-    engine = Engine(signature, predictor, info, slow_reason=reason, loaded_at=time.time())
-    engine.differences = _compare_golden(engine)
+    info = ModelInfo(name or path.name, version, deployment, check_digest(path, expected_digest))
+    converts = allow_pickle and flavor_of(signature) in NEEDED
+    engine, reason = _converted(path, signature, info, soon=soon, kept=kept) if converts else (None, "")
+    if engine is None:
+        engine = _engine(signature, load_predictor(signature, allow_pickle=allow_pickle), info)
+        engine.slow_reason = reason
     _measure(engine)
     return engine
 
 
-def _choose(signature: ModelSignature, digest: str, *, allow_pickle: bool, soon: bool) -> tuple[Predictor, str]:
-    """ONNX Runtime in place of the model's library where that was proven equal, else the library; and why not."""
-    if not allow_pickle or flavor_of(signature) not in NEEDED:
-        return load_predictor(signature, allow_pickle=allow_pickle), ""
-    fast, reason = find_conversion(signature, digest, make=not soon)
+def _engine(signature: ModelSignature, predictor: Predictor, info: ModelInfo) -> Engine:
+    if signature.kind == "tensor" and not signature.shape and predictor.width:
+        signature = replace(signature, shape=(predictor.width,))
+    engine = Engine(signature, predictor, info, loaded_at=time.time())
+    engine.differences = _compare_golden(engine)
+    return engine
+
+
+def _converted(
+    path: Path, signature: ModelSignature, info: ModelInfo, *, soon: bool, kept: Path | None
+) -> tuple[Engine | None, str]:
+    """ONNX Runtime in place of the model's library where that was proven equal and answers as at training time; and why not."""
+    fast, reason = find_conversion(path, signature, info.digest, make=not soon, kept=kept)
     if fast is not None:
-        return fast, ""
+        engine = _engine(signature, fast, info)
+        if not engine.differences:
+            return engine, ""
+        reason = f"converted, it answers otherwise than at training time: {engine.differences[0]}"
     LOG.info("the ONNX path is not used: %s", reason)
-    return load_predictor(signature, allow_pickle=True), reason
+    return None, reason
 
 
 def _measure(engine: Engine) -> None:

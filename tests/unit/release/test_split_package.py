@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from tidemill.release.package import ImageFile, ImageLayer, Package, split_package
@@ -29,3 +30,12 @@ def test_two_versions_share_the_server_and_differ_in_the_model() -> None:
     assert one != two
     assert [layer.name for layer in one.layers] == ["model"]
     assert one.entrypoint[0] == "cp"
+
+
+def test_the_converted_model_goes_with_the_model() -> None:
+    whole = package("1")
+    converted = ImageLayer("converted model", (ImageFile(Path("c"), "/opt/tidemill/model/converted/c", "2"),))
+    server, carrier = split_package(replace(whole, layers=(*whole.layers, converted)))
+    assert [layer.name for layer in server.layers] == ["packages"]
+    assert [layer.name for layer in carrier.layers] == ["model", "converted model"]
+    assert all(f.target.startswith("/opt/tidemill/model/") for layer in carrier.layers for f in layer.files)

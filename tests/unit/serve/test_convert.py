@@ -16,9 +16,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from tidemill.base.errors import ConflictError
-from tidemill.serve.convert import same
 from tidemill.serve.decode import decode
 from tidemill.serve.engine import Engine, load_engine
+from tidemill.serve.kept import same
 from tidemill.serve.predictor import Answer
 
 pytestmark = pytest.mark.filterwarnings("ignore")
