@@ -1,27 +1,28 @@
-"""The engine beside make, ninja, doit, Luigi, Snakemake and DVC, in one run: `python benchmarks/engine.py [case …]`.
+"""The engine beside ninja, make, doit, Luigi, Snakemake and DVC, in one run: `python benchmarks/engine.py [case …] [--alone]`.
 
 Cases: `steps` (100 real `python step.py` steps and a join, two at a time; then the same unchanged), `bytes` (a step that writes
-1 GiB in 1,000 files, then a reader; then unchanged), `plan` (10,000 steps loaded and planned). Peers are installed into
-a virtual environment of their own below ~/.cache; a peer that cannot be had is reported, not skipped in silence.
+1 GiB in 1,000 files, then a reader; then unchanged), `plan` (10,000 steps loaded and planned), `many` (5,000 steps run, and 1,000:
+the cost of one step must not grow). `--alone` leaves the peers out; one that cannot be installed is reported, not skipped in silence.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess  # noqa: TID251 - measures whole processes
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+
+from engine_peers import Contestant, peers
 
 STEPS = 100
 PLANNED = 10_000
+MANY = (1_000, 5_000)
 FILES = 1_000
 FILE_BYTES = 1 << 20
-PEERS = Path.home() / ".cache" / "tidemill-bench"
-PACKAGES = {"doit": "doit", "luigi": "luigi", "snakemake": "snakemake", "dvc": "dvc"}
+US = [sys.executable, "-m", "tidemill"]
 STEP = "import sys; open(sys.argv[2], 'w').write(open(sys.argv[1]).read() + sys.argv[1])\n"
 JOIN = "import sys; open(sys.argv[1], 'w').write(''.join(open(p).read() for p in sys.argv[2:]))\n"
 WRITER = f"""import os, sys
@@ -33,184 +34,133 @@ for i in range({FILES}):
 READER = "import os, sys; open(sys.argv[2], 'w').write(str(sum(os.path.getsize(os.path.join(sys.argv[1], n)) for n in os.listdir(sys.argv[1]))))\n"
 
 
-@dataclass(frozen=True)
-class Contestant:
-    """How one tool is set up in an empty folder and what runs it."""
-
-    name: str
-    prepare: Callable[[Path], None]
-    argv: list[str]
-
-
-def tidemill_steps(folder: Path) -> None:
-    """A pipeline of STEPS command steps and a join."""
+def tidemill_steps(folder: Path, steps: int) -> None:
+    """A pipeline of command steps and a join."""
     jobs = [
         f"  s{i}:\n    command: python step.py ${{{{inputs.source}}}} ${{{{outputs.out}}}}\n    code: ./src\n    environment: azureml:none:1\n"
         f"    inputs:\n      source: {{type: uri_file, path: ./in/{i}.txt}}\n    outputs:\n      out: {{type: uri_file}}\n"
-        for i in range(STEPS)
+        for i in range(steps)
     ]
-    names = " ".join(f"${{{{inputs.i{i}}}}}" for i in range(STEPS))
-    inputs = "".join(f"      i{i}: ${{{{parent.jobs.s{i}.outputs.out}}}}\n" for i in range(STEPS))
+    names = " ".join(f"${{{{inputs.i{i}}}}}" for i in range(steps))
+    inputs = "".join(f"      i{i}: ${{{{parent.jobs.s{i}.outputs.out}}}}\n" for i in range(steps))
     jobs.append(
         f"  join:\n    command: python join.py ${{{{outputs.out}}}} {names}\n    code: ./src\n    environment: azureml:none:1\n"
         f"    inputs:\n{inputs}    outputs:\n      out: {{type: uri_file}}\n"
     )
-    (folder / "pipeline.yml").write_text("type: pipeline\njobs:\n" + "".join(jobs))
+    _project(folder, "".join(jobs))
+
+
+def tidemill_bytes(folder: Path, steps: int) -> None:
+    """A writer of 1 GiB and a reader of it."""
+    del steps
+    _project(
+        folder,
+        "  write:\n    command: python write.py ${{outputs.data}}\n    code: ./src\n    environment: azureml:none:1\n    outputs: {data: {type: uri_folder}}\n"
+        "  read:\n    command: python read.py ${{inputs.data}} ${{outputs.out}}\n    code: ./src\n    environment: azureml:none:1\n"
+        "    inputs:\n      data: ${{parent.jobs.write.outputs.data}}\n    outputs: {out: {type: uri_file}}\n",
+    )
+
+
+def tidemill_chain(folder: Path, steps: int) -> None:
+    """Steps that wait for each other, each of one short command."""
+    jobs = [
+        f"  s{i}:\n    command: echo ${{{{inputs.n}}}}\n    environment: azureml:none:1\n    inputs:\n      n: {i}\n"
+        + (f"      before: ${{{{parent.jobs.s{i - 1}.outputs.out}}}}\n" if i else "")
+        + "    outputs: {out: {type: uri_folder}}\n"
+        for i in range(steps)
+    ]
+    _project(folder, "".join(jobs))
+
+
+def _project(folder: Path, jobs: str) -> None:
+    (folder / "pipeline.yml").write_text(f"type: pipeline\njobs:\n{jobs}")
     (folder / "tidemill.yaml").write_text("name: bench\nenvironments: {none: {python: host}}\n")
 
 
-def make_steps(folder: Path) -> None:
-    """The same as a Makefile."""
-    outs = " ".join(f"out/{i}.txt" for i in range(STEPS))
-    rule = f"out/%.txt: in/%.txt\n\t@{sys.executable} src/step.py $< $@\n"
-    (folder / "out").mkdir()
-    (folder / "Makefile").write_text(f"out/all.txt: {outs}\n\t@{sys.executable} src/join.py $@ $^\n{rule}")
-
-
-def doit_steps(folder: Path) -> None:
-    """The same as a dodo file."""
-    (folder / "out").mkdir()
-    (folder / "dodo.py").write_text(
-        f"N = {STEPS}\n"
-        "def task_step():\n"
-        "    for i in range(N):\n"
-        f"        yield {{'name': str(i), 'file_dep': [f'in/{{i}}.txt', 'src/step.py'], 'targets': [f'out/{{i}}.txt'],\n"
-        f"               'actions': [f'{sys.executable} src/step.py in/{{i}}.txt out/{{i}}.txt']}}\n"
-        "def task_join():\n"
-        "    outs = [f'out/{i}.txt' for i in range(N)]\n"
-        f"    return {{'file_dep': outs, 'targets': ['out/all.txt'], 'actions': ['{sys.executable} src/join.py out/all.txt ' + ' '.join(outs)]}}\n"
-    )
-
-
-def snakemake_steps(folder: Path) -> None:
-    """The same as a Snakefile."""
-    (folder / "Snakefile").write_text(
-        f"rule all:\n    input: 'out/all.txt'\n"
-        f"rule step:\n    input: 'in/{{i}}.txt'\n    output: 'out/{{i}}.txt'\n    shell: '{sys.executable} src/step.py {{input}} {{output}}'\n"
-        f"rule join:\n    input: [f'out/{{i}}.txt' for i in range({STEPS})]\n    output: 'out/all.txt'\n"
-        f"    shell: '{sys.executable} src/join.py {{output}} {{input}}'\n"
-    )
-
-
-def base_files(folder: Path) -> None:
+def base_files(folder: Path, steps: int) -> None:
     """Scripts and inputs every contestant finds."""
     (folder / "src").mkdir()
     for name, text in (("step.py", STEP), ("join.py", JOIN), ("write.py", WRITER), ("read.py", READER)):
         (folder / "src" / name).write_text(text)
     (folder / "in").mkdir()
-    for i in range(STEPS):
+    for i in range(steps):
         (folder / "in" / f"{i}.txt").write_text(f"{i}\n")
 
 
-def tidemill_bytes(folder: Path) -> None:
-    """A writer of 1 GiB and a reader of it."""
-    (folder / "pipeline.yml").write_text(
-        "type: pipeline\njobs:\n"
-        "  write:\n    command: python write.py ${{outputs.data}}\n    code: ./src\n    environment: azureml:none:1\n    outputs: {data: {type: uri_folder}}\n"
-        "  read:\n    command: python read.py ${{inputs.data}} ${{outputs.out}}\n    code: ./src\n    environment: azureml:none:1\n"
-        "    inputs:\n      data: ${{parent.jobs.write.outputs.data}}\n    outputs: {out: {type: uri_file}}\n"
-    )
-    (folder / "tidemill.yaml").write_text("name: bench\nenvironments: {none: {python: host}}\n")
-
-
-def make_bytes(folder: Path) -> None:
-    """The same as a Makefile, which hashes nothing."""
-    (folder / "Makefile").write_text(
-        f"size.txt: data\n\t@{sys.executable} src/read.py data size.txt\ndata:\n\t@{sys.executable} src/write.py data\n"
-    )
-
-
-def snakemake_bytes(folder: Path) -> None:
-    """The same as a Snakefile."""
-    (folder / "Snakefile").write_text(
-        f"rule read:\n    input: 'data'\n    output: 'size.txt'\n    shell: '{sys.executable} src/read.py {{input}} {{output}}'\n"
-        f"rule write:\n    output: directory('data')\n    shell: '{sys.executable} src/write.py {{output}}'\n"
-    )
-
-
-def peer(name: str) -> str:
-    """The program of a peer, installed on first use; empty when it cannot be had."""
-    program = PEERS / "bin" / name
-    if not program.exists():
-        if not (PEERS / "bin" / "python").exists():
-            subprocess.run([sys.executable, "-m", "venv", str(PEERS)], check=True)
-        subprocess.run([str(PEERS / "bin" / "python"), "-m", "pip", "install", "-q", PACKAGES[name]], check=False)
-    return str(program) if program.exists() else ""
-
-
-def contestants(case: str) -> list[Contestant]:
-    """Who takes part in a case."""
-    us = [sys.executable, "-m", "tidemill", "run", "pipeline.yml"]
-    snakemake = [peer("snakemake"), "--quiet", "all", "--cores", "2"]
-    if case == "steps":
-        return [
-            Contestant("make", make_steps, ["make", "-s", "-j2"]),
-            Contestant("tidemill", tidemill_steps, us),
-            Contestant("doit", doit_steps, [peer("doit"), "-n", "2", "-v", "0"]),
-            Contestant("snakemake", snakemake_steps, snakemake),
-        ]
-    return [
-        Contestant("make", make_bytes, ["make", "-s"]),
-        Contestant("tidemill", tidemill_bytes, us),
-        Contestant("snakemake", snakemake_bytes, snakemake),
-    ]
-
-
-def timed(argv: list[str], folder: Path) -> float:
-    """Wall-clock seconds of one command; a failure ends the benchmark with its words."""
+def timed(entry: Contestant, folder: Path) -> tuple[float, float]:
+    """Wall-clock seconds and peak MiB of one command, without its children; a failure ends the benchmark with its words."""
     began = time.perf_counter()
-    done = subprocess.run(argv, cwd=folder, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        sys.exit(f"{argv[:4]} failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
-    return time.perf_counter() - began
+    with tempfile.TemporaryFile("w+") as said:
+        process = subprocess.Popen(entry.argv, cwd=folder, stdout=said, stderr=said, env={**os.environ, **entry.env})
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - began
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            said.seek(0)
+            sys.exit(f"{entry.argv[:4]} failed:\n{said.read()[-4000:]}")
+    return seconds, usage.ru_maxrss / 1024
 
 
-def race(case: str) -> None:
-    """Run everybody on a case and print first run, second run and ratios to us."""
+def measured(entry: Contestant, steps: int, times: int) -> list[tuple[float, float]]:
+    """The command `times` times in one new folder: seconds and peak MiB of each."""
+    folder = Path(tempfile.mkdtemp(prefix=f"bench-{entry.name}-"))
+    try:
+        base_files(folder, steps)
+        entry.prepare(folder, steps)
+        return [timed(entry, folder) for _ in range(times)]
+    finally:
+        shutil.rmtree(folder)
+
+
+def race(case: str, *, alone: bool) -> None:
+    """Everybody on a case, first and again, and how many times our seconds."""
+    ours = tidemill_steps if case == "steps" else tidemill_bytes
     rows = []
-    for entry in contestants(case):
+    for entry in (Contestant("tidemill", ours, [*US, "run", "pipeline.yml"]), *([] if alone else peers(case))):
+        if entry.argv[0]:
+            rows.append((entry, *(seconds for seconds, _ in measured(entry, STEPS, 2))))
+        else:
+            print(f"{entry.name}: could not be installed here")
+    (_, our_first, our_again), *_ = rows
+    print(f"\n{case:12} {'first s':>9} {'again s':>9} {'first/us':>9} {'again/us':>9}")
+    for entry, first, again in rows:
+        print(
+            f"{entry.name:12} {first:9.2f} {again:9.2f} {first / our_first:9.2f} {again / our_again:9.2f}  {entry.note}"
+        )
+
+
+def race_plan(*, alone: bool) -> None:
+    """Load, check and plan PLANNED steps in a cold process: seconds and peak memory."""
+    us = Contestant("tidemill", tidemill_chain, [*US, "plan", "pipeline.yml", "-o", "none"])
+    print(f"\nplan {PLANNED:7} {'s':>9} {'MiB':>9}")
+    for entry in (us, *([] if alone else peers("plan"))):
         if not entry.argv[0]:
             print(f"{entry.name}: could not be installed here")
             continue
-        folder = Path(tempfile.mkdtemp(prefix=f"bench-{entry.name}-"))
-        base_files(folder)
-        entry.prepare(folder)
-        rows.append((entry.name, timed(entry.argv, folder), timed(entry.argv, folder)))
-        shutil.rmtree(folder)
-    ours = next(r for r in rows if r[0] == "tidemill")
-    print(f"\n{case:12} {'first s':>9} {'again s':>9} {'first/us':>9} {'again/us':>9}")
-    for name, first, again in rows:
-        print(f"{name:12} {first:9.2f} {again:9.2f} {first / ours[1]:9.2f} {again / ours[2]:9.2f}")
+        ((seconds, peak),) = measured(entry, PLANNED, 1)
+        print(f"{entry.name:12} {seconds:9.2f} {peak:9.0f}")
 
 
-def race_plan() -> None:
-    """Load, check and plan PLANNED steps: time and memory of a cold process."""
-    folder = Path(tempfile.mkdtemp(prefix="bench-plan-"))
-    jobs = [
-        f"  s{i}:\n    command: echo ${{{{inputs.n}}}}\n    environment: azureml:none:1\n    inputs:\n      n: {i}\n"
-        + (f"      before: ${{{{parent.jobs.s{i - 1}.outputs.out}}}}\n" if i else "")
-        + "    outputs: {out: {type: uri_folder}}\n"
-        for i in range(PLANNED)
-    ]
-    (folder / "pipeline.yml").write_text("type: pipeline\njobs:\n" + "".join(jobs))
-    (folder / "tidemill.yaml").write_text("name: bench\nenvironments: {none: {python: host}}\n")
-    argv = ["/usr/bin/time", "-f", "%e %M", sys.executable, "-m", "tidemill", "plan", "pipeline.yml", "-o", "none"]
-    if not Path(argv[0]).exists():
-        argv = argv[3:]
-    began = time.perf_counter()
-    done = subprocess.run(argv, cwd=folder, capture_output=True, text=True, check=False)
-    seconds = time.perf_counter() - began
-    memory = (
-        done.stderr.strip().splitlines()[-1].split()[-1] if argv[0].endswith("time") and done.stderr.strip() else "0"
-    )
-    print(f"\nplan {PLANNED} steps: {seconds:.2f} s, {int(memory) / 1024:.0f} MiB, exit {done.returncode}")
-    shutil.rmtree(folder)
+def run_many() -> None:
+    """What a step costs when there are many, and what memory the run takes."""
+    us = Contestant("tidemill", tidemill_chain, [*US, "run", "pipeline.yml", "-o", "none"])
+    print(f"\n{'run':12} {'s':>9} {'ms/step':>9} {'MiB':>9}")
+    for steps in MANY:
+        ((seconds, peak),) = measured(us, steps, 1)
+        print(f"{steps:<12} {seconds:9.2f} {seconds / steps * 1000:9.2f} {peak:9.0f}")
 
 
 def main() -> None:
     """Run the cases named on the command line, else all."""
-    for case in sys.argv[1:] or ["steps", "bytes", "plan"]:
-        race_plan() if case == "plan" else race(case)
+    words = sys.argv[1:]
+    alone = "--alone" in words
+    for case in [w for w in words if w != "--alone"] or ["steps", "bytes", "plan", "many"]:
+        if case == "plan":
+            race_plan(alone=alone)
+        elif case == "many":
+            run_many()
+        else:
+            race(case, alone=alone)
 
 
 if __name__ == "__main__":
