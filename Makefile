@@ -17,7 +17,7 @@ demo: .venv/.synced  ## the main job on the digits example, ending in a served m
 	@$(RUN)tidemill -C examples/digits up
 
 test: .venv/.synced  ## everything that needs nothing but Python
-	@$(RUN)python -m pytest -q -n 2 -m "$(PLAIN)"
+	@$(RUN)python -m pytest -q -n 2 --dist worksteal -m "$(PLAIN)"
 
 check: lint docs-check .venv/.synced  ## what a change must pass besides its tests
 	@$(RUN)tidemill check .

@@ -194,6 +194,7 @@ def test_a_pipeline_gives_the_same_on_kubernetes_as_on_this_machine(namespace: s
         big = {
             "executor": "kubernetes",
             "namespace": namespace,
+            "cpus": 0.1,
             "registry": os.environ["REGISTRY"],
             "image": os.environ["BASE_IMAGE"],
         }

@@ -145,7 +145,8 @@ JOBS = {"sweep": SWEEP, "parallel": PARALLEL, "nested": NESTED, "distributed": D
 def computes() -> Iterator[dict[str, Any]]:
     """One compute per place; the cluster's namespace and Ray's nodes are gone afterwards."""
     with scratch_namespace("same") as name, two_nodes() as ray:
-        kubernetes = {"executor": "kubernetes", "namespace": name, "slots": 1}
+        # little is reserved: the node is small, and other tests' pods want room on it too
+        kubernetes = {"executor": "kubernetes", "namespace": name, "slots": 2, "cpus": 0.1}
         images = {"registry": os.environ["REGISTRY"], "image": os.environ["BASE_IMAGE"]}
         yield {"over-there": kubernetes | images, "nodes": {"executor": "ray", "address": ray.address}}
 
