@@ -3,7 +3,6 @@
 import json
 import logging
 import sys
-import time
 import warnings
 
 from tidemill_split import Refused
@@ -28,22 +27,22 @@ def main(path):
 def run(config):
     """The whole of it; one line about the best model."""
     from tidemill_automl_tabular import Tabular
+    from tidemill_automl_trials import Search
 
     kind = Tabular
     if config["task"] == "forecasting":
         from tidemill_automl_forecast import Forecast as kind
     task = kind(config, print)
     log = Log(task.metric)
-    started = time.monotonic()
-    trials = task.search(log.trial)
+    search = Search(task, config, log.trial)
+    trials = search.run()
     best = trials.best
-    name, model, metrics = task.choose(trials, log, time.monotonic() - started)
+    name, model, metrics = task.choose(search, log)
     final = task.finish(model)
     tested = task.test(final)
     task.save(final, name, config["output"])
     log.best(name, best, metrics, tested)
-    count = len(trials.done)
-    text = "%s is the best of %d trials: %s %.6g" % (name, count, task.metric, metrics[task.metric])
+    text = "%s is the best of %d trials: %s %.6g" % (name, trials.count, task.metric, metrics[task.metric])
     print(text)
     return text
 
@@ -61,19 +60,21 @@ class Log:
 
     def trial(self, trial, best):
         """A trial has ended."""
-        value, so_far = trial["value"], best["value"]
-        print(
-            "trial %d: %s, %s %.6g (best %.6g), %.1f s"
-            % (trial["number"], trial["learner"], self._metric, value, so_far, trial["seconds"]),
-            flush=True,
-        )
-        self.child("trial_%d" % trial["number"], trial["learner"], trial["metrics"], trial["config"])
+        begins = "trial %d: %s" % (trial["number"], trial["learner"])
+        if trial["error"]:
+            print("%s failed after %.1f s: %s" % (begins, trial["seconds"], trial["error"]), flush=True)
+        else:
+            values = (begins, self._metric, trial["value"], best["value"], trial["seconds"])
+            print("%s, %s %.6g (best %.6g), %.1f s" % values, flush=True)
+        self.child("trial_%d" % trial["number"], trial["learner"], trial["metrics"], trial["config"], trial["error"])
 
-    def child(self, name, learner, metrics, config=()):
+    def child(self, name, learner, metrics, config=(), error=""):
         """A child run of the step's."""
         with self._mlflow.start_run(run_name=name, nested=True):
             self._mlflow.log_params({"algorithm": learner, **dict(config)})
             self._mlflow.log_metrics(metrics)
+            if error:
+                self._mlflow.set_tag("error", error)
 
     def best(self, name, trial, metrics, tested):
         """The chosen model on the step's own run; what the test data said is called `test_…`."""

@@ -9,7 +9,8 @@ from sklearn.linear_model import (
     LogisticRegressionCV,
     RidgeCV,
 )
-from tidemill_automl_search import SEED, build
+from tidemill_automl_search import build
+from tidemill_automl_trials import SEED
 from tidemill_split import Refused
 
 MEMBERS = 5
@@ -21,9 +22,11 @@ PLAIN = {
 META = {**PLAIN, "lightgbmclassifier": "LGBMClassifier", "lightgbmregressor": "LGBMRegressor"}
 
 
-def make_ensembles(problem, trials, wanted):
+def make_ensembles(problem, trials, wanted, jobs):
     """Name and model of every ensemble that can be made of the trials."""
-    members = [(t["learner"], build(problem, t)) for t in trials.best_by_learner()[:MEMBERS]]
+    members = [
+        (t["learner"], build(problem, t["learner"], t["config"], jobs)) for t in trials.best_by_learner()[:MEMBERS]
+    ]
     if problem.classes is not None:
         members = [(name, model) for name, model in members if hasattr(model, "predict_proba")]
     if len(members) < 2:

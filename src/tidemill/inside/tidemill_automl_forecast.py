@@ -1,15 +1,17 @@
 """Forecasting: a regression on the target's own past, searched and measured by forecasts from several origins."""
 
+import copy
 import re
 
 import numpy as np
 import pandas
 import tidemill_automl_data as data
 import tidemill_automl_metrics as measures
-from sklearn.preprocessing import FunctionTransformer
-from tidemill_automl_model import Calendar, Forecaster, to_dates
-from tidemill_automl_search import build, search
+from sklearn.base import clone
+from tidemill_automl_model import Baseline, Calendar, Forecaster, to_dates
+from tidemill_automl_search import build, estimators, space_of
 from tidemill_automl_tabular import save
+from tidemill_automl_trials import FIXED
 from tidemill_split import Refused
 
 UNITS = {"H": "h", "T": "min", "MIN": "min", "S": "s", "MS": "M", "ME": "M", "QS": "Q", "QE": "Q", "A": "Y", "AS": "Y", "YS": "Y",
@@ -23,6 +25,8 @@ ORIGINS = 3
 
 class Forecast:
     """One step's forecasting task, from its settings."""
+
+    classes, flaml_task, sampled_rows = None, "regression", 0
 
     def __init__(self, config, say):
         self.config, self.say = config, say
@@ -40,18 +44,13 @@ class Forecast:
         self.span = float(np.ptp(frame[config["target"]])) or 1.0
         self.frame = frame
         self._choose_origins(frame)
-        rows, truth = self.origins[0][0]
-        self.first = self._forecaster(None)
-        self.rows = self.first.learn_columns(rows, truth)
-        self.truth = truth.to_numpy(float)
-        self._as_problem()
+        self._learned = [self._learn_columns(*past) for past, _ in self.origins]
+        self.shape = self._learned[0][1].shape
 
-    def _as_problem(self):
-        """What the search wants to know; it gets numbers already."""
-        held, known = self.origins[0][1]
-        self.held = (self.first.columns_.transform(self.first.describe(held)), known.to_numpy(float), None)
-        self.weights, self.classes, self.folds = None, None, 0
-        self.transformer, self.flaml_task, self.jobs = FunctionTransformer(), "regression", self.config["jobs"]
+    def _learn_columns(self, rows, truth):
+        """A forecaster that knows that past, and the numbers to learn from."""
+        forecaster = self._forecaster(None)
+        return forecaster, forecaster.learn_columns(rows, truth), truth.to_numpy(float)
 
     def _read(self, name, what):
         """A table in order of time, each series' time once."""
@@ -83,19 +82,22 @@ class Forecast:
         for column in sorted(set(kinds) - set(self.known)):
             self.say("column `%s` is not used: forecasts take numbers and categories" % column)
         self.kinds = {c: kinds[c] for c in self.known}
+        self.numeric = [c for c in self.known if self.kinds[c] == "number"]
 
     def _choose_past(self, frame):
         """How far back the model looks: what was asked for, else the last steps and one season before."""
         longest = int(frame.groupby(self.ids).size().max()) if self.ids else len(frame)
         self.horizon = _whole(self.asked.get("forecast_horizon"), 1)
-        season = _whole(self.asked.get("seasonality"), SEASONS.get(self.calendar.unit, 1) // self.calendar.count or 1)
+        self.season = _whole(
+            self.asked.get("seasonality"), SEASONS.get(self.calendar.unit, 1) // self.calendar.count or 1
+        )
         lags = self.asked.get("target_lags")
         if isinstance(lags, list) and lags:
             self.lags = sorted({int(lag) for lag in lags})
         elif _whole(lags, 0):
             self.lags = list(range(1, _whole(lags, 0) + 1))
         else:
-            self.lags = sorted({*NEAR, season})
+            self.lags = sorted({*NEAR, self.season})
         usable = [lag for lag in self.lags if lag <= longest // 2]
         if len(usable) < len(self.lags):
             self.say(
@@ -103,7 +105,7 @@ class Forecast:
             )
         self.lags = usable or [1]
         window = self.asked.get("target_rolling_window_size")
-        self.window = None if window is None else _whole(window, season)
+        self.window = None if window is None else _whole(window, self.season)
         self.say(
             "frequency %d %s, horizon %d, lags %s" % (self.calendar.count, self.calendar.unit, self.horizon, self.lags)
         )
@@ -135,39 +137,49 @@ class Forecast:
         numbers += ["step", "month", "day", "dayofweek", "hour"]
         kinds = {**self.kinds, **dict.fromkeys(self.ids, "category"), **dict.fromkeys(numbers, "number")}
         columns = data.make_transformer(pandas.DataFrame(columns=list(kinds)), kinds, self.config["featurization"])
-        numeric = [c for c in self.known if self.kinds[c] == "number"]
         return Forecaster(
-            inner, columns, self.calendar, self.time, self.ids, self.known, numeric, self.lags, self.window
+            inner, columns, self.calendar, self.time, self.ids, self.known, self.numeric, self.lags, self.window
         )
 
-    def search(self, tell):
-        """Every trial, each measured by its forecasts from every origin."""
-        return search(self, self.config, self._measure, tell)
+    def learners(self):
+        """What is tried, in that order."""
+        return estimators(self.config)
 
-    def _measure(self, estimator, rows, truth, weights):
-        del rows, truth, weights  # single steps from a known past say little about a forecast
-        self.first.inner_ = estimator
-        found = [self._compare(self.first, *self.origins[0][1])]
-        plain = None if len(self.origins) == 1 else estimator.estimator_class(**estimator.params)
-        return measures.mean(found + [self._forecast_from(plain, origin) for origin in self.origins[1:]])
+    def space(self, learner):
+        """The parameters of a learner."""
+        return space_of(self, learner)
 
-    def _forecast_from(self, model, origin):
-        (past, truth), (after, known) = origin
-        return self._compare(self._forecaster(model).fit(past, truth), after, known)
+    def measure(self, learner, config, jobs):
+        """The metrics of one trial: its forecasts from every origin."""
+        model = None if learner in FIXED else build(self, learner, config, jobs)
+        found = []
+        for (forecaster, features, truth), (past, (after, known)) in zip(self._learned, self.origins):
+            if model is None:
+                made = self._baseline(learner).fit(*past)
+            else:
+                made = copy.copy(forecaster)
+                made.inner_ = clone(model).fit(features, truth)
+            found.append(self._compare(made, after, known))
+        return measures.mean(found)
+
+    def _baseline(self, kind):
+        return Baseline(kind, self.season, self.calendar, self.time, self.ids, self.known, self.numeric)
 
     def _compare(self, forecaster, after, known):
         return measures.regression(known, forecaster.predict(after), None, self.span)
 
-    def choose(self, trials, log, spent):
-        """The best model, measured again as it will be kept."""
-        del log, spent
-        model = build(self, trials.best)
-        found = [self._forecast_from(model, origin) for origin in self.origins]
-        return trials.best["learner"], model, measures.mean(found)
+    def choose(self, search, log):
+        """The best model and what was measured of it."""
+        del log
+        best = search.trials.best
+        fixed = best["learner"] in FIXED
+        model = None if fixed else build(self, best["learner"], best["config"], self.config["cores"])
+        whole = self._baseline(best["learner"]) if fixed else self._forecaster(model)
+        return best["learner"], whole, best["metrics"]
 
     def finish(self, model):
         """Fitted to the whole past."""
-        return self._forecaster(model).fit(self.frame, self.frame[self.config["target"]])
+        return model.fit(self.frame, self.frame[self.config["target"]])
 
     def test(self, final):
         """The metrics of a forecast of the test data, if there is any."""

@@ -92,13 +92,16 @@ class Forecaster(RegressorMixin, BaseEstimator):
         past = {key: dict(self.history_.get(key, {})) for key in series}
         said = np.full(len(rows), np.nan)
         for asked in self._steps(series, past):
-            table = self._table([(k, p) for k, p, _ in asked], past, self._rows_of(known, [r for *_, r in asked]))
-            answers = self.inner_.predict(self.columns_.transform(table))
+            answers = self._answer([(k, p) for k, p, _ in asked], past, known, [r for *_, r in asked])
             for (key, place, row), answer in zip(asked, answers):
                 past[key].setdefault(place, float(answer))
                 if row is not None:
                     said[row] = answer
         return said
+
+    def _answer(self, asked, past, known, rows):
+        """A number for each series and step that is asked for, from what lies before it."""
+        return self.inner_.predict(self.columns_.transform(self._table(asked, past, self._rows_of(known, rows))))
 
     def describe(self, rows):
         """The table of past and calendar of rows whose past is known."""
@@ -159,6 +162,47 @@ class Forecaster(RegressorMixin, BaseEstimator):
     def _mean(self, steps, place):
         found = [steps[p] for p in range(place - self.window, place) if p in steps]
         return float(np.mean(found)) if found else np.nan
+
+
+class Baseline(Forecaster):
+    """What a forecast has to beat: the last value, that of the season before, or their means."""
+
+    def __init__(self, kind, season, calendar, time, ids, known, numeric):
+        self.kind = kind
+        self.season = season
+        self.calendar = calendar
+        self.time = time
+        self.ids = ids
+        self.known = known
+        self.numeric = numeric
+
+    def fit(self, rows, truth, **kwargs):
+        """Remember the past; nothing else is learned."""
+        self.history_ = self._remember(rows, np.asarray(truth, dtype=float))
+        self.usual_ = float(np.mean(truth))
+        return self
+
+    def _answer(self, asked, past, known, rows):
+        says = {"naive": self._last, "seasonal_naive": self._season_before, "average": self._mean_of_all,
+                "seasonal_average": self._mean_of_season}[self.kind]  # fmt: skip
+        return [says(past.get(key, {}), self.history_.get(key, {}), place) for key, place in asked]
+
+    def _last(self, past, learned, place):
+        if place - 1 in past:
+            return past[place - 1]
+        before = [p for p in past if p < place]
+        return past[max(before)] if before else self.usual_
+
+    def _season_before(self, past, learned, place):
+        found = past.get(place - self.season)
+        return self._last(past, learned, place) if found is None else found
+
+    def _mean_of_all(self, past, learned, place):
+        return float(np.mean(list(learned.values()))) if learned else self.usual_
+
+    def _mean_of_season(self, past, learned, place):
+        same = [value for p, value in learned.items() if (p - place) % self.season == 0]
+        return float(np.mean(same)) if same else self._mean_of_all(past, learned, place)
 
 
 class Calendar:

@@ -1,8 +1,6 @@
-"""AutoML's search: FLAML proposes, every trial is measured as Azure ML would, and models are rebuilt as plain ones."""
+"""What AutoML learns from what: every trial is measured as Azure ML would, by a model built as its library makes it."""
 
-import json
-import os
-import time
+import itertools
 
 import numpy as np
 import tidemill_automl_metrics as measures
@@ -10,16 +8,13 @@ from sklearn.base import clone
 from sklearn.model_selection import KFold, StratifiedKFold, train_test_split
 from sklearn.pipeline import Pipeline, make_pipeline
 from tidemill_automl_model import NamedClassifier
+from tidemill_automl_trials import SEED
 from tidemill_split import Refused
 
-SEED = 0
 WEIGHTLESS = {"kneighbor", "lassolars"}
 COUNTING = {"xgboost", "xgb_limitdepth"}
 LARGE = 100_000
-
-
-class Enough(BaseException):
-    """`exit_score` is reached: nothing more is tried."""
+MOST_CELLS = 100_000_000
 
 
 class Problem:
@@ -38,8 +33,8 @@ class Problem:
         self.span = None if self.classes is not None else float(np.ptp(self.truth))
         self.held = None
         self.folds = 0
-        self.jobs = config["jobs"]
         self._choose_validation(config, validation)
+        self._encoded = None
 
     @property
     def flaml_task(self):
@@ -90,17 +85,41 @@ class Problem:
     def fit(self, model, rows, truth, weights=None):
         """Columns and model together, from raw rows."""
         whole = Pipeline([("columns", clone(self.transformer)), ("model", clone(model))])
-        return whole.fit(rows, truth, **({} if weights is None else {"model__sample_weight": weights}))
+        return whole.fit(rows, truth, **({} if weights is None else {"model__" + _weight_of(model): weights}))
 
-    def evaluate(self, model):
-        """The metrics of a model built anew on every fold, or on the data that was held back."""
+    @property
+    def sampled_rows(self):
+        """So many rows, if so many that a search begins with some of them."""
+        return len(self.truth) if len(self.truth) > LARGE else 0
+
+    def encode(self):
+        """Turn the columns of every fold into numbers once, by what its own training rows say, unless that is too much to keep."""
+        first = self._encode(*next(self._parts()))
+        self.shape = (len(self.truth), first[0].shape[1])
+        if first[0].size * max(1, self.folds) <= MOST_CELLS:
+            self._encoded = [first, *(self._encode(*part) for part in itertools.islice(self._parts(), 1, None))]
+
+    def _parts(self):
+        """Rows, targets and weights to learn from and to be measured by: the data held back, or every fold."""
         if self.held is not None:
-            fitted = self.fit(model, self.rows, self.truth, self.weights)
-            return self.measure(fitted, *self.held)
+            yield (self.rows, self.truth, self.weights), self.held
+            return
+        for names in self._split():
+            yield tuple((self.rows.iloc[n], self.truth[n], _take(self.weights, n)) for n in names)
+
+    def _encode(self, kept, held):
+        columns = clone(self.transformer).fit(kept[0], kept[1])
+        return columns.transform(kept[0]), *kept[1:], columns.transform(held[0]), *held[1:]
+
+    def evaluate(self, model, sample=0):
+        """The metrics of a model built anew on every fold, or on the data that was held back; `sample` rows teach it, or all."""
         found = []
-        for kept, held in self._split():
-            fitted = self.fit(model, self.rows.iloc[kept], self.truth[kept], _take(self.weights, kept))
-            found.append(self.measure(fitted, self.rows.iloc[held], self.truth[held], _take(self.weights, held)))
+        for rows, truth, weights, *held in self._encoded or (self._encode(*part) for part in self._parts()):
+            if sample:
+                names = np.random.RandomState(SEED).permutation(len(truth))[:sample]
+                rows, truth, weights = rows[names], truth[names], _take(weights, names)
+            given = {} if weights is None else {_weight_of(model): weights}
+            found.append(self.measure(clone(model).fit(rows, truth, **given), *held))
         return measures.mean(found)
 
     def _split(self):
@@ -114,132 +133,38 @@ class Problem:
         return self.fit(model, self.rows, truth, self.weights)
 
 
-class Trials:
-    """What FLAML has tried so far, read from its log after every trial."""
-
-    def __init__(self, path, metric, goal, tell):
-        self.done = []
-        self._path, self._metric, self._goal, self._tell = path, metric, goal, tell
-        self._read = 0
-
-    def look(self):
-        """Take in what has ended since; `Enough` when the goal is reached."""
-        if not os.path.exists(self._path):
-            return
-        with open(self._path, encoding="utf-8") as file:
-            lines = file.readlines()
-        for line in lines[self._read :]:
-            self._read += 1
-            found = json.loads(line)
-            if "learner" not in found or not isinstance(found.get("logged_metric"), dict):
-                continue
-            self._take(found)
-        if self._goal is not None and self.done and measures.is_reached(self._metric, self.best["value"], self._goal):
-            raise Enough
-
-    def _take(self, found):
-        numbers = {k: float(v) for k, v in found["logged_metric"].items() if k not in {"pred_time", "val_loss"}}
-        trial = {
-            "number": len(self.done),
-            "learner": found["learner"],
-            "config": {k: v for k, v in found["config"].items() if not k.startswith("FLAML") and k != "learner"},
-            "metrics": numbers,
-            "value": numbers[self._metric],
-            "seconds": float(found["trial_time"]),
-        }
-        self.done.append(trial)
-        self._tell(trial, self.best)
-
-    @property
-    def best(self):
-        """The best so far; of equals the first."""
-        return min(self.done, key=lambda t: measures.loss_of(self._metric, t["value"]))
-
-    def best_by_learner(self):
-        """The best of each learner, best first."""
-        found = {}
-        for trial in sorted(self.done, key=lambda t: measures.loss_of(self._metric, t["value"])):
-            found.setdefault(trial["learner"], trial)
-        return list(found.values())
+def _weight_of(model):
+    """What `fit` calls the weights."""
+    return "%s__sample_weight" % model.steps[-1][0] if isinstance(model, Pipeline) else "sample_weight"
 
 
-def search(problem, config, measure, tell):
-    """Try models until a limit is met; `measure(estimator, rows, truth, weights)` is asked about each."""
-    from flaml import AutoML
-
-    limits = config["limits"]
-    path = os.path.join(config["work"], "trials.log")
-    trials = Trials(path, problem.metric, limits["exit_score"], tell)
-    columns = clone(problem.transformer).fit(problem.rows, problem.truth)
-
-    def score(X_val, y_val, estimator, labels, X_train, y_train, weight_val=None, weight_train=None, *rest, **more):
-        trials.look()
-        found = measure(estimator, X_val, y_val, weight_val)
-        return measures.loss_of(problem.metric, found[problem.metric]), found
-
-    settings = {
-        "task": problem.flaml_task,
-        "metric": score,
-        "estimator_list": _estimators(config, problem),
-        "time_budget": limits["timeout_s"],
-        "max_iter": limits["max_trials"],
-        "early_stop": limits["early_stop"],
-        "train_time_limit": limits["trial_timeout_s"],
-        "seed": SEED,
-        "learner_selector": "roundrobin",  # chosen by elapsed time otherwise, differently in every run
-        "sample": len(problem.truth) > LARGE,
-        "n_jobs": problem.jobs,
-        "log_file_name": path,
-        "log_type": "all",
-        "retrain_full": False,
-        "mlflow_logging": False,
-        "skip_transform": True,
-        "verbose": 0,
-        **_validation(problem, columns),
-    }
-    started = time.monotonic()
-    automl = AutoML()
-    try:
-        automl.fit(X_train=columns.transform(problem.rows), y_train=problem.truth, **settings)
-        trials.look()
-    except Enough:
-        print("exit_score is reached: the search ends")
-    if not trials.done:
-        raise Refused("No model could be trained within the limits (%.0f s)" % (time.monotonic() - started))
-    return trials
-
-
-def _estimators(config, problem):
-    found = list(config["estimators"])
-    if problem.weights is not None:
-        found = [name for name in found if name not in WEIGHTLESS]
+def estimators(config, weights=None):
+    """FLAML's names of what may be tried."""
+    found = [name for name in config["estimators"] if weights is None or name not in WEIGHTLESS]
     if not found:
         raise Refused("None of the allowed algorithms can weigh rows (`weight_column_name`)")
     return found
 
 
-def _validation(problem, columns):
-    """How FLAML is to validate."""
-    found = {} if problem.weights is None else {"sample_weight": problem.weights}
-    if problem.held is None:
-        rare = problem.classes is not None and np.bincount(problem.truth).min() < problem.folds
-        return {**found, "eval_method": "cv", "n_splits": problem.folds, **({"split_type": "uniform"} if rare else {})}
-    rows, truth, weights = problem.held
-    found |= {} if weights is None else {"sample_weight_val": weights}
-    return {**found, "eval_method": "holdout", "X_val": columns.transform(rows), "y_val": truth}
+def space_of(problem, learner):
+    """What FLAML lets the learner's parameters be, for data of that size."""
+    from flaml.automl.task.factory import task_factory
+
+    task = task_factory(problem.flaml_task)
+    return task.estimator_class_from_str(learner).search_space(data_size=problem.shape, task=task)
 
 
-def build(problem, trial):
+def build(problem, learner, config, jobs):
     """The model of a trial, as the library it comes from makes it."""
     from flaml.automl.task.factory import task_factory
 
     task = task_factory(problem.flaml_task)
-    kind = task.estimator_class_from_str(trial["learner"])
-    made = kind(task=task, n_jobs=problem.jobs, **trial["config"])
+    kind = task.estimator_class_from_str(learner)
+    made = kind(task=task, n_jobs=jobs, **{k: v for k, v in config.items() if not k.startswith("FLAML")})
     model = made.estimator_class(**made.params)
     if hasattr(made, "normalizer"):
         model = make_pipeline(clone(made.normalizer), model)
-    counts = problem.classes is not None and trial["learner"] in COUNTING
+    counts = problem.classes is not None and learner in COUNTING
     return NamedClassifier(model) if counts else model
 
 

@@ -7,7 +7,8 @@ import pandas
 import tidemill_automl_data as data
 import tidemill_automl_metrics as measures
 from sklearn.model_selection import train_test_split
-from tidemill_automl_search import SEED, Problem, build, search
+from tidemill_automl_search import Problem, build, estimators, space_of
+from tidemill_automl_trials import SEED
 from tidemill_split import Refused
 
 EXAMPLE = 5
@@ -28,6 +29,7 @@ class Tabular:
         rows = data.prepare(rows, self.kinds)
         transformer = data.make_transformer(rows, self.kinds, config["featurization"])
         self.problem = Problem(config, rows, truth, weights, self._held(), transformer)
+        self.problem.encode()
         self.metric = self.problem.metric
 
     def _take_apart(self, frame, what):
@@ -63,24 +65,47 @@ class Tabular:
         data.require(rows, self.columns, what)
         return data.prepare(rows, {c: self.kinds[c] for c in self.columns}), truth, weights
 
-    def search(self, tell):
-        """Every trial."""
-        return search(self.problem, self.config, self.problem.measure, tell)
+    @property
+    def sampled_rows(self):
+        """So many rows, if so many that a search begins with some of them."""
+        return self.problem.sampled_rows
 
-    def choose(self, trials, log, spent):
+    def learners(self):
+        """What is tried, in that order."""
+        return estimators(self.config, self.problem.weights)
+
+    def space(self, learner):
+        """The parameters of a learner."""
+        return space_of(self.problem, learner)
+
+    def measure(self, learner, config, jobs):
+        """The metrics of one trial."""
+        sample = int(config.get("FLAML_sample_size", 0))
+        return self.problem.evaluate(build(self.problem, learner, config, jobs), sample)
+
+    def choose(self, search, log):
         """The best single model, or an ensemble that is better: its name, itself and its metrics."""
+        best, cores = search.trials.best, self.config["cores"]
+        model = build(self.problem, best["learner"], best["config"], cores)
+        found = [(best["learner"], model, self.problem.evaluate(model) if best["sample"] else best["metrics"])]
+        found += self._measure_ensembles(search, log)
+        return min(found, key=lambda m: measures.loss_of(self.metric, m[2][self.metric]))
+
+    def _measure_ensembles(self, search, log):
+        """Those that can be measured while there is time."""
         from tidemill_automl_ensembles import make_ensembles
 
-        found = [(trials.best["learner"], build(self.problem, trials.best))]
-        over = spent > self.config["limits"]["timeout_s"]
-        wanted = {} if over else self.config["ensembles"]
-        measured = [(n, m, self.problem.evaluate(m)) for n, m in found]
-        for name, model in make_ensembles(self.problem, trials, wanted):
-            metrics = self.problem.evaluate(model)
+        wanted = self.config["ensembles"] if search.left_s > 0 else {}
+        models = dict(make_ensembles(self.problem, search.trials, wanted, self.config["jobs"]))
+        ended = search.measure({name: (self.problem.evaluate, (model,)) for name, model in models.items()})
+        for name, model in models.items():
+            metrics, error = ended.get(name, (None, "the time is over"))
+            if error:
+                self.say("%s: left out: %s" % (name, error))
+                continue
             self.say("%s: %s %.6g" % (name, self.metric, metrics[self.metric]))
             log.child(name, name, metrics)
-            measured.append((name, model, metrics))
-        return min(measured, key=lambda m: measures.loss_of(self.metric, m[2][self.metric]))
+            yield name, model, metrics
 
     def finish(self, model):
         """The chosen model, fitted for use."""

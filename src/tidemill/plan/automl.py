@@ -18,6 +18,12 @@ _TREES = {
     "extremerandomtrees": ("extra_tree",),
     "gradientboosting": ("histgb",),
 }
+_BASELINES = {
+    "naive": ("naive",),
+    "seasonalnaive": ("seasonal_naive",),
+    "average": ("average",),
+    "seasonalaverage": ("seasonal_average",),
+}
 _NUMBERS = {
     **_TREES,
     "xgboostregressor": ("xgboost", "xgb_limitdepth"),
@@ -36,22 +42,33 @@ ESTIMATORS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "linearsvm": ("svc",),
     },
     "regression": _NUMBERS,
-    "forecasting": _NUMBERS,
+    "forecasting": {**_NUMBERS, **_BASELINES},
 }
-"""Azure ML's algorithms, without case and underscores, and who of FLAML does the same."""
+"""Azure ML's algorithms, without case and underscores, and who of FLAML does the same; the baselines are ours."""
 OTHERS = frozenset(
     [
-        "arimax", "autoarima", "average", "averagedperceptronclassifier", "bernoullinaivebayes", "decisiontree",
-        "exponentialsmoothing", "fastlinearregressor", "multinomialnaivebayes", "naive", "onlinegradientdescentregressor",
-        "prophet", "seasonalaverage", "seasonalnaive", "svm", "tcnforecaster", "tensorflowdnn", "tensorflowlinearclassifier",
+        "arimax", "autoarima", "averagedperceptronclassifier", "bernoullinaivebayes", "decisiontree",
+        "exponentialsmoothing", "fastlinearregressor", "multinomialnaivebayes", "onlinegradientdescentregressor",
+        "prophet", "svm", "tcnforecaster", "tensorflowdnn", "tensorflowlinearclassifier",
         "tensorflowlinearregressor", "xgboostclassifier", "xgboostregressor",
     ]
 )  # fmt: skip
-"""Algorithms Azure ML knows and FLAML lacks."""
+"""Algorithms Azure ML knows and that are not tried here."""
 USUAL = {
     "classification": ("lgbm", "rf", "xgboost", "extra_tree", "xgb_limitdepth", "histgb", "lrl1"),
     "regression": ("lgbm", "rf", "xgboost", "extra_tree", "xgb_limitdepth", "histgb", "enet"),
-    "forecasting": ("lgbm", "rf", "extra_tree", "xgb_limitdepth", "histgb", "enet"),
+    "forecasting": (
+        "lgbm",
+        "seasonal_naive",
+        "enet",
+        "naive",
+        "rf",
+        "extra_tree",
+        "seasonal_average",
+        "average",
+        "xgb_limitdepth",
+        "histgb",
+    ),
 }
 # Where a setting has no effect here: what it says, and the values that ask for nothing.
 UNUSED: dict[str, tuple[object, ...]] = {

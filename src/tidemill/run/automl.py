@@ -18,7 +18,7 @@ from tidemill.plan.automl import estimators
 from tidemill.plan.graph import Plan, Step, StepKind
 from tidemill.run.command import judge, make_task, stage
 from tidemill.run.parallel_data import describe_table
-from tidemill.run.ports import TaskEnd
+from tidemill.run.ports import LOCAL, TaskEnd
 from tidemill.run.work import StepEnd, StepWork
 
 SCRIPTS = (
@@ -28,8 +28,10 @@ SCRIPTS = (
     "tidemill_automl_forecast.py",
     "tidemill_automl_metrics.py",
     "tidemill_automl_model.py",
+    "tidemill_automl_pool.py",
     "tidemill_automl_search.py",
     "tidemill_automl_tabular.py",
+    "tidemill_automl_trials.py",
     "tidemill_split.py",
 )
 DATA = ("training_data", "validation_data", "test_data")
@@ -52,10 +54,27 @@ def run_automl(work: StepWork) -> StepEnd:
     prepared = work.context.ports.environments.prepare(work.step.environment, work.say)
     paths = stage(work)
     config = _make_config(work, paths)
-    driver = _lay_out_driver(work, config)
-    command = f"exec python {shlex.quote(str(driver / SCRIPTS[0]))} {shlex.quote(str(driver / CONFIG))}"
-    end = work.run_task(make_task(work, prepared, paths, command=command))
+    with work.slots(_cores_wanted(config["limits"])) as slots:
+        reserved = work.step.resources.cpus * work.step.resources.instance_count
+        here = work.context.ports.place_compute(work.step.compute) == LOCAL
+        config |= share_cores(config["limits"], slots if here else max(1, int(reserved)))
+        driver = _lay_out_driver(work, config)
+        command = f"exec python {shlex.quote(str(driver / SCRIPTS[0]))} {shlex.quote(str(driver / CONFIG))}"
+        end = work.run_task(make_task(work, prepared, paths, command=command))
     return _judge(end, work.step, Path(config["summary"]))
+
+
+def _cores_wanted(limits: Mapping[str, Any]) -> int:
+    """As many as all trials that may run at once can use."""
+    all_cores = os.cpu_count() or 1
+    return min(all_cores, limits["concurrent"] * limits["cores"]) if limits["cores"] else all_cores
+
+
+def share_cores(limits: Mapping[str, Any], cores: int) -> dict[str, int]:
+    """How many trials run at once on so many cores, and on how many each: never more than there are."""
+    workers = max(1, min(limits["concurrent"], cores // (limits["cores"] or 1)))
+    each = max(1, cores // workers)
+    return {"workers": workers, "jobs": min(each, limits["cores"] or each), "cores": cores}
 
 
 def require_automl(plan: Plan) -> None:
@@ -95,7 +114,7 @@ def read_settings(body: Mapping[str, Any]) -> dict[str, Any]:
     limits, training = body.get("limits") or {}, body.get("training") or {}
     timeout_s = 60.0 * (_number(limits.get("timeout_minutes")) or TIMEOUT_MINUTES)
     trial = _number(limits.get("trial_timeout_minutes"))
-    cores = int(_number(limits.get("max_cores_per_trial")) or -1)
+    cores = int(_number(limits.get("max_cores_per_trial")) or 0)
     wanted = ensembles(task, training)
     trials = int(_number(limits.get("max_trials")) or MAX_TRIALS)
     if trials < len(wanted) + 2:
@@ -113,13 +132,14 @@ def read_settings(body: Mapping[str, Any]) -> dict[str, Any]:
         "forecasting": body.get("forecasting") or {},
         "estimators": list(estimators(task, training)),
         "ensembles": wanted,
-        "jobs": min(cores, os.cpu_count() or 1) if cores > 0 else -1,
         "limits": {
             "timeout_s": timeout_s,
             "trial_timeout_s": 60.0 * trial if trial else None,
             "max_trials": trials - len(wanted),
             "early_stop": limits.get("enable_early_termination") is not False,
             "exit_score": _number(limits.get("exit_score")),
+            "concurrent": max(1, int(_number(limits.get("max_concurrent_trials")) or 1)),
+            "cores": max(0, cores),
         },
     }
 

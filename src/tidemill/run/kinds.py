@@ -22,8 +22,10 @@ RUNNERS: Mapping[StepKind, str] = {
     StepKind.AUTOML: "tidemill.run.automl:run_automl",
 }
 
-# Kinds that only wait for tasks of their own: they hold no slot while they do.
-CONTROL = frozenset({StepKind.SWEEP, StepKind.PARALLEL, StepKind.IF_ELSE, StepKind.DO_WHILE, StepKind.PARALLEL_FOR})
+# Kinds that only wait for tasks of their own, or count their processes: they take slots themselves.
+CONTROL = frozenset(
+    {StepKind.SWEEP, StepKind.PARALLEL, StepKind.AUTOML, StepKind.IF_ELSE, StepKind.DO_WHILE, StepKind.PARALLEL_FOR}
+)
 
 
 @cache

@@ -6,8 +6,7 @@ import json
 import os
 import shlex
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -42,7 +41,7 @@ def run_parallel(work: StepWork) -> StepEnd:
     prepared = work.prepare()
     paths = stage(work)
     restore_artifacts(work.folder)
-    with _slots(work, settings.workers) as workers:
+    with work.slots(settings.workers or os.cpu_count() or 1) as workers:
         config = _make_config(work, settings, paths, workers)
         driver = _lay_out_driver(work, config)
         command = f"exec python {shlex.quote(str(driver / SCRIPTS[0]))} {shlex.quote(str(driver / CONFIG))}"
@@ -53,22 +52,6 @@ def run_parallel(work: StepWork) -> StepEnd:
     if judged.status is Status.COMPLETED:
         (driver / KEY).unlink()  # what is whole is kept by content; only what was interrupted is gone on with
     return judged
-
-
-@contextmanager
-def _slots(work: StepWork, wanted: int) -> Iterator[int]:
-    """One slot, waited for, and as many more as are free now, up to what the step wants (0: as many as there are)."""
-    slots, taken = work.context.slots, 1
-    slots.acquire()
-    work.holds_slot = True
-    try:
-        while taken < (wanted or os.cpu_count() or 1) and slots.acquire(blocking=False):
-            taken += 1
-        yield taken
-    finally:
-        for _ in range(taken):
-            slots.release()
-        work.context.wake()
 
 
 def _make_config(work: StepWork, settings: Parallel, paths: Mapping[str, str], workers: int) -> dict[str, Any]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 
 from tidemill.base.errors import FailedError
@@ -110,6 +110,21 @@ class StepWork:
         if share > 1:
             context.wake()
         return end
+
+    @contextmanager
+    def slots(self, wanted: int) -> Iterator[int]:
+        """One slot, waited for, and as many more as are free now, up to what the step wants: how many there are."""
+        slots, taken = self.context.slots, 1
+        slots.acquire()
+        self.holds_slot = True
+        try:
+            while taken < wanted and slots.acquire(blocking=False):
+                taken += 1
+            yield taken
+        finally:
+            for _ in range(taken):
+                slots.release()
+            self.context.wake()
 
     def _is_over(self) -> bool:
         return self.context.canceled.is_set() or self.stop.asked.is_set()

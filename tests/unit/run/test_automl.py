@@ -11,7 +11,7 @@ from tests.unit.run.conftest import Workspace, bind, pipeline
 from tidemill.base.errors import FailedError, UsageError
 from tidemill.base.ids import StepName
 from tidemill.plan.graph import OutputSpec, Step, StepKind
-from tidemill.run.automl import read_settings
+from tidemill.run.automl import read_settings, share_cores
 from tidemill.run.parallel_data import describe_table
 
 BODY = {"task": "classification", "target_column_name": "rough"}
@@ -26,6 +26,8 @@ def test_what_a_document_leaves_out_is_as_on_azure() -> None:
         "max_trials": 998,
         "early_stop": True,
         "exit_score": None,
+        "concurrent": 1,
+        "cores": 0,
     }
     assert set(found["ensembles"]) == {"vote", "stack"}
 
@@ -37,6 +39,8 @@ def test_limits_are_seconds_and_the_ensembles_are_trials_too() -> None:
         "max_trials": 5,
         "exit_score": 0.9,
         "enable_early_termination": False,
+        "max_concurrent_trials": 4,
+        "max_cores_per_trial": 2,
     }
     assert read_settings({**BODY, "limits": limits})["limits"] == {
         "timeout_s": 600,
@@ -44,10 +48,31 @@ def test_limits_are_seconds_and_the_ensembles_are_trials_too() -> None:
         "max_trials": 3,
         "early_stop": False,
         "exit_score": 0.9,
+        "concurrent": 4,
+        "cores": 2,
     }
     few = read_settings({**BODY, "limits": {"max_trials": 3}})
     assert few["ensembles"] == {}
     assert few["limits"]["max_trials"] == 3
+
+
+@pytest.mark.parametrize(
+    ("concurrent", "cores", "slots", "shared"),
+    [
+        (1, 0, 4, (1, 4)),  # Azure ML's defaults: one trial on all cores
+        (4, 0, 4, (4, 1)),
+        (4, 2, 4, (2, 2)),
+        (3, 0, 8, (3, 2)),
+        (8, 1, 2, (2, 1)),
+        (2, 8, 4, (1, 4)),  # a trial may have more cores than there are
+    ],
+)
+def test_trials_share_the_cores_of_the_step_and_never_use_more(
+    concurrent: int, cores: int, slots: int, shared: tuple[int, int]
+) -> None:
+    found = share_cores({"concurrent": concurrent, "cores": cores}, slots)
+    assert (found["workers"], found["jobs"]) == shared
+    assert found["workers"] * found["jobs"] <= slots
 
 
 def test_ensembles_are_made_unless_the_document_forbids_them() -> None:
