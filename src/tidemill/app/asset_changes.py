@@ -9,7 +9,7 @@ from typing import Any
 
 from tidemill.app.assets_crud import as_json
 from tidemill.app.models import as_json as model_json
-from tidemill.app.releases import history, previous_release, serving_release
+from tidemill.app.releases import history, last_release, previous_release
 from tidemill.app.wiring import App
 from tidemill.base.errors import ConflictError, UsageError
 from tidemill.record.runs import get_job
@@ -123,7 +123,7 @@ def _uses(app: App, kind: str, name: str, version: str) -> Iterator[str]:
 
 def _releases(app: App) -> Iterator[Mapping[str, Any]]:
     for stage in dict.fromkeys(str(r["stage"]) for r in history(app)):
-        yield from (r for r in (serving_release(app, stage), previous_release(app, stage)) if r is not None)
+        yield from (r for r in (last_release(app, stage), previous_release(app, stage)) if r is not None)
 
 
 def _made_with(app: App, release: Mapping[str, Any], named: re.Pattern[str]) -> bool:

@@ -6,7 +6,9 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from tidemill.app.lineage import describe_origin, with_commit
 from tidemill.app.project import Project
 from tidemill.app.run import RunRequest, choose_name, make_options, plan_job, settle_interrupted
 from tidemill.app.wiring import App
@@ -34,6 +36,7 @@ class Candidate:
     environment: EnvironmentRef
     metrics: Mapping[str, float] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
+    origin: Mapping[str, Any] = field(default_factory=dict)
 
 
 def make_candidate(
@@ -54,7 +57,13 @@ def make_candidate(
     version = _registered(app, project, plan, job)
     metrics = {k: v for step in job.steps.values() for k, v in step.metrics.items()}
     return Candidate(
-        version, job, done is None, _environment(plan, project), {**metrics, **version.metrics}, job.findings
+        version,
+        job,
+        done is None,
+        _environment(plan, project),
+        {**metrics, **version.metrics},
+        job.findings,
+        describe_origin(app, plan, job.name),
     )
 
 
@@ -72,7 +81,9 @@ def find_done(app: App, plan: Plan) -> JobResult | None:
 def _execute(app: App, plan: Plan, request: RunRequest, observers: Sequence[RunObserver]) -> JobResult:
     options = make_options(app, request=request.as_record())
     job: JobName = choose_name(app, plan.name)
-    result = execute(plan, job=job, ports=app.run_ports(observers, relax_pins=request.relax_pins), options=options)
+    result = execute(
+        with_commit(plan), job=job, ports=app.run_ports(observers, relax_pins=request.relax_pins), options=options
+    )
     if not result.ok:
         raise FailedError(
             _why(result),

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from tidemill.app.bakes import forget_bake
 from tidemill.app.deploy import endpoint_name, load_documents
-from tidemill.app.releases import serving_release
+from tidemill.app.releases import last_release, record_takedown, serving_release
 from tidemill.app.wiring import App
 from tidemill.base.errors import UsageError
 from tidemill.base.files import locked
@@ -14,6 +15,7 @@ from tidemill.base.suggest import did_you_mean
 from tidemill.spec.project import Stage
 
 GONE_S = 120.0
+TARGETS = ("local", "kubernetes")  # whose endpoints `down` takes away
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +65,32 @@ def take_down(app: App, standing: Standing) -> None:
     """Remove it from its cluster, and return when its pods are gone; an `up` that is under way ends first."""
     with locked(app.home / "up.lock"):
         app.kubernetes(standing.context).take_down(standing.namespace, standing.endpoint, timeout_s=GONE_S)
+        forget_bake(app, standing.stage)
+
+
+def note_down(app: App, names: Collection[str], stage: str | None, targets: Collection[str] = TARGETS) -> None:
+    """Write into the history that a stage is down, where it says that something serves and nothing of it stands."""
+    for name, wishes in _stages(app, stage):
+        release = serving_release(app, name)
+        if release is None or wishes.target not in targets:
+            continue
+        if (not names or release["endpoint"] in names) and not _stands(app, name, wishes, str(release["endpoint"])):
+            record_takedown(app, release)
+
+
+def _stands(app: App, name: str, stage: Stage, endpoint: str) -> bool:
+    if stage.target == "local":
+        return bool(app.target.desired(endpoint))
+    target = app.kubernetes(stage.context or "")
+    return any(target.belongings(namespace, endpoint) for namespace in dict.fromkeys(_namespaces(app, name, stage)))
 
 
 def out_of_reach(app: App, names: Collection[str], stage: str | None) -> list[str]:
     """What was released to services whose endpoints `down` does not delete, in words."""
     rows = []
     for stage_name, wishes in _stages(app, stage):
-        release = serving_release(app, stage_name)
-        if wishes.target in {"local", "kubernetes"} or release is None:
+        release = last_release(app, stage_name)
+        if wishes.target in TARGETS or release is None:
             continue
         if not names or release["endpoint"] in names:
             rows.append(f"{release['endpoint']} of stage {stage_name} ({wishes.target}) stays: delete it there")
@@ -92,7 +112,7 @@ def _endpoints(app: App, name: str, stage: Stage) -> Iterator[str]:
         return
     others = app.project.document.stages if stage.target == "local" else {name: stage}
     yield endpoint_name(load_documents(app.project)[0], name, others)
-    release = serving_release(app, name)
+    release = last_release(app, name)
     if release is not None:
         yield str(release["endpoint"])
 
@@ -101,6 +121,6 @@ def _namespaces(app: App, name: str, stage: Stage) -> Iterator[str]:
     """Where the stage is, and where it was when it was released to last."""
     project = app.project.document.name if app.project else ""
     yield project if stage.namespace is None else stage.namespace
-    release = serving_release(app, name)
+    release = last_release(app, name)
     if release is not None and ".svc" in str(release["url"]):
         yield str(release["url"]).removeprefix("http://").split(".")[1]

@@ -11,6 +11,7 @@ from urllib.request import Request, urlopen
 
 from tidemill.app.conversions import prepare_conversion
 from tidemill.app.deploy import PIN, endpoint_tokens, make_wish, serving_environment
+from tidemill.app.down import note_down
 from tidemill.app.wiring import App
 from tidemill.base.clock import SystemClock, iso
 from tidemill.base.errors import BackendError, FailedError, NotFoundError, UsageError
@@ -99,6 +100,7 @@ def delete_endpoint(app: App, name: str) -> None:
     show_endpoint(app, name)
     app.target.delete(name)
     app.store.delete(ENDPOINT, name)
+    note_down(app, [name], None, ["local"])
 
 
 def set_traffic(

@@ -8,7 +8,7 @@ from typing import Any
 
 from tidemill.app.candidate import Candidate
 from tidemill.app.latency import measure_latency
-from tidemill.app.releases import serving_release
+from tidemill.app.releases import last_release
 from tidemill.app.wiring import App
 from tidemill.base.findings import Severity
 from tidemill.record.ports import ModelVersion
@@ -57,7 +57,7 @@ def fairness_gaps(metrics: Mapping[str, float]) -> Mapping[str, float]:
 
 def _champion(app: App, version: ModelVersion, stage: str) -> Mapping[str, Any] | None:
     """The metrics of what serves the stage; None before the first release."""
-    release = serving_release(app, stage)
+    release = last_release(app, stage)
     if release is None:
         return None
     return {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,10 +10,20 @@ from tidemill.app.approvals import who
 from tidemill.app.wiring import App
 from tidemill.base.clock import SystemClock, iso
 from tidemill.base.errors import FailedError, UsageError
-from tidemill.release.history import HOLD, LIFT, find_holds, find_previous, find_serving, newest_first
+from tidemill.release.history import (
+    HOLD,
+    LIFT,
+    find_between,
+    find_holds,
+    find_previous,
+    find_serving,
+    find_spans,
+    newest_first,
+)
 
 RELEASES = "releases"
 HOLDS = "holds"
+TAKEDOWNS = "takedowns"
 
 
 def history(app: App, stage: str | None = None) -> list[Mapping[str, Any]]:
@@ -21,26 +31,40 @@ def history(app: App, stage: str | None = None) -> list[Mapping[str, Any]]:
     return newest_first(app.store.documents(RELEASES).values(), stage)
 
 
-def served_at(app: App, stages: Sequence[str], at: datetime) -> list[Mapping[str, Any]]:
-    """What served each of the stages at a moment; a stage without a release by then is not in it."""
-    found = (serving_release(app, stage, at) for stage in stages)
-    return [release for release in found if release is not None]
+def timeline(app: App, stage: str | None = None) -> list[dict[str, Any]]:
+    """Releases, rollbacks and takedowns of a stage, or of all, newest first, with `event`, `since` and `until`."""
+    releases, ends = app.store.documents(RELEASES).values(), app.store.documents(TAKEDOWNS).values()
+    stages = dict.fromkeys(str(r["stage"]) for r in [*releases, *ends] if stage in {None, r["stage"]})
+    rows = [span for name in stages for span in find_spans(releases, ends, name)]
+    return sorted(rows, key=lambda r: str(r["at"]), reverse=True)
 
 
-def read_time(text: str) -> datetime:
-    """An ISO date (its last second) or time, UTC unless it says otherwise; `UsageError` for anything else."""
+def served_between(app: App, stage: str, start: datetime, end: datetime) -> list[dict[str, Any]]:
+    """What served the stage at some moment from `start` to `end`, oldest first; a time when nothing did has `event` down."""
+    releases, ends = app.store.documents(RELEASES).values(), app.store.documents(TAKEDOWNS).values()
+    return find_between(find_spans(releases, ends, stage), start, end)
+
+
+def read_times(text: str) -> tuple[datetime, datetime]:
+    """A moment twice, or a date's first and last second; UTC unless it says otherwise. `UsageError` for anything else."""
     try:
         found = datetime.fromisoformat(text)
     except ValueError as exc:
         raise UsageError(f"`{text}` is no time", hint="Write 2026-11-20 or 2026-11-20T14:00:00+01:00.") from exc
-    if "T" not in text and " " not in text:
-        found += timedelta(days=1, seconds=-1)
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    start = found if found.tzinfo else found.replace(tzinfo=UTC)
+    whole_day = "T" not in text and " " not in text
+    return start, start + timedelta(days=1, microseconds=-1) if whole_day else start
 
 
 def serving_release(app: App, stage: str, at: datetime | None = None) -> Mapping[str, Any] | None:
-    """What serves a stage now, or served it at a moment."""
-    return find_serving(app.store.documents(RELEASES).values(), stage, at)
+    """What serves a stage now, or served it at a moment; None where it was taken down."""
+    ends = app.store.documents(TAKEDOWNS).values()
+    return find_serving(app.store.documents(RELEASES).values(), stage, at, ends)
+
+
+def last_release(app: App, stage: str) -> Mapping[str, Any] | None:
+    """What a stage was released to last, whether or not it still stands."""
+    return find_serving(app.store.documents(RELEASES).values(), stage)
 
 
 def previous_release(app: App, stage: str, digest: str = "") -> Mapping[str, Any] | None:
@@ -52,6 +76,13 @@ def record_release(app: App, release: Mapping[str, Any]) -> None:
     """Append one release, with when and by whom."""
     at = iso(SystemClock().now())
     app.store.put(RELEASES, f"{release['stage']}:{at}", {**release, "at": at, "by": who()})
+
+
+def record_takedown(app: App, release: Mapping[str, Any]) -> None:
+    """Append that what was released does not serve any more, with when and by whom."""
+    at = iso(SystemClock().now())
+    kept = {key: release[key] for key in ("stage", "endpoint") if key in release}
+    app.store.put(TAKEDOWNS, f"{release['stage']}:{at}", {**kept, "at": at, "by": who()})
 
 
 def hold(app: App, stage: str, release: Mapping[str, Any], reason: str) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tidemill.app.deploy import endpoint_name, load_documents
 from tidemill.app.project import Project
-from tidemill.app.releases import previous_release, serving_release
+from tidemill.app.releases import last_release, previous_release
 from tidemill.app.wiring import App
 from tidemill.app.workloads import describe_version, stage_workload, with_model_image
 from tidemill.base.errors import NotFoundError, UsageError
@@ -35,7 +35,7 @@ def render_stage(  # noqa: PLR0913 - one argument for each option of the command
     With `share` the version gets so many per cent of the requests along the route, and what it follows the rest.
     """
     base, document, _ = load_documents(project)
-    released = serving_release(app, stage_name)
+    released = last_release(app, stage_name)
     chosen = image or (str(released.get("image") or "") if released else "")
     if not chosen:
         raise NotFoundError(
@@ -71,7 +71,7 @@ def _followed(app: App, stage_name: str, workload: Workload) -> str:
         raise UsageError(
             "A share by weight needs a route by ingress or gateway", hint="Add `route:` to the stage in tidemill.yaml."
         )
-    released = serving_release(app, stage_name)
+    released = last_release(app, stage_name)
     if released is not None and released["deployment"] == workload.deployment:
         released = previous_release(app, stage_name)
     if released is None:

@@ -26,6 +26,7 @@ from tidemill.app.workloads import (
 from tidemill.base.errors import BackendError, FailedError, NotFoundError
 from tidemill.base.failpoint import failpoint
 from tidemill.base.files import locked
+from tidemill.release.history import ROLLBACK
 from tidemill.spec.project import Stage
 
 Say = Callable[[str], None]
@@ -74,7 +75,9 @@ def put_back(app: App, project: Project, stage_name: str, stage: Stage, *, reaso
     forget_bake(app, stage_name)
     failpoint("release-put-back")
     app.registry.set_label(previous["model"], stage_name, previous["version"])
-    record_release(app, {**previous, "evidence": f"rollback from version {present['version']}: {reason}"})
+    record_release(
+        app, {**previous, "event": ROLLBACK, "evidence": f"rollback from version {present['version']}: {reason}"}
+    )
     return previous
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from tidemill.app.executors import OUTLIVING
+from tidemill.app.lineage import with_commit
 from tidemill.app.wiring import App
 from tidemill.base.clock import SystemClock, iso
 from tidemill.base.dotenv import read_dotenv
@@ -95,7 +96,7 @@ def run_job(
     job = choose_name(app, plan.name)
     options = make_options(app, request=request.as_record(), force=request.force, parallel=request.parallel)
     return execute(
-        plan,
+        with_commit(plan),
         job=job,
         ports=app.run_ports(observers, relax_pins=request.relax_pins, executor=request.executor),
         options=options,

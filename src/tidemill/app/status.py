@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tidemill.app.deploy import public_url
-from tidemill.app.releases import serving_release
+from tidemill.app.releases import last_release, serving_release
 from tidemill.app.wiring import App
 from tidemill.base.errors import BackendError
 
@@ -50,7 +50,7 @@ def _deployment(name: str, found: Mapping[str, Any]) -> dict[str, Any]:
 def _stage_of(app: App, endpoint: str) -> str:
     stages = app.project.document.stages if app.project else {}
     for stage in stages:
-        release = serving_release(app, stage)
+        release = last_release(app, stage)
         if release is not None and release["endpoint"] == endpoint:
             return stage
     return next(iter(stages), "staging")

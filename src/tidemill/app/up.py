@@ -206,6 +206,6 @@ def _record(
             "metrics": dict(candidate.metrics), "verdicts": [v.as_json() for v in verdicts], "evidence": deployed.evidence,
             "url": deployed.url.partition("?")[0], "image": deployed.image,
             "model_image": deployed.model_image, "arguments": list(deployed.arguments), "desired": app.target.desired(deployed.endpoint),
-            "approved_by": list(people), "workload": dict(deployed.workload),
+            "approved_by": list(people), "workload": dict(deployed.workload), **candidate.origin,
         },
     )  # fmt: skip

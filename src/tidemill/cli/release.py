@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from tidemill.app.approvals import approve, who
-from tidemill.app.releases import history, holds, lift, read_time, served_at
+from tidemill.app.releases import holds, lift, read_times, served_between, timeline
 from tidemill.app.rollback import rollback
 from tidemill.app.serve import split_model
 from tidemill.app.settings import read_settings
 from tidemill.app.up import chosen_stages, require_project, up
 from tidemill.app.wiring import App, open_app
 from tidemill.base.errors import UsageError
+from tidemill.base.suggest import did_you_mean
+from tidemill.cli.history import HEADS, table_row, tell_spans
 from tidemill.cli.options import everywhere, output_options
 from tidemill.cli.output import draw_table, print_value
 from tidemill.cli.progress import Progress
+from tidemill.release.history import DOWN
 
-COLUMNS = ("at", "stage", "model", "version", "endpoint", "by", "approved_by", "job", "evidence")
+INNER = {"desired", "workload"}  # what a rollback puts back; nobody reads it
 
 
 def _say(text: str) -> None:
@@ -78,30 +83,45 @@ def rollback_command(stage: str | None, reason: str, *, lifting: bool) -> None:
 
 @click.command("history")
 @click.option("--stage", metavar="NAME", help="Just this stage.")
-@click.option("--at", metavar="TIME", help="Just what served at that moment: 2026-11-20 or 2026-11-20T14:00:00+01:00.")
+@click.option(
+    "--at",
+    metavar="TIME",
+    help="What served on that day (2026-11-20) or at that moment (2026-11-20T14:00:00+01:00; UTC unless it says otherwise).",
+)
 @everywhere
 @output_options("human")
 def history_command(stage: str | None, at: str | None, fmt: str, query: str | None) -> None:
-    """What served a stage, since when, who put it there and approved it, from which job and with what evidence; newest first."""
+    """What served a stage, from when to when, who put it there, approved it or took it down, from which job, commit and data.
+
+    Newest first; with `--at` what served then, and everything about it.
+    """
     with open_app(read_settings()) as app:
-        found = history(app, stage)
-        if at is not None:
-            found = served_at(app, sorted({r["stage"] for r in found}), read_time(at))
-        rows = [{k: v for k, v in r.items() if k != "desired"} for r in found]
-        kept_out = holds(app, stage) if at is None else []
-    if fmt == "human" and not query:
-        heads = [c.replace("_", " ").title() for c in COLUMNS]
-        click.echo(draw_table(heads, [[_cell(r.get(c, "")) for c in COLUMNS] for r in rows]), nl=False)
+        stages = dict.fromkeys(
+            [*(app.project.document.stages if app.project else {}), *(r["stage"] for r in timeline(app))]
+        )
+        if stage is not None and stage not in stages:
+            raise UsageError(f"There is no stage `{stage}`", hint=did_you_mean(stage, stages))
+        asked = [stage] if stage else list(stages)
+        spans = {name: served_between(app, name, *read_times(at)) for name in asked} if at is not None else {}
+        rows = (
+            [r for found in spans.values() for r in found if r["event"] != DOWN]
+            if at is not None
+            else timeline(app, stage)
+        )
+        kept_out = holds(app, stage)
+    if fmt != "human" or query:
+        shown = [{k: v for k, v in r.items() if k not in INNER} for r in rows]
+        print_value(shown, fmt="json" if fmt == "human" else fmt, query=query)
+    elif at is not None:
+        for name, found in spans.items():
+            click.echo("\n".join(tell_spans(name, at, found)))
+    else:
+        table = draw_table(HEADS, [table_row(r) for r in rows])
+        sys.stdout.write(table if rows else "Nothing was released yet. Start with: tidemill up\n")
         for record in kept_out:
             click.echo(
                 f"{record['at']}  {record['stage']}: version {record['version']} is held back by {record['by']}: {record['reason']}"
             )
-    else:
-        print_value(rows, fmt="json" if fmt == "human" else fmt, query=query)
-
-
-def _cell(value: object) -> str:
-    return (", ".join(value) if isinstance(value, list) else str(value))[:70]
 
 
 COMMANDS = {"promote": promote, "rollback": rollback_command, "history": history_command}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from tidemill.app.down import Standing, find_standing, out_of_reach, stop_local, take_down
+from tidemill.app.down import Standing, find_standing, note_down, out_of_reach, stop_local, take_down
 from tidemill.app.settings import read_settings
 from tidemill.app.status import status
 from tidemill.app.up import UpResult, up
@@ -112,12 +112,15 @@ def down_command(names: tuple[str, ...], stage: str | None) -> None:
     with open_app(read_settings()) as app:
         stopped = stop_local(app, names, stage)
         if stopped:
+            note_down(app, names, stage)
             click.echo(f"stopped {', '.join(stopped)}")
         standing = find_standing(app, names, stage)
         for one in standing:
             _ask(one)
             take_down(app, one)
+            note_down(app, names, one.stage)
             click.echo(f"took down {one}")
+        note_down(app, names, stage)
         left = out_of_reach(app, names, stage)
     for words in left:
         click.echo(f"note: {words}")

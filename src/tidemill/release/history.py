@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Any
 
 from tidemill.release.ports import Record
 
 HOLD, LIFT = "hold", "lift"
+RELEASE, ROLLBACK, DOWN = "release", "rollback", "down"
 
 
 def newest_first(releases: Iterable[Record], stage: str | None = None) -> list[Record]:
@@ -15,10 +17,30 @@ def newest_first(releases: Iterable[Record], stage: str | None = None) -> list[R
     return sorted((r for r in releases if stage in {None, r["stage"]}), key=lambda r: str(r["at"]), reverse=True)
 
 
-def find_serving(releases: Iterable[Record], stage: str, at: datetime | None = None) -> Record | None:
-    """What served the stage at a moment, or serves it now; None before its first release."""
-    rows = newest_first(releases, stage)
-    return next((r for r in rows if at is None or datetime.fromisoformat(str(r["at"])) <= at), None)
+def find_spans(releases: Iterable[Record], ends: Iterable[Record], stage: str) -> list[dict[str, Any]]:
+    """What happened to the stage, oldest first, each with `event`, `since` and `until` (empty where it lasts); `ends` are takedowns."""
+    told = [{"event": RELEASE, **r} for r in releases] + [{**r, "event": DOWN} for r in ends]
+    rows = sorted((r for r in told if r["stage"] == stage), key=lambda r: str(r["at"]))
+    until = [*(str(r["at"]) for r in rows[1:]), ""][: len(rows)]
+    return [{**row, "since": row["at"], "until": end} for row, end in zip(rows, until, strict=True)]
+
+
+def find_between(spans: Iterable[dict[str, Any]], start: datetime, end: datetime) -> list[dict[str, Any]]:
+    """Those that lasted at some moment from `start` to `end`, or at that one moment."""
+    return [s for s in spans if _moment(s["since"]) <= end and (not s["until"] or _moment(s["until"]) > start)]
+
+
+def _moment(text: object) -> datetime:
+    return datetime.fromisoformat(str(text))
+
+
+def find_serving(
+    releases: Iterable[Record], stage: str, at: datetime | None = None, ends: Iterable[Record] = ()
+) -> Record | None:
+    """What served the stage at a moment, or serves it now; None before its first release and after it was taken down."""
+    spans = find_spans(releases, ends, stage)
+    found = [s for s in spans if at is None or _moment(s["since"]) <= at][-1:]
+    return found[0] if found and found[0]["event"] != DOWN else None
 
 
 def find_previous(releases: Iterable[Record], holds: Iterable[Record], stage: str, digest: str = "") -> Record | None:

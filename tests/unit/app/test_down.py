@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 
 import pytest
 
 from tests.unit.app.fake_cluster import FakeCluster
-from tidemill.app.releases import record_release
+from tidemill.app.releases import last_release, record_release, serving_release
 from tidemill.app.settings import Settings
 from tidemill.app.wiring import App, open_app
 from tidemill.cli.main import run_command_line
@@ -89,3 +90,55 @@ def test_an_unknown_stage_is_named(cluster: FakeCluster, capsys: pytest.CaptureF
     assert run_command_line(["down", "--stage", "producton"]) == 2
     assert "production" in capsys.readouterr().err
     assert cluster.there
+
+
+def test_the_history_says_who_took_a_stage_down_and_that_nothing_serves_since(
+    cluster: FakeCluster, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del cluster
+    release = {
+        "stage": "production",
+        "endpoint": "digits",
+        "url": "http://digits.ns.svc",
+        "model": "digits",
+        "version": "3",
+    }
+    with open_app(Settings(tmp_path, tmp_path / ".tidemill")) as app:
+        record_release(app, {**release, "digest": "d", "evidence": "", "job": "j"})
+    monkeypatch.setenv("TIDEMILL_USER", "max")
+    assert run_command_line(["history", "--at", "2999-01-01"]) == 0
+    assert "production: digits:3 from" in capsys.readouterr().out
+    for _ in range(2):  # the second finds nothing, and writes nothing
+        assert run_command_line(["down", "--yes", "--stage", "production"]) == 0
+    capsys.readouterr()
+    assert run_command_line(["history", "--at", "2999-01-01"]) == 0
+    found = capsys.readouterr().out
+    assert "production: nothing served 2999-01-01" in found
+    assert "until now: taken down by max" in found
+    assert run_command_line(["history", "--at", "2999-01-01", "-o", "json"]) == 0
+    assert capsys.readouterr().out.strip() == "[]"
+    assert run_command_line(["history", "-o", "json"]) == 0
+    assert [r["event"] for r in json.loads(capsys.readouterr().out)] == ["down", "release"]
+
+
+def test_what_went_without_down_is_written_into_the_history_by_the_next_down(
+    cluster: FakeCluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster.there.clear()
+    with open_app(Settings(tmp_path, tmp_path / ".tidemill")) as app:
+        record_release(
+            app,
+            {"stage": "production", "endpoint": "digits", "url": "http://digits.ns.svc", "version": "3", "digest": "d"},
+        )
+        assert run_command_line(["down"]) == 0
+        assert serving_release(app, "production") is None
+        assert last_release(app, "production") is not None
+    assert "Nothing was running" in capsys.readouterr().out
+
+
+def test_a_stage_nobody_knows_is_said_with_the_ones_there_are(
+    cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    del cluster
+    assert run_command_line(["history", "--stage", "prodction"]) == 2
+    assert "production" in capsys.readouterr().err

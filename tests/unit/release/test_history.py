@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from tidemill.release.history import find_holds, find_previous, find_serving, newest_first
+from tidemill.release.history import find_between, find_holds, find_previous, find_serving, find_spans, newest_first
 
 
 def release(version: str, hour: int, stage: str = "production") -> dict[str, Any]:
@@ -52,3 +52,32 @@ def test_a_rollback_away_from_what_was_never_written_down_goes_to_what_was_relea
     found = find_previous(RELEASES, [], "production", "d4")
     assert found is not None
     assert found["version"] == "3"
+
+
+def at(hour: int, minute: int = 0) -> datetime:
+    return datetime(2026, 11, 20, hour, minute, tzinfo=UTC)
+
+
+def down(hour: int, stage: str = "production") -> dict[str, Any]:
+    return {"stage": stage, "at": f"2026-11-20T{hour:02d}:00:00.000000Z", "by": "max"}
+
+
+def test_nothing_serves_after_a_takedown_until_the_next_release() -> None:
+    releases = [*RELEASES, release("4", 16)]
+    for hour, version in ((13, "3"), (14, None), (15, None), (16, "4")):
+        found = find_serving(releases, "production", at(hour), [down(14), down(9, "staging")])
+        assert (found and found["version"]) == version
+    assert find_serving(RELEASES, "production", None, [down(14)]) is None
+
+
+def test_a_day_has_everything_that_served_on_it_and_the_times_nothing_did() -> None:
+    spans = find_spans([*RELEASES, release("4", 16)], [down(14)], "production")
+
+    def told(start: datetime, end: datetime) -> list[str]:
+        return [s.get("version", s["event"]) for s in find_between(spans, start, end)]
+
+    assert told(at(11), at(15)) == ["2", "3", "down"]
+    assert told(at(12), at(12)) == ["3"], "one moment has one answer"
+    assert told(at(15), at(15)) == ["down"]
+    assert told(at(1), at(2)) == []
+    assert [(s["since"][11:13], s["until"][11:13]) for s in spans[-2:]] == [("14", "16"), ("16", "")]

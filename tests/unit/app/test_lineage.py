@@ -1,0 +1,30 @@
+"""A release knows the commit and the data its model is from."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from tidemill.app.lineage import BRANCH, COMMIT, DIRTY, find_commit, short_commit
+
+
+def git(folder: Path, *words: str) -> str:
+    who = ["-c", "user.email=a@example.org", "-c", "user.name=a"]
+    return subprocess.run(["git", "-C", str(folder), *who, *words], check=True, capture_output=True, text=True).stdout
+
+
+def test_the_commit_its_branch_and_whether_files_differ_from_it(tmp_path: Path) -> None:
+    assert find_commit(tmp_path) == {}, "no repository"
+    git(tmp_path, "init", "-q", "-b", "main")
+    assert find_commit(tmp_path) == {}, "no commit"
+    (tmp_path / "a").write_text("1")
+    git(tmp_path, "add", "a")
+    git(tmp_path, "commit", "-qm", "one")
+    commit = git(tmp_path, "rev-parse", "HEAD").strip()
+    assert find_commit(tmp_path) == {COMMIT: commit, BRANCH: "main", DIRTY: "False"}
+    (tmp_path / "untracked").write_text("")
+    assert find_commit(tmp_path)[DIRTY] == "False"
+    (tmp_path / "a").write_text("2")
+    assert find_commit(tmp_path)[DIRTY] == "True"
+    assert short_commit({"commit": commit, "dirty": True}) == f"{commit[:10]}+"
+    assert not short_commit({})
