@@ -12,8 +12,8 @@ import pytest
 
 from tidemill.base.errors import FailedError
 from tidemill.base.hashing import digest_file
-from tidemill.release.objects import Workload
 from tidemill.release.package import BuiltImage, ImageFile, ImageLayer, Package
+from tidemill.release.workload import Workload
 
 pytestmark = pytest.mark.needs_cluster
 

@@ -15,7 +15,7 @@ from tests.contracts.test_kubernetes import build, namespace, registry
 from tests.contracts.test_kubernetes_rbac import kubectl
 from tidemill.app.shift_kubernetes import shift_on_cluster
 from tidemill.backends.targets.kubernetes import KubernetesTarget
-from tidemill.release.objects import Workload
+from tidemill.release.workload import Workload
 from tidemill.spec.project import Stage
 
 __all__ = ["namespace", "registry"]

@@ -14,7 +14,7 @@ import pytest
 from tests.contracts.test_kubernetes import build, namespace, registry
 from tests.contracts.test_kubernetes_rbac import kubectl
 from tidemill.backends.targets.kubernetes import KubernetesTarget
-from tidemill.release.objects import Workload
+from tidemill.release.workload import Workload
 
 __all__ = ["namespace", "registry"]
 pytestmark = pytest.mark.needs_cluster

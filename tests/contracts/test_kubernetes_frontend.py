@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.contracts.test_kubernetes import build, namespace, registry, target
-from tidemill.release.objects import Workload
+from tidemill.release.workload import Workload
 
 __all__ = ["namespace", "registry", "target"]
 pytestmark = pytest.mark.needs_cluster

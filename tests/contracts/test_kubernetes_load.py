@@ -12,7 +12,7 @@ import pytest
 from tests.contracts.test_kubernetes import build, namespace, registry, target
 from tests.contracts.test_kubernetes_shift import SERVER
 from tidemill.app.shift_kubernetes import shift_on_cluster
-from tidemill.release.objects import Workload
+from tidemill.release.workload import Workload
 from tidemill.spec.project import Stage
 
 __all__ = ["namespace", "registry", "target"]

@@ -24,8 +24,8 @@ from tidemill.app.workloads import read_workload
 from tidemill.backends.builders.oci import open_builder
 from tidemill.base.errors import FailedError
 from tidemill.base.hashing import digest_file
-from tidemill.release.objects import Workload
 from tidemill.release.package import COPY_MODEL, MODEL, ImageFile, ImageLayer, Package
+from tidemill.release.workload import Workload
 
 __all__ = ["registry", "target", "tidemill"]
 pytestmark = [pytest.mark.needs_cluster, pytest.mark.slow, pytest.mark.filterwarnings("ignore::DeprecationWarning")]

@@ -12,8 +12,8 @@ import yaml
 
 from tests.contracts.test_kubernetes import build, namespace, registry
 from tidemill.base import proc
-from tidemill.release.objects import Workload
 from tidemill.release.rbac import make_rbac
+from tidemill.release.workload import Workload
 
 __all__ = ["namespace", "registry"]
 pytestmark = pytest.mark.needs_cluster

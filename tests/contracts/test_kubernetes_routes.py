@@ -24,8 +24,8 @@ from tidemill.app.shift import BakeFailedError
 from tidemill.app.shift_kubernetes import shift_on_cluster
 from tidemill.base import proc
 from tidemill.base.errors import UsageError
-from tidemill.release.objects import Workload
 from tidemill.release.routes import Split
+from tidemill.release.workload import Workload
 from tidemill.spec.project import Route, Stage
 
 __all__ = ["namespace", "registry", "target"]

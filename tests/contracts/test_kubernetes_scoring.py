@@ -14,7 +14,7 @@ import pytest
 from tests.contracts.test_kubernetes import registry, target
 from tests.e2e.conftest import Run, tidemill
 from tests.e2e.test_up import PIPELINE, TRAIN
-from tidemill.release.objects import Workload
+from tidemill.release.workload import Workload
 
 __all__ = ["registry", "target", "tidemill"]
 pytestmark = [pytest.mark.needs_cluster, pytest.mark.slow, pytest.mark.filterwarnings("ignore::DeprecationWarning")]

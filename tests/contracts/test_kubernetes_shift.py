@@ -14,7 +14,7 @@ import pytest
 from tests.contracts.test_kubernetes import build, namespace, registry, target
 from tidemill.app.shift import BakeFailedError
 from tidemill.app.shift_kubernetes import shift_on_cluster
-from tidemill.release.objects import Workload
+from tidemill.release.workload import Workload
 from tidemill.spec.project import Stage
 
 __all__ = ["namespace", "registry", "target"]

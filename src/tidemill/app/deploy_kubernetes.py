@@ -21,7 +21,7 @@ from tidemill.base.errors import BackendError, FailedError, UsageError
 from tidemill.base.failpoint import failpoint
 from tidemill.base.hashing import digest_value
 from tidemill.release.labels import POD_ANNOTATION, SETTINGS_ANNOTATION
-from tidemill.release.objects import Workload, check_workload
+from tidemill.release.workload import Workload, check_workload
 from tidemill.spec.project import Stage
 
 Say = Callable[[str], None]

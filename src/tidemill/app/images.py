@@ -26,7 +26,6 @@ from tidemill.base.files import write_atomic
 from tidemill.base.hashing import digest_file
 from tidemill.plan.graph import EnvironmentRef
 from tidemill.record.ports import ModelVersion
-from tidemill.release.objects import Workload
 from tidemill.release.package import (
     CODE,
     CONVERTED,
@@ -39,6 +38,7 @@ from tidemill.release.package import (
     split_package,
 )
 from tidemill.release.sbom import make_sbom
+from tidemill.release.workload import Workload
 from tidemill.run.snapshot import take_snapshot
 from tidemill.spec.deployment import OnlineDeployment
 from tidemill.spec.project import Stage

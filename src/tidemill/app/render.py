@@ -12,10 +12,11 @@ from tidemill.app.workloads import describe_version, stage_workload, with_model_
 from tidemill.base.errors import NotFoundError, UsageError
 from tidemill.base.files import write_atomic
 from tidemill.base.suggest import did_you_mean
-from tidemill.release.objects import Workload, find_problems, make_objects
+from tidemill.release.objects import make_objects
 from tidemill.release.rbac import make_rbac
 from tidemill.release.render import for_kubernetes, render
 from tidemill.release.routes import Split
+from tidemill.release.workload import Workload, find_problems
 from tidemill.spec.project import Stage
 
 

@@ -17,10 +17,10 @@ from tidemill.base.clock import SystemClock
 from tidemill.base.errors import FailedError
 from tidemill.base.failpoint import failpoint
 from tidemill.release.labels import REPLICAS_ANNOTATION
-from tidemill.release.objects import Workload, read_range
 from tidemill.release.pod_counts import PodCounts, count_since, counts_record, read_counts_record
 from tidemill.release.routes import Split
 from tidemill.release.traffic import ALL, BakeLimits, judge_bake, share_pods, traffic_steps
+from tidemill.release.workload import Workload, read_range
 from tidemill.spec.project import Stage
 
 Say = Callable[[str], None]

@@ -12,7 +12,8 @@ from tidemill.app.serves import describe_server, server_variables
 from tidemill.app.wiring import App
 from tidemill.base.hashing import digest_value
 from tidemill.release.labels import POD_ANNOTATION, SETTINGS_ANNOTATION
-from tidemill.release.objects import Workload, find_problems, make_objects
+from tidemill.release.objects import make_objects
+from tidemill.release.workload import Workload, find_problems
 from tidemill.spec.deployment import OnlineDeployment
 from tidemill.spec.project import Stage
 

@@ -7,8 +7,9 @@ from typing import Any
 
 from tidemill.backends.targets.kubernetes import VersionState
 from tidemill.base.errors import FailedError, UsageError
-from tidemill.release.objects import Workload, make_objects
+from tidemill.release.objects import make_objects
 from tidemill.release.routes import Split
+from tidemill.release.workload import Workload
 
 
 @dataclass

@@ -13,7 +13,7 @@ from tidemill.app.releases import last_release, record_release, serving_release
 from tidemill.app.settings import Settings
 from tidemill.app.wiring import App, open_app
 from tidemill.cli.main import run_command_line
-from tidemill.release.objects import Workload
+from tidemill.release.workload import Workload
 
 PROJECT = """
 name: digits

@@ -15,7 +15,7 @@ from tidemill.app.settings import Settings
 from tidemill.app.wiring import App, open_app
 from tidemill.app.workloads import describe_version, workload_record
 from tidemill.record.ports import ModelRequest
-from tidemill.release.objects import Workload
+from tidemill.release.workload import Workload
 from tidemill.spec.project import Project as Document
 from tidemill.spec.project import Stage
 

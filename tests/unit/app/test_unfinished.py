@@ -22,8 +22,8 @@ from tidemill.app.wiring import App, open_app
 from tidemill.base.errors import FailedError
 from tidemill.plan.graph import HOST_ENVIRONMENT
 from tidemill.record.ports import ModelRequest
-from tidemill.release.objects import Workload
 from tidemill.release.pod_counts import PodCounts
+from tidemill.release.workload import Workload
 
 __all__ = ["cloud"]
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")

@@ -9,8 +9,9 @@ import yaml
 
 from tidemill.base.errors import UsageError
 from tidemill.release.labels import REPLICAS_ANNOTATION
-from tidemill.release.objects import APPLY_ORDER, Workload, make_objects, read_range
+from tidemill.release.objects import APPLY_ORDER, make_objects
 from tidemill.release.render import render
+from tidemill.release.workload import Workload, read_range
 
 IMAGE = "127.0.0.1:5000/me/digits@sha256:" + "a" * 64
 

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from tidemill.base.errors import UsageError
-from tidemill.release.objects import Workload, make_objects
+from tidemill.release.objects import make_objects
 from tidemill.release.render import render
 from tidemill.release.routes import Split, is_settled, judge_route, route_objects
+from tidemill.release.workload import Workload
 
 IMAGE = "127.0.0.1:5000/me/digits@sha256:" + "a" * 64
 HOST = "digits.example.org"

@@ -2,49 +2,33 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any
 
-import httpx2 as httpx
 from lightkube import ApiError, Client
-from lightkube.config import client_adapter
 from lightkube.resources.apps_v1 import Deployment
-from lightkube.resources.core_v1 import Endpoints, Event, Namespace, Pod, Service
+from lightkube.resources.core_v1 import Endpoints, Namespace, Service
 
 from tidemill.backends.cluster import FIELD_MANAGER, find_cluster, speaking_to_cluster
 from tidemill.backends.targets.belongings import find_belongings, remove_belongings
 from tidemill.backends.targets.namespaces import Namespaces, NamespaceState
 from tidemill.backends.targets.objects import NOT_MINE, NOT_THERE, Objects
+from tidemill.backends.targets.pods import Pods
+from tidemill.backends.targets.proxy import ClusterProxy
 from tidemill.backends.targets.routes import Routes
 from tidemill.backends.targets.scaling import Scaling
 from tidemill.base.clock import Clock, SystemClock
 from tidemill.base.errors import FailedError
 from tidemill.release.labels import DEPLOYMENT_LABEL, ENDPOINT_LABEL, MANAGED, SERVING_ANNOTATION
-from tidemill.release.objects import (
-    Workload,
-    everything_around,
-    make_objects,
-    service,
-    shared_service,
-    version_service,
-)
-from tidemill.release.pod_counts import PodCounts, read_counts
+from tidemill.release.objects import everything_around, make_objects, service, shared_service, version_service
+from tidemill.release.pod_counts import PodCounts
 from tidemill.release.routes import Split
+from tidemill.release.workload import Workload
 
 POLL_S = 0.5
 SWITCH_S = 30.0
-LOG_LINES = 20
-HOPELESS = {
-    "ErrImagePull",
-    "ImagePullBackOff",
-    "InvalidImageName",
-    "CreateContainerConfigError",
-    "CreateContainerError",
-}
-RESTARTS_TOLERATED = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +56,8 @@ class KubernetesTarget:
     def __init__(self, context: str = "", clock: Clock | None = None) -> None:
         chosen = find_cluster(context)
         self._client = Client(config=chosen, field_manager=FIELD_MANAGER)
-        self._config = chosen
+        self._proxy = ClusterProxy(chosen)
+        self._pods = Pods(self._client, self._proxy)
         self._clock = clock or SystemClock()
         self._objects = Objects(self._client)
         self._scaling = Scaling(self._client)
@@ -103,56 +88,17 @@ class KubernetesTarget:
                 found = self._client.get(Deployment, workload.name, namespace=workload.namespace)
             if _is_rolled_out(found, workload.replicas):
                 return
-            reason = self._hopeless(workload)
+            reason = self._pods.why_hopeless(workload)
             if reason or self._clock.monotonic() > deadline:
                 raise FailedError(
-                    f"`{workload.name}` did not become ready within {timeout_s:g} s: {reason or 'still starting'}\n{self.explain(workload)}",
+                    f"`{workload.name}` did not become ready within {timeout_s:g} s: {reason or 'still starting'}\n{self._pods.explain(workload)}",
                     hint="The previous version is still serving.",
                 )
             self._clock.sleep(POLL_S)
 
-    def _pods(self, workload: Workload) -> list[Pod]:
-        """The version's pods; not those on their way out, which may be of an attempt before this one."""
-        with speaking_to_cluster("listing pods"):
-            found = list(self._client.list(Pod, namespace=workload.namespace, labels=workload.selector))
-        return [p for p in found if p.metadata and not p.metadata.deletionTimestamp]
-
-    def _hopeless(self, workload: Workload) -> str:
-        for pod in self._pods(workload):
-            if not _runs_image(pod, workload.image):
-                continue
-            for status in _statuses(pod):
-                waiting = status.state.waiting if status.state else None
-                if waiting and waiting.reason in HOPELESS:
-                    return f"{waiting.reason}: {waiting.message or ''}".strip()
-                if status.restartCount >= RESTARTS_TOLERATED:
-                    return f"it ended {status.restartCount} times"
-        return ""
-
-    def explain(self, workload: Workload) -> str:
-        """What the pods and the cluster say: phase, reasons, events, last log lines."""
-        lines: list[str] = []
-        for pod in self._pods(workload):
-            name = pod.metadata.name if pod.metadata else ""
-            lines.append(f"pod {name}: {pod.status.phase if pod.status else 'Unknown'}")
-            at = _still_preparing(pod)
-            lines += [f"  | {line}" for line in self.logs(workload.namespace, name, lines=LOG_LINES, container=at)]
-        with speaking_to_cluster("reading events"):
-            events = list(self._client.list(Event, namespace=workload.namespace, fields={"type": "Warning"}))
-        mine = [e for e in events if (e.involvedObject.name or "").startswith(workload.name)]
-        lines += [f"event {e.reason}: {e.message}" for e in mine[-5:]]
-        return "\n".join(lines)
-
-    def logs(self, namespace: str, pod: str, *, lines: int = LOG_LINES, container: str | None = None) -> list[str]:
-        """The last words of a pod's container, of its previous life if it has said nothing yet in this one."""
-        chosen = f"&container={container}" if container else ""
-        url = f"/api/v1/namespaces/{namespace}/pods/{pod}/log?tailLines={lines}{chosen}"
-        status, text = self._call(url, None, {})
-        if status != HTTPStatus.OK:
-            return [f"(no log: {_reason(text)})"]
-        if not text:
-            status, text = self._call(f"{url}&previous=true", None, {})
-        return text.decode(errors="replace").splitlines() if status == HTTPStatus.OK else []
+    def counts(self, workload: Workload) -> dict[str, PodCounts]:
+        """Per pod of a version what it counted."""
+        return self._pods.counts(workload)
 
     def switch(self, workload: Workload) -> None:
         """Let the endpoint's Service select this version; requests in flight end where they began.
@@ -228,21 +174,6 @@ class KubernetesTarget:
         """The number of pods is the autoscaler's again, if there is one."""
         self._scaling.let(name, namespace)
 
-    def counts(self, workload: Workload) -> dict[str, PodCounts]:
-        """Per pod of a version what it counted, read from its `/metrics`; a pod that does not answer is not in it."""
-        found: dict[str, PodCounts] = {}
-        for pod in self._pods(workload):
-            name = pod.metadata.name if pod.metadata and pod.metadata.name else ""
-            states = (pod.status.containerStatuses or []) if pod.status else []
-            restarts = sum(s.restartCount for s in states)
-            url = f"/api/v1/namespaces/{workload.namespace}/pods/{name}:{workload.port}/proxy/metrics"
-            status, text = self._call(url, None, {})
-            if status == HTTPStatus.OK:
-                found[name] = read_counts(text.decode(errors="replace"), restarts=restarts)
-            elif restarts:
-                found[name] = PodCounts(restarts=restarts)
-        return found
-
     def observe(self, namespace: str, endpoint: str) -> tuple[VersionState, ...]:
         """Every version of an endpoint, by name."""
         with speaking_to_cluster(f"reading endpoint `{endpoint}`"):
@@ -316,27 +247,13 @@ class KubernetesTarget:
     ) -> tuple[int, bytes]:
         """Call the endpoint through its Service by the API server's proxy: the real route, from outside the cluster."""
         url = f"/api/v1/namespaces/{namespace}/services/http:{endpoint}:http/proxy{path}"
-        return self._call(url, body, headers or {})
+        return self._proxy.call(url, body, headers or {})
 
     def request_pod(
         self, workload: Workload, path: str, *, body: bytes | None, headers: Mapping[str, str]
     ) -> tuple[int, bytes]:
         """Call one pod of a version that does not serve yet, by the API server's proxy."""
-        ready = [
-            p.metadata.name
-            for p in self._pods(workload)
-            if p.metadata and p.metadata.name and _runs_image(p, workload.image)
-        ]
-        if not ready:
-            raise FailedError(f"`{workload.name}` has no pod")
-        url = f"/api/v1/namespaces/{workload.namespace}/pods/{ready[0]}:{workload.port}/proxy{path}"
-        return self._call(url, body, headers)
-
-    def _call(self, url: str, body: bytes | None, headers: Mapping[str, str]) -> tuple[int, bytes]:
-        params = client_adapter.ConnectionParams(timeout=httpx.Timeout(60))
-        with speaking_to_cluster("calling the endpoint"), client_adapter.Client(self._config, params) as http:
-            answer = http.request("POST" if body is not None else "GET", url, content=body, headers=dict(headers))
-            return answer.status_code, answer.content
+        return self._pods.request(workload, path, body=body, headers=headers)
 
 
 def _is_rolled_out(found: Any, replicas: int) -> bool:  # noqa: ANN401 - the client's model has optional everything
@@ -348,34 +265,6 @@ def _is_rolled_out(found: Any, replicas: int) -> bool:  # noqa: ANN401 - the cli
         and (status.readyReplicas or 0) >= replicas
         and status.replicas == status.updatedReplicas
     )
-
-
-def _runs_image(pod: Any, image: str) -> bool:  # noqa: ANN401
-    containers: Sequence[Any] = pod.spec.containers if pod.spec else []
-    return any(c.image == image for c in containers)
-
-
-def _reason(text: bytes) -> str:
-    """The message of the API server's refusal."""
-    try:
-        return str(json.loads(text)["message"])
-    except (ValueError, KeyError, TypeError):
-        return text[:200].decode(errors="replace")
-
-
-def _statuses(pod: Any) -> list[Any]:  # noqa: ANN401
-    """Of the containers that prepare a pod, then of those that serve."""
-    status = pod.status
-    return [*(status.initContainerStatuses or []), *(status.containerStatuses or [])] if status else []
-
-
-def _still_preparing(pod: Any) -> str | None:  # noqa: ANN401
-    """The container that has to end before the server may start and has not; None for a pod that is past that."""
-    for status in (pod.status.initContainerStatuses or []) if pod.status else []:
-        ended = status.state.terminated if status.state else None
-        if ended is None or ended.exitCode != 0:
-            return str(status.name)
-    return None
 
 
 def _state(found: Any, serving: str) -> VersionState:  # noqa: ANN401

@@ -15,8 +15,8 @@ from tidemill.backends.targets.objects import GATEWAYS, HTTP_ROUTES, NOT_MINE, O
 from tidemill.base.clock import Clock
 from tidemill.base.errors import FailedError, UsageError
 from tidemill.release.labels import ENDPOINT_LABEL
-from tidemill.release.objects import Workload
 from tidemill.release.routes import NGINX_CONTROLLER, Split, canary_ingress, is_settled, judge_route, route_objects
+from tidemill.release.workload import Workload
 
 DEFAULT_CLASS = "ingressclass.kubernetes.io/is-default-class"
 TAKEN = {"Programmed", "Accepted", "Ready", "Scheduled"}

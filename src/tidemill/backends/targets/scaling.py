@@ -16,7 +16,8 @@ from lightkube.types import PatchType
 
 from tidemill.backends.cluster import FIELD_MANAGER, speaking_to_cluster
 from tidemill.release.labels import ENDPOINT_LABEL, MANAGED, REPLICAS_ANNOTATION
-from tidemill.release.objects import Object, read_range
+from tidemill.release.objects import Object
+from tidemill.release.workload import read_range
 
 # Holds the number for the moment between our letting go of it and the autoscaler's first change of it.
 KEEPER = "tidemill-replicas"

@@ -1,0 +1,138 @@
+"""The pods of a version in a cluster: why they do not come, what they say, what they counted, and asking one."""
+
+from __future__ import annotations
+
+import builtins
+import json
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from lightkube import Client
+from lightkube.resources.core_v1 import Event, Pod
+
+from tidemill.backends.cluster import speaking_to_cluster
+from tidemill.backends.targets.proxy import ClusterProxy
+from tidemill.base.errors import FailedError
+from tidemill.release.pod_counts import PodCounts, read_counts
+from tidemill.release.workload import Workload
+
+LOG_LINES = 20
+HOPELESS = {
+    "ErrImagePull",
+    "ImagePullBackOff",
+    "InvalidImageName",
+    "CreateContainerConfigError",
+    "CreateContainerError",
+}
+RESTARTS_TOLERATED = 2
+
+
+class Pods:
+    """The pods of versions in one cluster."""
+
+    def __init__(self, client: Client, proxy: ClusterProxy) -> None:
+        self._client, self._proxy = client, proxy
+
+    def list(self, workload: Workload) -> builtins.list[Pod]:
+        """The version's pods; not those on their way out, which may be of an attempt before this one."""
+        with speaking_to_cluster("listing pods"):
+            found = builtins.list(self._client.list(Pod, namespace=workload.namespace, labels=workload.selector))
+        return [p for p in found if p.metadata and not p.metadata.deletionTimestamp]
+
+    def why_hopeless(self, workload: Workload) -> str:
+        """Why the version's pods will never be ready; empty while they may be."""
+        for pod in self.list(workload):
+            if not _runs_image(pod, workload.image):
+                continue
+            for status in _statuses(pod):
+                waiting = status.state.waiting if status.state else None
+                if waiting and waiting.reason in HOPELESS:
+                    return f"{waiting.reason}: {waiting.message or ''}".strip()
+                if status.restartCount >= RESTARTS_TOLERATED:
+                    return f"it ended {status.restartCount} times"
+        return ""
+
+    def explain(self, workload: Workload) -> str:
+        """What the pods and the cluster say: phase, reasons, events, last log lines."""
+        lines: builtins.list[str] = []
+        for pod in self.list(workload):
+            name = pod.metadata.name if pod.metadata else ""
+            lines.append(f"pod {name}: {pod.status.phase if pod.status else 'Unknown'}")
+            at = _still_preparing(pod)
+            lines += [f"  | {line}" for line in self.logs(workload.namespace, name, lines=LOG_LINES, container=at)]
+        with speaking_to_cluster("reading events"):
+            events = builtins.list(self._client.list(Event, namespace=workload.namespace, fields={"type": "Warning"}))
+        mine = [e for e in events if (e.involvedObject.name or "").startswith(workload.name)]
+        lines += [f"event {e.reason}: {e.message}" for e in mine[-5:]]
+        return "\n".join(lines)
+
+    def logs(
+        self, namespace: str, pod: str, *, lines: int = LOG_LINES, container: str | None = None
+    ) -> builtins.list[str]:
+        """The last words of a pod's container, of its previous life if it has said nothing yet in this one."""
+        chosen = f"&container={container}" if container else ""
+        url = f"/api/v1/namespaces/{namespace}/pods/{pod}/log?tailLines={lines}{chosen}"
+        status, text = self._proxy.call(url, None, {})
+        if status != HTTPStatus.OK:
+            return [f"(no log: {_reason(text)})"]
+        if not text:
+            status, text = self._proxy.call(f"{url}&previous=true", None, {})
+        return text.decode(errors="replace").splitlines() if status == HTTPStatus.OK else []
+
+    def counts(self, workload: Workload) -> dict[str, PodCounts]:
+        """Per pod of a version what it counted, read from its `/metrics`; a pod that does not answer is not in it."""
+        found: dict[str, PodCounts] = {}
+        for pod in self.list(workload):
+            name = pod.metadata.name if pod.metadata and pod.metadata.name else ""
+            states = (pod.status.containerStatuses or []) if pod.status else []
+            restarts = sum(s.restartCount for s in states)
+            url = f"/api/v1/namespaces/{workload.namespace}/pods/{name}:{workload.port}/proxy/metrics"
+            status, text = self._proxy.call(url, None, {})
+            if status == HTTPStatus.OK:
+                found[name] = read_counts(text.decode(errors="replace"), restarts=restarts)
+            elif restarts:
+                found[name] = PodCounts(restarts=restarts)
+        return found
+
+    def request(
+        self, workload: Workload, path: str, *, body: bytes | None, headers: Mapping[str, str]
+    ) -> tuple[int, bytes]:
+        """Call one pod of a version that does not serve yet, by the API server's proxy."""
+        ready = [
+            p.metadata.name
+            for p in self.list(workload)
+            if p.metadata and p.metadata.name and _runs_image(p, workload.image)
+        ]
+        if not ready:
+            raise FailedError(f"`{workload.name}` has no pod")
+        url = f"/api/v1/namespaces/{workload.namespace}/pods/{ready[0]}:{workload.port}/proxy{path}"
+        return self._proxy.call(url, body, headers)
+
+
+def _runs_image(pod: Any, image: str) -> bool:  # noqa: ANN401
+    containers: Sequence[Any] = pod.spec.containers if pod.spec else []
+    return any(c.image == image for c in containers)
+
+
+def _reason(text: bytes) -> str:
+    """The message of the API server's refusal."""
+    try:
+        return str(json.loads(text)["message"])
+    except (ValueError, KeyError, TypeError):
+        return text[:200].decode(errors="replace")
+
+
+def _statuses(pod: Any) -> list[Any]:  # noqa: ANN401
+    """Of the containers that prepare a pod, then of those that serve."""
+    status = pod.status
+    return [*(status.initContainerStatuses or []), *(status.containerStatuses or [])] if status else []
+
+
+def _still_preparing(pod: Any) -> str | None:  # noqa: ANN401
+    """The container that has to end before the server may start and has not; None for a pod that is past that."""
+    for status in (pod.status.initContainerStatuses or []) if pod.status else []:
+        ended = status.state.terminated if status.state else None
+        if ended is None or ended.exitCode != 0:
+            return str(status.name)
+    return None

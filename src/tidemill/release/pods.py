@@ -1,0 +1,95 @@
+"""The pod of a version: its server, what copies the model in, probes, resources and what it may not do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tidemill.release.package import COPY_MODEL, MODEL, MODEL_VOLUME
+from tidemill.release.workload import Workload
+
+Object = dict[str, Any]
+
+_RESTRICTED = {
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "capabilities": {"drop": ["ALL"]},
+}
+
+
+def make_pod(workload: Workload) -> Object:
+    """The specification of a version's pods: not root, a read-only file system, no token."""
+    return {
+        "serviceAccountName": workload.endpoint,
+        "automountServiceAccountToken": False,
+        "terminationGracePeriodSeconds": 30,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": 65532,
+            "runAsGroup": 65532,
+            "fsGroup": 65532,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "topologySpreadConstraints": [
+            {
+                "maxSkew": 1,
+                "topologyKey": "kubernetes.io/hostname",
+                "whenUnsatisfiable": "ScheduleAnyway",
+                "labelSelector": {"matchLabels": workload.selector},
+            }
+        ],
+        **({"initContainers": [_model_container(workload)]} if workload.model_image else {}),
+        "containers": [_container(workload)],
+        "volumes": [
+            {"name": "tmp", "emptyDir": {"sizeLimit": "256Mi"}},
+            *([{"name": "model", "emptyDir": {}}] if workload.model_image else []),
+        ],
+    }
+
+
+def _model_container(workload: Workload) -> Object:
+    """Copies the model out of its image, which the node fetched and checked by digest: no network, no login in the pod."""
+    return {
+        "name": "model",
+        "image": workload.model_image,
+        "command": list(COPY_MODEL),
+        "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}},
+        "securityContext": dict(_RESTRICTED),
+        "volumeMounts": [{"name": "model", "mountPath": MODEL_VOLUME}],
+    }
+
+
+def _container(workload: Workload) -> Object:
+    limits = {"memory": workload.memory_limit} | ({"cpu": workload.cpu_limit} if workload.cpu_limit else {})
+    container: Object = {
+        "name": "server",
+        "image": workload.image,
+        "env": [{"name": k, "value": v} for k, v in sorted(_environment(workload).items())],
+        "ports": [{"name": "http", "containerPort": workload.port, "protocol": "TCP"}],
+        "resources": {"requests": {"cpu": workload.cpu, "memory": workload.memory}, "limits": limits},
+        "securityContext": dict(_RESTRICTED),
+        "startupProbe": _probe("/readyz", period_s=1, failures=workload.start_timeout_s),
+        "readinessProbe": _probe("/readyz", period_s=5, failures=2),
+        "livenessProbe": _probe("/healthz", period_s=10, failures=3),
+        # endpoints are taken out of rotation a moment after the signal: keep answering until then
+        "lifecycle": {"preStop": {"exec": {"command": ["sleep", "5"]}}},
+        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108 - inside the container
+    }
+    if workload.model_image:
+        container["volumeMounts"].append({"name": "model", "mountPath": MODEL, "readOnly": True})
+    if workload.arguments:
+        container["args"] = list(workload.arguments)
+    return container
+
+
+def _environment(workload: Workload) -> dict[str, str]:
+    """The pod's variables: which deployment it is, for its log, metrics and traces, then what the user says."""
+    return {"TIDEMILL_DEPLOYMENT": workload.deployment, **workload.environment}
+
+
+def _probe(path: str, *, period_s: int, failures: int) -> Object:
+    return {
+        "httpGet": {"path": path, "port": "http"},
+        "periodSeconds": period_s,
+        "failureThreshold": failures,
+        "timeoutSeconds": 5,
+    }

@@ -1,0 +1,135 @@
+"""One version behind an endpoint in the terms of a cluster, and everything about it that would not work there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from tidemill.base.errors import UsageError
+from tidemill.release.frontend import frontend_name
+from tidemill.release.labels import DEPLOYMENT_LABEL, ENDPOINT_LABEL
+from tidemill.release.routes import Door, find_route_problems
+
+NODE_PORTS = range(30000, 32768)
+_DNS = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z")
+_DIGEST = re.compile(r"@sha256:[0-9a-f]{64}\Z")
+_PLACEHOLDER = re.compile(r"\$\{[^}]*\}|\{\{[^}]*\}\}|<[A-Z_]+>")
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """One version behind an endpoint, in the terms of a cluster."""
+
+    endpoint: str
+    deployment: str
+    namespace: str
+    image: str
+    port: int = 8080
+    replicas: int = 1
+    max_replicas: int = 0
+    environment: Mapping[str, str] = field(default_factory=dict)
+    arguments: tuple[str, ...] = ()
+    cpu: str = "100m"
+    memory: str = "256Mi"
+    memory_limit: str = "1Gi"
+    cpu_limit: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    pull_secret: str = ""
+    host: str = ""
+    route: str = "service"
+    ingress_class: str = ""
+    gateway: str = ""
+    proxy_namespace: str = ""
+    node_port: int = 0
+    start_timeout_s: int = 60
+    token_secret: str = ""
+    model_image: str = ""
+    frontend_image: str = ""
+    frontend_port: int = 8080
+
+    @property
+    def name(self) -> str:
+        """Name of the Deployment: endpoint and version, so that two versions stand side by side."""
+        return f"{self.endpoint}-{self.deployment}"
+
+    @property
+    def is_autoscaled(self) -> bool:
+        """Whether an autoscaler decides how many pods there are."""
+        return self.max_replicas > self.replicas
+
+    @property
+    def selector(self) -> dict[str, str]:
+        """The labels only this version's pods carry."""
+        return {ENDPOINT_LABEL: self.endpoint, DEPLOYMENT_LABEL: self.deployment}
+
+    @property
+    def door(self) -> Door:
+        """Where requests from outside come in."""
+        service = frontend_name(self.endpoint) if self.frontend_image else self.endpoint
+        return Door(self.endpoint, self.namespace, service, self.host, self.ingress_class, self.gateway)
+
+
+def check_workload(workload: Workload) -> None:
+    """Refuse what a cluster would refuse late, or worse, accept: `UsageError` with every problem at once."""
+    problems = find_problems(workload)
+    if problems:
+        raise UsageError("This cannot be deployed: " + "; ".join(problems), hint="Nothing was sent to the cluster.")
+
+
+def find_problems(workload: Workload) -> list[str]:
+    """Everything about a workload that would not work, in words."""
+    problems = [] if workload.namespace else ["there is no namespace"]
+    problems += [
+        f"`{value}` cannot be a {what} (lower-case letters, digits and `-`, at most 63)"
+        for what, value in (
+            ("endpoint name", workload.endpoint),
+            ("deployment name", workload.name),
+            ("namespace", workload.namespace),
+        )
+        if value and not _DNS.match(value)
+    ]
+    texts = {"image": workload.image, "namespace": workload.namespace, "host": workload.host, **workload.environment}
+    problems += [
+        f"`{key}` still holds `{found.group()}`" for key, text in texts.items() if (found := _PLACEHOLDER.search(text))
+    ]
+    if not _DIGEST.search(workload.image):
+        moving = (
+            "`:latest`, which means another image tomorrow"
+            if workload.image.endswith(":latest")
+            else "a tag or nothing"
+        )
+        problems.append(f"the image `{workload.image}` is not named by digest but by {moving}")
+    if workload.model_image and not _DIGEST.search(workload.model_image):
+        problems.append(f"the model's image `{workload.model_image}` is not named by digest")
+    if workload.frontend_image and not _DIGEST.search(workload.frontend_image):
+        problems.append(f"the frontend's image `{workload.frontend_image}` is not named by digest")
+    problems += _port_problems(workload)
+    problems += find_route_problems(workload.route, workload.door, frontend=bool(workload.frontend_image))
+    if workload.max_replicas and workload.max_replicas < workload.replicas:
+        problems.append(f"at most {workload.max_replicas} replicas, but {workload.replicas} asked for")
+    return problems
+
+
+def _port_problems(workload: Workload) -> list[str]:
+    """Ports that no request would arrive at."""
+    problems = []
+    if workload.node_port and workload.node_port not in NODE_PORTS:
+        problems.append(f"the node port {workload.node_port} is outside {NODE_PORTS.start}-{NODE_PORTS.stop - 1}")
+    for name in ("PORT", "AZUREML_HTTP_PORT"):
+        told = workload.environment.get(name)
+        if told is not None and told != str(workload.port):
+            problems.append(f"`{name}={told}`, but the server's port in the image is {workload.port}")
+    return problems
+
+
+def write_range(workload: Workload) -> str:
+    """Least and most pods, as a Deployment's annotation keeps them."""
+    return f"{workload.replicas}-{workload.max_replicas}" if workload.is_autoscaled else str(workload.replicas)
+
+
+def read_range(text: str) -> tuple[int, int]:
+    """Least and most of a Deployment's annotation: `2-5`, or `2` for both."""
+    least, _, most = text.partition("-")
+    return int(least), int(most or least)
