@@ -22,10 +22,10 @@ import msgspec
 
 from tidemill.base.clock import Clock, SystemClock, iso
 from tidemill.serve.records import KINDS, to_parquet
+from tidemill.serve.settings import GIB
 
 LOG = logging.getLogger("tidemill.serve")
 WAITING = 1000  # records; beyond that they are counted and dropped, never waited for
-GIB = 1 << 30
 MASK = "***"
 REQUESTS, FEEDBACK = "requests", "feedback"
 FULL_BYTES = 16 << 20

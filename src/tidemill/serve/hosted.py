@@ -30,7 +30,8 @@ from tidemill.serve.http import (
 )
 from tidemill.serve.metrics import Metrics
 from tidemill.serve.problems import RequestProblem
-from tidemill.serve.server import FULL, LOOPBACK_NAMES, OPEN_PATHS, RETRY, ServerSettings
+from tidemill.serve.server import FULL, OPEN_PATHS, RETRY
+from tidemill.serve.settings import LOOPBACK_NAMES, ServerSettings
 from tidemill.serve.wsgi import as_asgi
 
 LOG = logging.getLogger("tidemill.serve")

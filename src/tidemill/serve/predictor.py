@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tidemill.base.errors import SpecError, UsageError
+from tidemill.serve.lean import import_sklearn
 from tidemill.serve.signature import ModelSignature
 
 Array = npt.NDArray[Any]
@@ -114,9 +115,11 @@ def _unpickle(path: Path, *, allow_pickle: bool) -> Any:  # noqa: ANN401
             f"{path.name} is a pickle, which can run any code when it is loaded",
             hint="Serve it from the registry it was registered in, or say --allow-pickle if you made it yourself.",
         )
-    if path.suffix == ".joblib":
-        return importlib.import_module("joblib").load(path)
     with path.open("rb") as file:
+        if b"sklearn" in file.peek():
+            import_sklearn()
+        if path.suffix == ".joblib":
+            return importlib.import_module("joblib").load(path)
         return pickle.load(file)  # noqa: S301 - allowed by name, above
 
 

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -44,13 +43,12 @@ from tidemill.serve.open_inference import (
 from tidemill.serve.openapi import make_openapi
 from tidemill.serve.problems import RequestProblem
 from tidemill.serve.scoring import ScoringScript
+from tidemill.serve.settings import LOOPBACK_NAMES, ServerSettings
 from tidemill.serve.stages import TracedBatcher, TracedTurn, timed, untimed
 
 LOG = logging.getLogger("tidemill.serve")
 STATIC = Path(__file__).parent / "static"
-MIB = 1 << 20
 INLINE_S = 0.002  # a faster model answers sooner on the event loop than through a thread
-LOOPBACK_NAMES = {"127.0.0.1", "localhost", "[::1]", "::1"}
 OPEN_PATHS = {"/healthz", "/readyz"}
 PAGES = {
     "/": ("index.html", "text/html; charset=utf-8"),
@@ -62,24 +60,6 @@ RECORDED = {"/predict", "/score", "/invocations"}
 FULL, UNREADY, SLOW = 429, 503, 504
 RETRY = (b"retry-after", b"1")
 Handler = Callable[[Request], Awaitable[Response]]
-
-
-@dataclass(frozen=True, slots=True)
-class ServerSettings:
-    """Bounds of a server. `tokens` is a file with one token a line; `guard_host` refuses foreign Host headers; errors are always logged, `access_log` logs the rest too.
-
-    With `end_when_hung`, whoever started this process starts another when one call of the model does not return.
-    """
-
-    max_body: int = 16 * MIB
-    max_queue: int = 256
-    timeout_s: float = 60.0
-    tokens: Path | None = None
-    guard_host: bool = True
-    access_log: bool = False
-    end_when_hung: bool = False
-    traced: bool = False
-    deployment: str = ""
 
 
 class InferenceServer:

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from tidemill.serve.convert import main as convert
+
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 COUNT = int(os.environ.get("TIDEMILL_BAD_REQUESTS", "2000"))
 WARM = 500
@@ -72,8 +74,12 @@ def resident_kib(pid: int) -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
 
 
-def test_bad_requests_leave_no_trace_in_memory(table_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_requests_leave_no_trace_in_memory(
+    table_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert convert([str(table_model), str(tmp_path)]) == 0
     argv = [sys.executable, "-m", "tidemill.serve", "--model", str(table_model), "--allow-pickle", "--name", "m"]
+    argv += ["--converted", str(tmp_path)]  # one process alone
     process = subprocess.Popen([*argv, "--port", "0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     assert process.stdout is not None
     try:

@@ -26,7 +26,8 @@ from tests.unit.serve.test_process import children
 from tidemill.serve.probing import Probing
 from tidemill.serve.router import Router
 from tidemill.serve.scoring import load_scoring_script
-from tidemill.serve.server import InferenceServer, ServerSettings
+from tidemill.serve.server import InferenceServer
+from tidemill.serve.settings import ServerSettings
 from tidemill.serve.supervisor import Supervisor, Wish
 
 pytestmark = pytest.mark.filterwarnings("ignore")

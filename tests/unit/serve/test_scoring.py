@@ -16,7 +16,8 @@ import pytest
 from tidemill.base.errors import FailedError, UsageError
 from tidemill.serve.http import Request
 from tidemill.serve.scoring import ScoringScript, load_scoring_script
-from tidemill.serve.server import InferenceServer, ServerSettings
+from tidemill.serve.server import InferenceServer
+from tidemill.serve.settings import ServerSettings
 
 RAW = """
 import json

@@ -16,7 +16,8 @@ from PIL import Image
 
 from tidemill.base.errors import UsageError
 from tidemill.serve.engine import load_engine
-from tidemill.serve.server import InferenceServer, ServerSettings
+from tidemill.serve.server import InferenceServer
+from tidemill.serve.settings import ServerSettings
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

@@ -22,7 +22,8 @@ import pytest
 from tests.unit.serve.collector import attributes, collecting
 from tests.unit.serve.conftest import COLUMNS
 from tidemill.backends.targets.local import open_target
-from tidemill.serve.__main__ import build, parse
+from tidemill.serve.options import parse
+from tidemill.serve.process import build
 from tidemill.serve.server import InferenceServer
 from tidemill.serve.spans import TraceContext, read_context
 from tidemill.serve.trace_settings import read_settings

@@ -121,8 +121,10 @@ def test_a_server_ends_with_the_process_that_keeps_it(code: Path) -> None:
 
 
 @contextmanager
-def kept_model(model: Path, folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    argv = [sys.executable, "-m", "tidemill.serve.workers", "--model", str(model), "--allow-pickle", "--port", "0"]
+def kept_model(
+    model: Path, folder: Path, module: str = "tidemill.serve.workers"
+) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    argv = [sys.executable, "-m", module, "--model", str(model), "--allow-pickle", "--port", "0"]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             argv, stdout=subprocess.PIPE, stderr=log, env={**os.environ, "XDG_CACHE_HOME": str(folder / "cache")}
@@ -155,11 +157,12 @@ def shares(answer: dict[str, Any]) -> list[float]:
     return [p["probability"] for p in answer["predictions"]]
 
 
+@pytest.mark.parametrize("module", ["tidemill.serve", "tidemill.serve.workers"])
 def test_the_first_answer_does_not_wait_for_a_conversion_and_none_is_lost_or_changed_when_it_is_there(
-    table_model: Path, tmp_path: Path
+    table_model: Path, tmp_path: Path, module: str
 ) -> None:
     body = json.dumps(json.loads((table_model / "golden.json").read_text())["inputs"]).encode()
-    with kept_model(table_model, tmp_path) as (process, port):
+    with kept_model(table_model, tmp_path, module) as (process, port):
         assert get(port, "/version")["path"] == "scikit-learn"
         first, pid = get(port, "/predict", body), children(process.pid)
         answers = [first]

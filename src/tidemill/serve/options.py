@@ -1,0 +1,58 @@
+"""The command line of the server alone."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from tidemill.serve.settings import GIB, ServerSettings
+
+DEFAULTS = ServerSettings()
+
+
+def parse(argv: list[str] | None = None) -> argparse.Namespace:
+    """What the server was told."""
+    parser = argparse.ArgumentParser(prog="python -m tidemill.serve", description="Answers for one model.")
+    parser.add_argument("--model", type=Path, help="model folder or file")
+    parser.add_argument("--code", type=Path, help="folder of an Azure scoring script")
+    parser.add_argument("--script", default="score.py", help="scoring script in --code")
+    parser.add_argument("--app", default="", help="an ASGI or WSGI application of your own, MODULE:NAME")
+    parser.add_argument("--app-dir", type=Path, default=Path(), help="the folder --app is imported from")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8080, help="0 takes any free one")
+    parser.add_argument("--name", default="", help="model name")
+    parser.add_argument("--version", default="1", help="model version")
+    parser.add_argument(
+        "--deployment", default=os.environ.get("TIDEMILL_DEPLOYMENT", ""), help="who answers, of an endpoint"
+    )
+    parser.add_argument("--token-file", type=Path, help="accepted tokens, one a line")
+    parser.add_argument("--allow-pickle", action="store_true", help="the model is trusted; a pickle can run any code")
+    parser.add_argument("--model-digest", default="", help="refuse to start when the model's bytes are others")
+    parser.add_argument(
+        "--converted", type=Path, help="folder of the conversions kept with a release; none is made then"
+    )
+    parser.add_argument("--max-body", type=int, default=DEFAULTS.max_body, help="bytes")
+    parser.add_argument("--max-queue", type=int, default=DEFAULTS.max_queue)
+    parser.add_argument("--timeout", type=float, default=DEFAULTS.timeout_s, help="seconds")
+    parser.add_argument("--workers", type=int, default=1, help="processes that share the port")
+    parser.add_argument("--share-port", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--listener", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--beats", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--soon", action="store_true", help=argparse.SUPPRESS)
+    parser.set_defaults(faster_later=False)
+    parser.add_argument("--end-when-hung", action="store_true", help="end when a call of the model does not return")
+    parser.add_argument(
+        "--access-log",
+        action="store_true",
+        default=os.environ.get("TIDEMILL_ACCESS_LOG", "").lower() in {"1", "true"},
+        help="log every request, not only the ones refused",
+    )
+    parser.add_argument("--capture-dir", type=Path, help="record requests and answers below this folder")
+    parser.add_argument("--capture-rate", type=float, default=1.0, help="share of requests recorded, 0 to 1")
+    parser.add_argument("--capture-max-bytes", type=int, default=GIB, help="nothing is recorded beyond this")
+    parser.add_argument("--capture-mask", default="", help="columns whose values are not recorded, by comma")
+    parser.add_argument("--capture-parts", default="request,response", help="what is recorded, by comma")
+    parser.add_argument("--tls-cert", type=Path, help="certificate chain, PEM")
+    parser.add_argument("--tls-key", type=Path, help="its key, PEM")
+    return parser.parse_args(argv)

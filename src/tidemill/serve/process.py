@@ -1,0 +1,200 @@
+"""The process that answers: load, answer once, then open the port."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import logging
+import os
+import socket
+import ssl
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import uvicorn
+
+from tidemill.base.errors import TidemillError, UsageError
+from tidemill.serve.capture import Capture, CaptureRules
+from tidemill.serve.engine import Engine, load_engine
+from tidemill.serve.hosted import HostedApplication, load_application
+from tidemill.serve.kept import LATER, check_digest
+from tidemill.serve.protocol import GatheringProtocol
+from tidemill.serve.scoring import ScoringScript, load_scoring_script
+from tidemill.serve.server import InferenceServer
+from tidemill.serve.settings import LOOPBACK_NAMES, ServerSettings
+from tidemill.serve.trace_settings import TraceSettings, read_settings
+from tidemill.serve.tracing import TracedApplication, Tracer
+from tidemill.serve.workers import BEAT, BEAT_FASTER_LATER
+
+LOG = logging.getLogger("tidemill.serve")
+TICKS_A_BEAT = 5  # of a tenth of a second
+
+
+def build(options: argparse.Namespace) -> InferenceServer | HostedApplication | TracedApplication:
+    """The application the options ask for; errors as those of `load_engine`, `load_scoring_script` and `load_application`."""
+    asked = read_settings(os.environ, options.name or "tidemill")
+    application = _build(options, traced=asked is not None)
+    return application if asked is None else _traced(application, asked, options)
+
+
+def _traced(
+    application: InferenceServer | HostedApplication, asked: TraceSettings, options: argparse.Namespace
+) -> TracedApplication:
+    try:
+        tracer = Tracer(asked, application.metrics.registry)
+    except (OSError, ValueError) as exc:
+        raise UsageError(
+            f"The collector's certificate cannot be used: {exc}",
+            hint="OTEL_EXPORTER_OTLP_CERTIFICATE takes a PEM file.",
+        ) from exc
+    LOG.info("traces go to %s", tracer.exporter.place)
+    about = {
+        "tidemill.model.name": options.name or (options.model.name if options.model else ""),
+        "tidemill.model.version": options.version,
+        "tidemill.deployment": options.deployment,
+    }
+    return TracedApplication(application, tracer, about, application.paths)
+
+
+def _build(options: argparse.Namespace, *, traced: bool) -> InferenceServer | HostedApplication:
+    if options.app:
+        hosted = load_application(options.app, options.app_dir.absolute())
+        return HostedApplication(hosted, _about(options), _settings(options))
+    engine: Engine | None = None
+    script: ScoringScript | None = None
+    if options.code is not None:
+        if options.model is not None and options.model_digest:
+            check_digest(options.model, options.model_digest)
+        script = load_scoring_script(
+            options.code / options.script, options.model, name=options.name, version=options.version
+        )
+    elif options.model is None:
+        raise UsageError("Nothing to serve", hint="Give --model, --code or --app.")
+    else:
+        engine = load_engine(
+            options.model,
+            name=options.name,
+            version=options.version,
+            deployment=options.deployment,
+            allow_pickle=options.allow_pickle,
+            expected_digest=options.model_digest,
+            soon=options.soon,
+            kept=options.converted,
+        )
+        options.faster_later = engine.slow_reason == LATER
+        for difference in engine.differences:
+            LOG.warning("differs from training: %s", difference)
+    return InferenceServer(engine, script, replace(_settings(options), traced=traced), _capture(options))
+
+
+def _settings(options: argparse.Namespace) -> ServerSettings:
+    guard = options.host in LOOPBACK_NAMES
+    return ServerSettings(
+        options.max_body,
+        options.max_queue,
+        options.timeout,
+        options.token_file,
+        guard,
+        access_log=options.access_log,
+        end_when_hung=options.end_when_hung,
+        deployment=options.deployment,
+    )
+
+
+def _about(options: argparse.Namespace) -> dict[str, str]:
+    """The model mounted beside an application of the user's own."""
+    said = {"deployment": options.deployment} if options.deployment else {}
+    if options.model is None:
+        return {"app": options.app, "name": options.name or options.app, "version": options.version, **said}
+    digest = check_digest(options.model, options.model_digest)
+    name = options.name or options.model.name
+    place = {"path": str(options.model), "digest": digest}
+    return {"app": options.app, "name": name, "version": options.version, **place, **said}
+
+
+def _capture(options: argparse.Namespace) -> Capture | None:
+    if options.capture_dir is None:
+        return None
+    rules = CaptureRules(
+        options.capture_dir,
+        options.capture_rate,
+        options.capture_max_bytes,
+        _named(options.capture_mask),
+        _named(options.capture_parts),
+    )
+    return Capture(rules, options.name or options.model.name if options.model else options.name, options.version)
+
+
+def _named(text: str) -> frozenset[str]:
+    return frozenset(n.strip() for n in text.split(",") if n.strip())
+
+
+def _check_certificate(certificate: Path | None, key: Path | None) -> None:
+    """`UsageError` when the two cannot be used, before the port says ready."""
+    if certificate is None:
+        return
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(certificate, key)
+    except (OSError, ValueError) as exc:
+        raise UsageError(
+            f"{certificate} and its key cannot be used: {exc}", hint="--tls-cert and --tls-key take PEM files."
+        ) from exc
+
+
+class _Announced(uvicorn.Server):
+    """Says that it is ready when the port is open, not before."""
+
+    def __init__(self, config: uvicorn.Config, words: str, beats: int | None, *, faster_later: bool) -> None:
+        super().__init__(config)
+        self._words = words
+        self._beats = beats
+        self._beat = BEAT_FASTER_LATER if faster_later else BEAT
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Open the port."""
+        await super().startup(sockets)
+        if self.started:
+            sys.stdout.write(self._words)
+            sys.stdout.flush()
+
+    async def on_tick(self, counter: int) -> bool:
+        """Say that the event loop turns; end when nobody is there to hear it."""
+        if self._beats is not None and counter % TICKS_A_BEAT == 0:
+            try:
+                with contextlib.suppress(BlockingIOError):
+                    os.write(self._beats, self._beat)
+            except BrokenPipeError:
+                self.should_exit = True
+        return await super().on_tick(counter)
+
+
+def serve_one(options: argparse.Namespace, listener: socket.socket) -> int:
+    """Load, say `ready`, answer until SIGTERM."""
+    try:
+        _check_certificate(options.tls_cert, options.tls_key)
+        application = build(options)
+    except TidemillError as exc:
+        sys.stderr.write(f"error: {exc.message}\n\nhint: {exc.hint}\n")
+        return exc.exit_code
+    config = uvicorn.Config(
+        application,
+        http=GatheringProtocol,
+        proxy_headers=False,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=30,
+        ssl_certfile=options.tls_cert,
+        ssl_keyfile=options.tls_key,
+    )
+    scheme = "https" if options.tls_cert else "http"
+    server = _Announced(
+        config,
+        f"ready {scheme}://{options.host}:{listener.getsockname()[1]}\n",
+        options.beats,
+        faster_later=options.faster_later,
+    )
+    with contextlib.suppress(SystemExit):  # uvicorn's own code for what could not start means a bug to us
+        server.run(sockets=[listener])
+    return 0 if server.started else 1
