@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from tidemill.app.bakes import forget_bake
 from tidemill.app.deploy import endpoint_name, load_documents
 from tidemill.app.releases import last_release, record_takedown, serving_release
+from tidemill.app.turns import Say, releasing
 from tidemill.app.wiring import App
 from tidemill.base.errors import UsageError
-from tidemill.base.files import locked
 from tidemill.base.suggest import did_you_mean
 from tidemill.spec.project import Stage
 
@@ -61,9 +61,9 @@ def find_standing(app: App, names: Collection[str], stage: str | None) -> list[S
     return list(found.values())
 
 
-def take_down(app: App, standing: Standing) -> None:
+def take_down(app: App, standing: Standing, say: Say) -> None:
     """Remove it from its cluster, and return when its pods are gone; an `up` that is under way ends first."""
-    with locked(app.home / "up.lock"):
+    with releasing(app, say):
         app.kubernetes(standing.context).take_down(standing.namespace, standing.endpoint, timeout_s=GONE_S)
         forget_bake(app, standing.stage)
 

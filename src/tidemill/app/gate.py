@@ -8,19 +8,33 @@ from typing import Any
 
 from tidemill.app.candidate import Candidate
 from tidemill.app.latency import measure_latency
+from tidemill.app.project import Project
 from tidemill.app.releases import last_release
 from tidemill.app.wiring import App
+from tidemill.base.errors import SpecError, UsageError
 from tidemill.base.findings import Severity
 from tidemill.record.ports import ModelVersion
-from tidemill.release.gates import Rule, Verdict, judge, parse_rule
+from tidemill.release.gates import Verdict, judge
+from tidemill.spec.check import check_loaded
+from tidemill.spec.conditions import Rule, parse_rule
+from tidemill.spec.load import load
+from tidemill.spec.project import Stage
+from tidemill.spec.repository import Repository
 
 COLLECTION = "verdicts"
 _FAIRNESS = re.compile(r"fairness[/._](?P<gap>.+)")
 
 
-def parse_rules(texts: Sequence[str]) -> tuple[Rule, ...]:
-    """The gates of a project; `UsageError` for the first that is no condition."""
-    return tuple(parse_rule(t) for t in texts)
+def rules_of(project: Project, stages: Mapping[str, Stage]) -> dict[str, tuple[Rule, ...]]:
+    """The gates of every stage; `SpecError` with each that is no condition and where it stands."""
+    try:
+        return {name: tuple(map(parse_rule, (*project.document.gates, *s.gates))) for name, s in stages.items()}
+    except UsageError:
+        path = project.path
+        found = check_loaded(load(path), lambda: Repository(project.folder, ())) if path is not None else ()
+        if wrong := [f for f in found if f.code == "TM-D111"]:
+            raise SpecError(f"{path} has gates that are no conditions", findings=wrong) from None
+        raise  # of a value set on the command line
 
 
 def judge_candidate(app: App, candidate: Candidate, rules: Sequence[Rule], stage: str) -> tuple[Verdict, ...]:

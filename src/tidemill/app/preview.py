@@ -10,11 +10,11 @@ from typing import Any
 from tidemill.app.candidate import make_candidate
 from tidemill.app.deploy_kubernetes import deploy_kubernetes
 from tidemill.app.project import Project
+from tidemill.app.turns import releasing, training
 from tidemill.app.up import chosen_stages
 from tidemill.app.wiring import App
 from tidemill.base.clock import SystemClock, iso
 from tidemill.base.errors import NotFoundError, UsageError
-from tidemill.base.files import locked
 from tidemill.base.hashing import digest_value
 from tidemill.run.ports import RunObserver
 from tidemill.spec.project import Stage
@@ -39,8 +39,9 @@ def create_preview(
     alone = _alone(stage, namespace, slug)
     target = app.kubernetes(stage.context or "")
     expires = SystemClock().now() + lifetime
-    with locked(app.home / "up.lock"):
+    with training(app, say):
         candidate = make_candidate(app, project, observers)
+    with releasing(app, say):
         repository = f"{alone.registry}/{candidate.version.name}"
         labels = {LABEL: slug, PROJECT: _slug(project.document.name), EXPIRES: str(int(expires.timestamp()))}
         target.mark_namespace(namespace, labels, {IMAGE: repository}, owner=LABEL)

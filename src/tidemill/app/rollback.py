@@ -13,6 +13,7 @@ from tidemill.app.project import Project
 from tidemill.app.releases import held, history, hold, lift, previous_release, record_release
 from tidemill.app.shift_kubernetes import enough_pods, usual_pods
 from tidemill.app.signatures import trusted_keys, verify_image, verify_model
+from tidemill.app.turns import releasing
 from tidemill.app.unfinished import finish_bake
 from tidemill.app.wiring import App
 from tidemill.app.workloads import (
@@ -25,7 +26,6 @@ from tidemill.app.workloads import (
 )
 from tidemill.base.errors import BackendError, FailedError, NotFoundError
 from tidemill.base.failpoint import failpoint
-from tidemill.base.files import locked
 from tidemill.release.history import ROLLBACK
 from tidemill.spec.project import Stage
 
@@ -37,7 +37,7 @@ def rollback(app: App, project: Project, stage_name: str, stage: Stage, *, reaso
 
     `NotFoundError` when nothing served before; `FailedError` when the previous version does not start: then the present one stays.
     """
-    with locked(app.home / "up.lock"):
+    with releasing(app, say):
         return put_back(app, project, stage_name, stage, reason=reason, say=say)
 
 

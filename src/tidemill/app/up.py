@@ -13,15 +13,15 @@ from tidemill.app.deploy import Deployed, deploy_local
 from tidemill.app.deploy_azureml import deploy_azureml
 from tidemill.app.deploy_huggingface import deploy_huggingface
 from tidemill.app.deploy_kubernetes import deploy_kubernetes
-from tidemill.app.gate import judge_candidate, parse_rules
+from tidemill.app.gate import judge_candidate, rules_of
 from tidemill.app.project import Project
 from tidemill.app.releases import held, record_release, serving_release
 from tidemill.app.rollback import put_back, roll_back_from
 from tidemill.app.signatures import sign_model, signing_key, trusted_keys, verify_model
+from tidemill.app.turns import releasing, training
 from tidemill.app.unfinished import finish_bakes
 from tidemill.app.wiring import App
 from tidemill.base.errors import FailedError, UsageError
-from tidemill.base.files import locked
 from tidemill.base.suggest import did_you_mean
 from tidemill.record.ports import ModelVersion
 from tidemill.release.gates import Verdict
@@ -106,12 +106,14 @@ def up(
     app.relax_pins = relax_pins
     project = require_project(app)
     stages = chosen_stages(project, until)
-    rules = {name: parse_rules([*project.document.gates, *stage.gates]) for name, stage in stages.items()}
-    with locked(app.home / "up.lock"):
+    rules = rules_of(project, stages)
+    with releasing(app, say):
         undone = finish_bakes(app, project, stages, say)
+    with training(app, say):
         candidate = make_candidate(app, project, observers, relax_pins=relax_pins)
         if candidate.ran:
             sign(app, candidate.version)
+    with releasing(app, say):
         verdicts: list[Verdict] = []
         deployed: list[Deployed] = []
         notes: list[str] = []

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from tidemill.base.errors import ConflictError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 def write_atomic(path: Path, data: str | bytes, *, mode: int = 0o644) -> None:
@@ -58,17 +58,28 @@ def confine(root: Path, relative: str | Path) -> Path:
 
 
 @contextlib.contextmanager
-def locked(path: Path, *, wait: bool = True, what: str = "") -> Iterator[None]:
+def locked(
+    path: Path, *, wait: bool = True, what: str = "", waiting: Callable[[str], None] | None = None
+) -> Iterator[None]:
     """Hold an advisory lock on `path` while the body runs; it goes with the process, however that ends.
 
-    With `wait=False` a lock somebody else holds is a `ConflictError`.
+    With `wait=False` a lock somebody else holds is a `ConflictError`. `waiting` is told who holds it before a wait begins.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+b") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as exc:
-            raise ConflictError(
-                f"Another process is at work on {what or path}", hint="Wait for it to end, or stop it, and try again."
-            ) from exc
+            if not wait:
+                raise ConflictError(
+                    f"Another process is at work on {what or path}",
+                    hint="Wait for it to end, or stop it, and try again.",
+                ) from exc
+            if waiting is not None:
+                file.seek(0)
+                waiting(f"process {file.read().decode() or '(unknown)'}")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        file.truncate(0)
+        file.write(str(os.getpid()).encode())
+        file.flush()
         yield

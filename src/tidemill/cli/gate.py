@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from tidemill.app.candidate import make_candidate
-from tidemill.app.gate import judge_candidate, parse_rules
+from tidemill.app.gate import judge_candidate, rules_of
 from tidemill.app.settings import read_settings
 from tidemill.app.up import chosen_stages, require_project
 from tidemill.app.wiring import open_app
@@ -24,7 +24,7 @@ def command(stage: str | None, fmt: str, query: str | None) -> int:
         project = require_project(app)
         stages = chosen_stages(project, stage)
         name = stage or next(iter(stages))
-        rules = parse_rules([*project.document.gates, *stages[name].gates])
+        rules = rules_of(project, {name: stages[name]})[name]
         with Progress() as progress:
             candidate = make_candidate(app, project, [progress])
         verdicts = judge_candidate(app, candidate, rules, name)

@@ -8,7 +8,7 @@ from tidemill.app.model_sync import sync_models
 from tidemill.app.settings import read_settings
 from tidemill.app.wiring import open_app
 from tidemill.cli.options import everywhere, output_options
-from tidemill.cli.output import print_value
+from tidemill.cli.output import print_value, say
 
 
 @click.command("sync")
@@ -40,6 +40,6 @@ def sync_command(
             names=names,
             policy=policy,
             dry_run=dry_run,
-            say=lambda text: click.echo(text, err=True),
+            say=say,
         )
     print_value(rows, fmt=fmt, query=query)

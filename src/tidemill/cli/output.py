@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import click
 import yaml
 
 from tidemill.base.errors import UsageError
@@ -101,3 +102,8 @@ def draw_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _cell(value: Any) -> str:  # noqa: ANN401
     return "" if value is None else str(value)
+
+
+def say(text: str) -> None:
+    """What happens meanwhile, for people: on standard error, so that output can be piped."""
+    click.echo(text, err=True)

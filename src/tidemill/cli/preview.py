@@ -10,13 +10,9 @@ from tidemill.app.up import require_project
 from tidemill.app.wiring import open_app
 from tidemill.base.errors import UsageError
 from tidemill.cli.options import everywhere, output_options, set_option
-from tidemill.cli.output import print_value
+from tidemill.cli.output import print_value, say
 from tidemill.cli.progress import Progress
 from tidemill.spec.overrides import parse_override
-
-
-def _say(text: str) -> None:
-    click.echo(text, err=True)
 
 
 @click.group("preview")
@@ -36,7 +32,7 @@ def create(name: str, ttl: str, overrides: tuple[str, ...], fmt: str, query: str
         open_app(read_settings(), project_overrides=[parse_override(o) for o in overrides]) as app,
         Progress() as progress,
     ):
-        made = create_preview(app, require_project(app), name, ttl, [progress], _say)
+        made = create_preview(app, require_project(app), name, ttl, [progress], say)
     print_value(made, fmt=fmt, query=query)
 
 
@@ -59,7 +55,7 @@ def delete(names: tuple[str, ...], *, expired: bool) -> None:
     if not names and not expired:
         raise UsageError("Which preview?", hint="Name an ID of `tidemill preview list`, or say --expired.")
     with open_app(read_settings()) as app:
-        gone = delete_previews(app, require_project(app), names, expired=expired, say=_say)
+        gone = delete_previews(app, require_project(app), names, expired=expired, say=say)
     click.echo(f"deleted {', '.join(gone)}" if gone else "Nothing was past its time.")
 
 

@@ -17,15 +17,11 @@ from tidemill.base.errors import UsageError
 from tidemill.base.suggest import did_you_mean
 from tidemill.cli.history import HEADS, table_row, tell_spans
 from tidemill.cli.options import everywhere, output_options
-from tidemill.cli.output import draw_table, print_value
+from tidemill.cli.output import draw_table, print_value, say
 from tidemill.cli.progress import Progress
 from tidemill.release.history import DOWN
 
 INNER = {"desired", "workload"}  # what a rollback puts back; nobody reads it
-
-
-def _say(text: str) -> None:
-    click.echo(text, err=True)
 
 
 @click.command("promote")
@@ -42,7 +38,7 @@ def promote(stage: str, model: str | None, *, yes: bool) -> None:
             _approve(app, stage, model)
             return
         with Progress() as progress:
-            result = up(app, until=stage, observers=[progress], say=_say)
+            result = up(app, until=stage, observers=[progress], say=say)
         for deployed in result.deployed:
             click.echo(
                 f"{deployed.stage}: {deployed.model}:{deployed.version} {'now serves' if deployed.changed else 'serves already'} at {deployed.url}"
@@ -77,7 +73,7 @@ def rollback_command(stage: str | None, reason: str, *, lifting: bool) -> None:
         if lifting:
             click.echo(f"{name}: the hold is lifted" if lift(app, name) else f"{name}: nothing was held back")
             return
-        previous = rollback(app, project, name, stages[name], reason=reason, say=_say)
+        previous = rollback(app, project, name, stages[name], reason=reason, say=say)
         click.echo(f"{name}: {previous['model']}:{previous['version']} serves again; the other version is held back")
 
 

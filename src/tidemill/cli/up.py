@@ -15,7 +15,7 @@ from tidemill.app.wiring import open_app
 from tidemill.base.errors import UsageError
 from tidemill.cli.answers import is_yes
 from tidemill.cli.options import everywhere, output_options, set_option
-from tidemill.cli.output import draw_table, print_value
+from tidemill.cli.output import draw_table, print_value, say
 from tidemill.cli.progress import Progress
 from tidemill.spec.overrides import parse_override
 
@@ -52,7 +52,7 @@ def up_command(
                 app,
                 until=until,
                 observers=[progress],
-                say=lambda text: click.echo(text, err=True),
+                say=say,
                 relax_pins=relax_pins,
             )
         found = status(app)
@@ -117,7 +117,7 @@ def down_command(names: tuple[str, ...], stage: str | None) -> None:
         standing = find_standing(app, names, stage)
         for one in standing:
             _ask(one)
-            take_down(app, one)
+            take_down(app, one, say)
             note_down(app, names, one.stage)
             click.echo(f"took down {one}")
         note_down(app, names, stage)

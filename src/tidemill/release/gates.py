@@ -9,23 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import celpy
-from celpy.celparser import CELParseError
 from celpy.evaluation import CELEvalError
 
-from tidemill.base.errors import UsageError
 from tidemill.base.suggest import did_you_mean
-
-ROOTS = ("metrics", "champion", "findings", "model", "latency", "fairness")
-_PART = r"""\.[A-Za-z_]\w*|\["[^"]+"\]|\['[^']+'\]"""
-_NAME = re.compile(rf"(?<![\w.\"'])(?:{'|'.join(ROOTS)})(?:{_PART})+")
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """One condition; `names` are the facts it speaks of."""
-
-    text: str
-    names: tuple[str, ...]
+from tidemill.spec.conditions import PART, Rule, names_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,68 +29,70 @@ class Verdict:
         return {"rule": self.rule, "passed": self.passed, "evidence": self.evidence, "values": dict(self.values)}
 
 
-def parse_rule(text: str) -> Rule:
-    """`metrics.accuracy >= 0.95` → Rule; `UsageError` when it is no condition or speaks of no fact.
-
-    A name that is no word is written in brackets: `metrics["val/f1-score"] > 0.9`.
-    """
-    try:
-        celpy.Environment().compile(text)
-    except CELParseError as exc:
-        raise UsageError(
-            f"The gate `{text}` is not a condition (column {exc.column})", hint="Example: metrics.accuracy >= 0.95"
-        ) from exc
-    names = tuple(dict.fromkeys(_NAME.findall(text)))
-    if not names:
-        raise UsageError(
-            f"The gate `{text}` speaks of no fact", hint=f"Known facts: {', '.join(f'{r}.…' for r in ROOTS)}"
-        )
-    return Rule(text, names)
-
-
 def judge(rules: Sequence[Rule], facts: Mapping[str, Any]) -> tuple[Verdict, ...]:
-    """One verdict per rule, in order. A missing fact does not pass; without a champion, or for the champion itself, a comparison with it does."""
+    """One verdict per rule, in order.
+
+    A missing fact of the version never passes. The parts of a rule that compare with the champion are left out while
+    there is none, and for the champion itself.
+    """
     return tuple(_judge_one(rule, facts) for rule in rules)
 
 
 def _judge_one(rule: Rule, facts: Mapping[str, Any]) -> Verdict:
-    values = {name: find_fact(facts, name) for name in rule.names}
+    left_out = _left_out(facts) if _compares(rule.text) else ""
+    values = {name: find_fact(facts, name) for name in rule.names if not (left_out and _compares(name))}
+    if why := _unusable(values, facts):
+        return _verdict(rule, {k: v for k, v in values.items() if v is not None}, why, passed=False)
+    parts = [part for part in rule.parts if not (left_out and _compares(part))]
+    result, why = _evaluate(" && ".join(f"({part})" for part in parts), facts) if parts else (True, "")
+    said = ", ".join(f"{name} = {_number(value)}" for name, value in values.items())
+    return _verdict(rule, values, "; ".join(words for words in (why or said, left_out) if words), passed=result)
+
+
+def _verdict(rule: Rule, values: Mapping[str, Any], evidence: str, *, passed: bool) -> Verdict:
+    return Verdict(rule.text, passed=passed, evidence=evidence, values=values)
+
+
+def _compares(text: str) -> bool:
+    return any(name.startswith("champion") for name in names_in(text))
+
+
+def _left_out(facts: Mapping[str, Any]) -> str:
+    """Why nothing is compared with the champion; empty when it is."""
     champion = facts.get("champion")
-    if (champion is None or champion.get("is_candidate")) and any(n.startswith("champion.") for n in rule.names):
-        return Verdict(
-            rule.text,
-            passed=True,
-            evidence="the version is the champion itself" if champion else "there is no champion to compare with yet",
-            values={k: v for k, v in values.items() if v is not None},
-        )
-    missing = [name for name, value in values.items() if value is None]
-    if missing:
-        return Verdict(
-            rule.text,
-            passed=False,
-            evidence=_missing(missing[0], facts),
-            values={k: v for k, v in values.items() if v is not None},
-        )
-    empty = [name for name, value in values.items() if isinstance(value, float) and not math.isfinite(value)]
-    if empty:
-        return Verdict(
-            rule.text,
-            passed=False,
-            evidence=f"{empty[0]} is {values[empty[0]]}, which nothing compares with",
-            values=values,
-        )
+    if champion is None:
+        return "there is no champion to compare with yet"
+    return "the version is the champion itself" if champion.get("is_candidate") else ""
+
+
+def _unusable(values: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
+    """What is wrong with the facts a rule needs, if anything."""
+    for name, value in values.items():
+        if value is None:
+            return _missing(name, facts)
+        if isinstance(value, float) and not math.isfinite(value):
+            return f"{name} is {value}, which nothing compares with"
+    return ""
+
+
+def _evaluate(text: str, facts: Mapping[str, Any]) -> tuple[bool, str]:
+    """What a condition comes to; when it cannot pass for what it is, why."""
     environment = celpy.Environment()
-    program = environment.program(environment.compile(rule.text))
+    program = environment.program(environment.compile(text))
     try:
         result = program.evaluate({k: celpy.json_to_cel(v) for k, v in facts.items() if v is not None})
     except CELEvalError as exc:
-        return Verdict(rule.text, passed=False, evidence=f"it cannot be evaluated: {exc.args[0]}", values=values)
-    said = ", ".join(f"{name} = {_number(value)}" for name, value in values.items())
-    if not isinstance(result, celpy.celtypes.BoolType | bool):
-        return Verdict(
-            rule.text, passed=False, evidence=f"it is no condition: it comes to {_number(result)}", values=values
+        said = ", ".join(f"{n} = {_number(v)}" for n in names_in(text) if (v := find_fact(facts, n)) is not None)
+        kinds = any(
+            argument is TypeError for argument in exc.args
+        )  # celpy's own words are its objects' representations
+        return (
+            False,
+            f"it cannot be evaluated: {'its values are of kinds that do not go together' if kinds else exc.args[0]} ({said})",
         )
-    return Verdict(rule.text, passed=bool(result), evidence=said, values=values)
+    if not isinstance(result, celpy.celtypes.BoolType | bool):
+        return False, f"it is no condition: it comes to {_number(result)}"
+    return bool(result), ""
 
 
 def _missing(name: str, facts: Mapping[str, Any]) -> str:
@@ -123,7 +112,7 @@ def find_fact(facts: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401 - any
 def _parts(name: str) -> list[str]:
     """`metrics["a b"].c` → metrics, a b, c."""
     root = re.match(r"\w+", name)
-    return [root.group() if root else "", *(part.strip(".[]\"'") for part in re.findall(_PART, name))]
+    return [root.group() if root else "", *(part.strip(".[]\"'") for part in re.findall(PART, name))]
 
 
 def _at(facts: Mapping[str, Any], parts: Sequence[str]) -> Any:  # noqa: ANN401

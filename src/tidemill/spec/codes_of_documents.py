@@ -104,6 +104,13 @@ ROWS = (
         "# before\noutputs: model\n# after\noutputs:\n  model: {type: uri_folder}",
     ),
     Code(
+        "TM-D111", ERROR, "Gate is no condition",
+        "A gate of tidemill.yaml is not a condition in CEL, or speaks of something gates do not know.",
+        "No version can be judged by it, and nothing is deployed.",
+        "Compare facts: metrics, champion, findings, latency, fairness, model.",
+        '# before\ngates: ["accuracy > 0.9"]\n# after\ngates: ["metrics.accuracy > 0.9"]',
+    ),
+    Code(
         "TM-D201", ERROR, "Illegal name",
         "A name has characters or a length Azure does not allow.",
         "Creating it fails.",

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tidemill.base.errors import UsageError
-from tidemill.release.gates import judge, parse_rule
+from tidemill.release.gates import judge
+from tidemill.spec.conditions import parse_rule
 
 FACTS = {
     "metrics": {"accuracy": 0.97, "loss": 0.1},
@@ -38,11 +39,35 @@ def test_a_missing_metric_does_not_pass_and_names_what_there_is() -> None:
     assert "`accuracy`" in evidence
 
 
-def test_without_a_champion_a_comparison_with_it_passes() -> None:
-    assert verdict("metrics.accuracy >= champion.metrics.accuracy", {"metrics": {"accuracy": 0.1}}) == (
-        True,
-        "there is no champion to compare with yet",
+def test_without_a_champion_only_the_comparison_with_it_is_left_out() -> None:
+    facts: dict[str, object] = {"metrics": {"accuracy": 0.1}}
+    compared = "metrics.accuracy >= champion.metrics.accuracy"
+    assert verdict(compared, facts) == (True, "metrics.accuracy = 0.1; there is no champion to compare with yet")
+    assert verdict(f"metrics.accuracy >= 0.9 && {compared}", facts)[0] is False
+    assert verdict(f"metrics.accuracy >= 0.05 && ({compared} || champion.metrics.accuracy < 0.5)", facts)[0]
+
+
+@pytest.mark.parametrize("champion", [None, {"metrics": {"accuracy": 0.97}, "is_candidate": True}])
+def test_a_metric_nobody_logged_does_not_pass_for_want_of_a_champion(champion: object) -> None:
+    facts: dict[str, object] = {"metrics": {"accuracy": 0.97}, "champion": champion}
+    passed, evidence = verdict("metrics.f1 >= champion.metrics.f1 - 0.01", facts)
+    assert not passed
+    assert "metrics.f1 is missing" in evidence
+
+
+def test_kinds_that_do_not_go_together_are_said_in_words() -> None:
+    passed, evidence = verdict('metrics.accuracy > "x"')
+    assert not passed
+    assert evidence == (
+        "it cannot be evaluated: its values are of kinds that do not go together (metrics.accuracy = 0.97)"
     )
+
+
+def test_a_name_that_is_no_fact_is_refused_when_it_is_read() -> None:
+    with pytest.raises(UsageError, match="`metric`, which is nothing") as refused:
+        parse_rule("metrics.accuracy > 0.9 && metric.loss > 1")
+    assert "Did you mean `metrics`" in refused.value.hint
+    assert parse_rule("[0.9, 0.95].all(low, metrics.accuracy > low)").names == ("metrics.accuracy",)
 
 
 def test_a_whole_number_compares_with_a_fraction() -> None:

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from tidemill.spec.check import check_loaded
 from tidemill.spec.kinds import Kind
 from tidemill.spec.load import load
+from tidemill.spec.repository import Repository
 
 FULL = """name: digits
 pipeline: pipeline.yml
@@ -57,3 +59,14 @@ def test_a_mistake_in_it_says_what_was_meant(tmp_path: Path, before: str, after:
     assert finding.code == code
     assert hint in finding.hint
     assert finding.at.line > 1
+
+
+def test_gates_that_are_no_conditions_are_all_named_with_their_places(tmp_path: Path) -> None:
+    path = tmp_path / "tidemill.yaml"
+    path.write_text(
+        "name: digits\ngates:\n  - metrics.accuracy >= >= 1\n  - metrics.accuracy > 0.5\n"
+        "stages:\n  staging: {gates: [metric.loss < 1]}\n"
+    )
+    found = check_loaded(load(path), lambda: Repository(tmp_path, ()))
+    assert [(f.code, f.at.line) for f in found] == [("TM-D111", 3), ("TM-D111", 6)]
+    assert "Did you mean `metrics`" in found[1].hint
