@@ -6,7 +6,7 @@ import importlib.metadata
 import json
 import secrets
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,9 @@ import tidemill
 from tidemill.app.candidate import Candidate
 from tidemill.app.conversions import conversions, prepare_conversion
 from tidemill.app.project import Project
+from tidemill.app.recording import capture_arguments
 from tidemill.app.releases import held_back
-from tidemill.app.serving import document_arguments, keep_code, probes, scoring_code
+from tidemill.app.serving import keep_code, limit_arguments, probes, scoring_code
 from tidemill.app.shift import BakeFailedError, shift_traffic
 from tidemill.app.wiring import App
 from tidemill.base import proc
@@ -93,6 +94,7 @@ def deploy_local(app: App, project: Project, candidate: Candidate, stage_name: s
         folder = document_folder(project)
         python = serving_environment(app, document, folder) or candidate.environment
         wish = make_wish(app, folder, candidate.version, python, document, tokens)
+        wish["argv"] += capture_arguments(app.home / "captured" / candidate.version.name, document, stage)
         wish["env"] |= dict(stage.environment_variables or {})
         colour = document.name if document and document.name else "blue"
         name = _deployment_name(before.get("deployments", {}), f"{colour}-{candidate.version.version}", wish)
@@ -232,7 +234,7 @@ def make_wish(
         if code is not None:
             kept = keep_code(code, app.home / "code")
             argv += ["--code", str(kept.folder), "--script", kept.script]
-        argv += document_arguments(app.home / "captured" / version.name, document)
+        argv += limit_arguments(document, instances=max(1, document.instance_count or 1))
         about = probes(document) | {"instance_count": max(1, document.instance_count or 1)}
         env |= dict(document.environment_variables or {})
     about |= {
@@ -267,8 +269,8 @@ def serving_environment(app: App, document: OnlineDeployment | None, folder: Pat
     return described if described.kind != "host" else None
 
 
-def serving_python(app: App, environment: EnvironmentRef) -> tuple[Path, dict[str, str]]:
-    """The interpreter of an environment, with what the server needs beside the model's own packages."""
+def serving_python(app: App, environment: EnvironmentRef, also: Sequence[str] = ()) -> tuple[Path, dict[str, str]]:
+    """The interpreter of an environment, with what the server needs (and `also`) beside the model's own packages."""
     prepared = app.environments().prepare(environment, lambda _: None)
     if environment.kind == "host":
         return Path(sys.executable), {}
@@ -281,8 +283,9 @@ def serving_python(app: App, environment: EnvironmentRef) -> tuple[Path, dict[st
         runtime.mkdir(parents=True, exist_ok=True)
         link.symlink_to(source, target_is_directory=True)
     marker = prepared.python.parent.parent / "tidemill-serve.txt"
-    wanted = serve_requirements()
-    if not marker.exists() or marker.read_text() != "\n".join(wanted):
+    there = set(marker.read_text(encoding="utf-8").split("\n")) if marker.exists() else set()
+    wanted = sorted({*serve_requirements(), *also})
+    if not there.issuperset(wanted):
         done = proc.run(
             [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", str(prepared.python), *wanted],
             timeout_s=900,
@@ -291,7 +294,7 @@ def serving_python(app: App, environment: EnvironmentRef) -> tuple[Path, dict[st
             raise FailedError(
                 f"The server's packages cannot be installed beside those of `{environment.label}`:\n{done.stderr.strip()[-800:]}"
             )
-        write_atomic(marker, "\n".join(wanted))
+        write_atomic(marker, "\n".join(sorted(there.union(wanted) - {""})))
     return prepared.python, {"PYTHONPATH": str(runtime)}
 
 

@@ -12,6 +12,7 @@ from urllib.request import Request, urlopen
 from tidemill.app.conversions import prepare_conversion
 from tidemill.app.deploy import PIN, endpoint_tokens, make_wish, serving_environment
 from tidemill.app.down import note_down
+from tidemill.app.recording import capture_arguments
 from tidemill.app.wiring import App
 from tidemill.base.clock import SystemClock, iso
 from tidemill.base.errors import BackendError, FailedError, NotFoundError, UsageError
@@ -150,6 +151,7 @@ def create_deployment(
     version = _model_of(app, document, folder)
     environment = serving_environment(app, document, folder) or HOST_ENVIRONMENT
     wish = make_wish(app, folder, version, environment, document, tokens)
+    wish["argv"] += capture_arguments(app.home / "captured" / version.name, document)
     prepare_conversion(app, version, wish["argv"], wish["env"])
     before = app.target.desired(where)
     deployments = {**before.get("deployments", {}), chosen: wish}

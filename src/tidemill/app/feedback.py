@@ -4,44 +4,79 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from http import HTTPStatus
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
+from tidemill.app.releases import serving_release
 from tidemill.app.wiring import App
+from tidemill.app.workloads import read_workload
 from tidemill.base.clock import SystemClock, iso
 from tidemill.base.errors import BackendError, FailedError, NotFoundError, UsageError
 from tidemill.base.suggest import did_you_mean
-from tidemill.serve.records import join, keep_feedback, write_rows
+from tidemill.release.workload import Workload
+from tidemill.serve.records import join_all, keep_feedback, write_rows
+from tidemill.spec.project import Stage
 
 CALL_S = 60.0
 MANY = 1000
 FLAG = "--capture-dir"
+Send = Callable[[bytes], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where records are: the folders of an endpoint's deployments, and the address that takes feedback."""
+    """Where records are: folders here or one address elsewhere, and what takes feedback."""
 
-    folders: tuple[Path, ...]
-    url: str = ""
-    token: str = ""
+    folders: tuple[Path, ...] = ()
+    address: str = ""
+    send: Send | None = None
+    hint: str = "Requests are written within minutes, or at the stop."
 
 
-def find_place(app: App, endpoint: str | None, folder: Path | None) -> Place:
-    """The capture folder that was named, or those of the endpoint; `UsageError` where nothing is recorded."""
+def find_place(app: App, endpoint: str | None, stage: str | None, folder: str | None) -> Place:
+    """The folder or address that was named, or what the stage's pods or the endpoint record; `UsageError` where nothing is recorded."""
     if folder is not None:
-        return Place((folder,))
+        return Place(address=folder) if "://" in folder else _folder(Path(folder))
+    clusters = _stages_on_clusters(app)
     known = app.target.endpoints()
+    if stage is not None and stage not in clusters:
+        released = serving_release(app, stage)
+        if released is None or released["endpoint"] not in known:
+            raise NotFoundError(f"Nothing records in a stage `{stage}`", hint=did_you_mean(stage, clusters))
+        endpoint = released["endpoint"]
+    elif stage is not None:
+        return _in_pods(app, stage, clusters[stage])
     if endpoint is None:
-        if len(known) != 1:
-            raise UsageError("Name the endpoint", hint="tidemill feedback --endpoint NAME, or --dir FOLDER")
+        if not known and len(clusters) == 1:
+            return _in_pods(app, *next(iter(clusters.items())))
+        if len(known) != 1 or clusters:
+            raise UsageError(
+                "Name the endpoint or the stage",
+                hint=f"tidemill feedback --endpoint NAME, --stage NAME, or --dir FOLDER. There are: {', '.join([*known, *clusters])}",
+            )
         endpoint = next(iter(known))
     if endpoint not in known:
-        raise NotFoundError(f"There is no endpoint `{endpoint}` here", hint=did_you_mean(endpoint, known))
+        raise NotFoundError(
+            f"There is no endpoint `{endpoint}` here",
+            hint=did_you_mean(endpoint, known) or "For pods name the stage: tidemill feedback --stage NAME",
+        )
+    return _on_this_machine(app, endpoint)
+
+
+def _folder(folder: Path) -> Place:
+    if not folder.is_dir():
+        raise UsageError(f"There is no folder {folder}")
+    return Place((folder,))
+
+
+def _on_this_machine(app: App, endpoint: str) -> Place:
     desired = app.target.desired(endpoint)
     found = [_captured(d["argv"]) for d in desired.get("deployments", {}).values()]
     folders = tuple(dict.fromkeys(f for f in found if f is not None))
@@ -52,7 +87,36 @@ def find_place(app: App, endpoint: str | None, folder: Path | None) -> Place:
         )
     tokens = desired.get("tokens")
     token = Path(tokens).read_text(encoding="utf-8").split()[0] if tokens else ""
-    return Place(folders, str(app.target.observe(endpoint).get("url", "")), token)
+    url = str(app.target.observe(endpoint).get("url", ""))
+    return Place(folders, send=partial(_post, url, token) if url else None)
+
+
+def _stages_on_clusters(app: App) -> dict[str, tuple[Stage, Workload]]:
+    """The stages whose pods serve something, as it was released."""
+    found = {}
+    for name, stage in (app.project.document.stages if app.project else {}).items():
+        released = serving_release(app, name) if stage.target == "kubernetes" else None
+        if released is not None and released.get("workload"):
+            found[name] = (stage, read_workload(released["workload"]))
+    return found
+
+
+def _in_pods(app: App, name: str, released: tuple[Stage, Workload]) -> Place:
+    stage, workload = released
+    recording = workload.recording
+    if recording is None:
+        raise UsageError(
+            f"The pods of stage `{name}` record nothing",
+            hint="Add `data_collector:` to the deployment and `capture:` to the stage, then: tidemill up",
+        )
+    late = "Pods send what they record within minutes, and when they stop."
+    if recording.claim:
+        late = f"Records are on the {recording.shown}: mount it, and name the folder: --dir FOLDER"
+    return Place(
+        address="" if recording.claim else recording.to,
+        send=partial(_ask_pods, app, stage.context or "", (workload.namespace, workload.endpoint)),
+        hint=late,
+    )
 
 
 def _captured(argv: Sequence[str]) -> Path | None:
@@ -78,35 +142,53 @@ def read_feedback(file: Path) -> list[dict[str, Any]]:
     return [{"request_id": str(i["request_id"]), "truth": i["truth"]} for i in items]
 
 
-def give_feedback(place: Place, items: Sequence[dict[str, Any]]) -> int:
-    """Keep what was true; how many records. Without an address they are put into the folder."""
-    if not place.url:
-        keep_feedback(place.folders[0], items, iso(SystemClock().now()))
+def give_feedback(app: App, place: Place, items: Sequence[dict[str, Any]]) -> int:
+    """Keep what was true; how many records. Where nothing serves they are put beside the records themselves."""
+    if place.send is None:
+        _put_beside(app, place, items)
         return len(items)
     for start in range(0, len(items), MANY):
-        _post(place, json.dumps(list(items[start : start + MANY])).encode())
+        place.send(json.dumps(list(items[start : start + MANY])).encode())
     return len(items)
 
 
-def _post(place: Place, body: bytes) -> None:
-    headers = {"content-type": "application/json"}
-    if place.token:
-        headers["authorization"] = f"Bearer {place.token}"
+def _put_beside(app: App, place: Place, items: Sequence[dict[str, Any]]) -> None:
+    at = iso(SystemClock().now())
+    if place.folders:
+        keep_feedback(place.folders[0], items, at)
+        return
+    with TemporaryDirectory() as folder:
+        keep_feedback(Path(folder), items, at)
+        (made,) = (p for p in Path(folder).rglob("*.jsonl"))
+        app.data.send(made, f"{place.address.rstrip('/')}/{made.relative_to(folder).as_posix()}")
+
+
+def _post(url: str, token: str, body: bytes) -> None:
+    headers = {"content-type": "application/json"} | ({"authorization": f"Bearer {token}"} if token else {})
     try:
-        with urlopen(Request(f"{place.url}/feedback", data=body, headers=headers), timeout=CALL_S):  # noqa: S310 - our own endpoint
+        with urlopen(Request(f"{url}/feedback", data=body, headers=headers), timeout=CALL_S):  # noqa: S310 - our own endpoint
             return
     except HTTPError as exc:
         raise FailedError(f"HTTP {exc.code}: {exc.read().decode(errors='replace')[:2000]}") from exc
     except (URLError, OSError) as exc:
-        raise BackendError(f"{place.url} does not answer: {exc}", hint="tidemill status") from exc
+        raise BackendError(f"{url} does not answer: {exc}", hint="tidemill status") from exc
 
 
-def joined(place: Place, out: Path) -> tuple[int, int]:
+def _ask_pods(app: App, context: str, endpoint: tuple[str, str], body: bytes) -> None:
+    """Through the cluster's own proxy: one of the pods keeps it and sends it on."""
+    headers = {"content-type": "application/json"}
+    status, answer = app.kubernetes(context).request(*endpoint, "/feedback", body=body, headers=headers)
+    if status != HTTPStatus.ACCEPTED:
+        raise FailedError(f"HTTP {status}: {answer.decode(errors='replace')[:2000]}")
+
+
+def joined(app: App, place: Place, out: Path, say: Callable[[str], None]) -> tuple[int, int]:
     """Write recorded rows with their truth; how many rows, and of how many the truth is known."""
-    rows = [row for folder in place.folders for row in join(folder)]
+    folders = (app.data.mirror(place.address, say),) if place.address else place.folders
+    if not folders:
+        raise UsageError("The records are not within reach of this machine", hint=place.hint)
+    rows = join_all(folders)
     if not rows:
-        raise UsageError(
-            f"Nothing is recorded in {place.folders[0]}", hint="Requests are written within minutes, or at the stop."
-        )
+        raise UsageError(f"Nothing is recorded in {place.address or folders[0]}", hint=place.hint)
     write_rows(rows, out)
     return len(rows), sum(row["truth_at"] is not None for row in rows)

@@ -7,7 +7,7 @@ import importlib.metadata
 import json
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,10 +18,12 @@ from tidemill.app.conversions import keep_conversion
 from tidemill.app.deploy import document_folder, load_documents, serve_requirements, serving_environment, serving_python
 from tidemill.app.project import Project
 from tidemill.app.proof import make_proof
+from tidemill.app.recording import recording_requirements
 from tidemill.app.serving import ScoringCode, limit_arguments, scoring_code
 from tidemill.app.wiring import App
+from tidemill.app.workloads import stage_recording
 from tidemill.base import proc
-from tidemill.base.errors import FailedError
+from tidemill.base.errors import FailedError, UsageError
 from tidemill.base.files import write_atomic
 from tidemill.base.hashing import digest_file
 from tidemill.plan.graph import EnvironmentRef
@@ -107,6 +109,7 @@ def _package(
     folder = document_folder(project)
     code = scoring_code(folder, document)
     environment = serving_environment(app, document, folder) or candidate.environment
+    also = recording_requirements(stage_recording(project, document, stage))
     work = app.home / "images"
     request = PackageRequest(
         model_path=version.path,
@@ -114,7 +117,7 @@ def _package(
         model_version=version.version,
         model_digest=version.digest,
         base_image=stage.base_image or BASE_IMAGE,
-        requirements=tuple(locked_requirements(app, environment, version.path, code)),
+        requirements=tuple(locked_requirements(app, environment, version.path, code, also)),
         python_version=f"{sys.version_info.major}.{sys.version_info.minor}",
         arguments=(
             "--name",
@@ -164,20 +167,28 @@ def _with_sbom(package: Package, work: Path, request: PackageRequest) -> Package
 
 
 def locked_requirements(
-    app: App, environment: EnvironmentRef, model: Path, code: ScoringCode | None = None
+    app: App, environment: EnvironmentRef, model: Path, code: ScoringCode | None = None, also: Sequence[str] = ()
 ) -> list[str]:
     """Exact versions of what the model was trained with and the server needs: what is installed now, of what is asked for.
 
-    A scoring script may use all of its environment; of this machine's own Python it gets what it imports.
+    A scoring script may use all of its environment; of this machine's own Python it gets what it imports. Without what is
+    asked for `also`, a `UsageError`.
     """
-    python, _ = serving_python(app, environment)
+    python, _ = serving_python(app, environment, also)
     done = proc.run([sys.executable, "-m", "uv", "pip", "freeze", "--python", str(python)], timeout_s=60)
     if done.returncode != 0:
         raise FailedError(f"The packages of `{environment.label}` cannot be listed: {done.stderr.strip()[-300:]}")
     installed = {
         line.partition("==")[0].lower().replace("_", "-"): line for line in done.stdout.splitlines() if "==" in line
     }
-    asked = {*_model_requirements(model), *(_bare(r) for r in serve_requirements()), "onnxruntime", "skl2onnx"}
+    converters = () if code is not None else ("onnxruntime", "skl2onnx")  # a script answers in its own way
+    asked = {*_model_requirements(model), *(_bare(r) for r in serve_requirements()), *converters}
+    if missing := [n for n in map(_bare, also) if n not in installed]:
+        raise UsageError(
+            f"Pods that record need `{missing[0]}`, which is not installed",
+            hint="pip install 'tidemill[capture,remote]'",
+        )
+    asked |= {_bare(r) for r in also}
     if code is not None:
         asked |= _imported(code) if environment.kind == "host" else set(installed)
     wanted = _closure(asked, set(installed))

@@ -11,11 +11,10 @@ from typing import Any
 from tidemill.base.files import locked
 from tidemill.base.hashing import digest_tree
 from tidemill.run.snapshot import take_snapshot
-from tidemill.spec.deployment import DataCollector, OnlineDeployment, Probe
+from tidemill.spec.deployment import OnlineDeployment, Probe
 
 TOGETHER = 2  # Azure lets twice `max_concurrent_requests_per_instance` in before it says 429
 READY_PERIOD_S = 10  # Azure's, where the document has a probe without one
-SIDES = {"model_inputs": "request", "request": "request", "model_outputs": "response", "response": "response"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +23,6 @@ class ScoringCode:
 
     folder: Path
     script: str
-
-
-def document_arguments(captures: Path, document: OnlineDeployment) -> list[str]:
-    """Processes, limits and recording."""
-    argv = limit_arguments(document, instances=max(1, document.instance_count or 1))
-    return argv + (_capture_arguments(document.data_collector, captures) if document.data_collector else [])
 
 
 def scoring_code(folder: Path, document: OnlineDeployment) -> ScoringCode | None:
@@ -74,17 +67,6 @@ def worker_count(document: OnlineDeployment) -> int:
     """`WORKER_COUNT`, as Azure's images read it: processes an instance."""
     text = str((document.environment_variables or {}).get("WORKER_COUNT", "1")).strip()
     return max(1, int(text)) if text.isdigit() else 1
-
-
-def _capture_arguments(collector: DataCollector, captures: Path) -> list[str]:
-    """Which sides are recorded, and how many of a hundred; nothing where no collection is enabled."""
-    enabled = {n: c for n, c in (collector.collections or {}).items() if str(c.enabled).lower() == "true"}
-    parts = sorted({SIDES[n] for n in enabled if n in SIDES})
-    if not parts:
-        return []
-    rates = [c.sampling_rate for c in enabled.values() if c.sampling_rate is not None]
-    rate = collector.sampling_rate if collector.sampling_rate is not None else max(rates, default=1.0)
-    return ["--capture-dir", str(captures), "--capture-rate", str(rate), "--capture-parts", ",".join(parts)]
 
 
 def probes(document: OnlineDeployment) -> dict[str, Any]:

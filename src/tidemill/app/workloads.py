@@ -8,11 +8,13 @@ from typing import Any
 
 from tidemill.app.deploy import load_documents
 from tidemill.app.project import Project
+from tidemill.app.recording import pod_recording, recording_requirements
 from tidemill.app.serves import describe_server, server_variables
 from tidemill.app.wiring import App
 from tidemill.base.hashing import digest_value
 from tidemill.release.labels import POD_ANNOTATION, SETTINGS_ANNOTATION
 from tidemill.release.objects import make_objects
+from tidemill.release.recording import Recording, read_recording
 from tidemill.release.workload import Workload, find_problems
 from tidemill.spec.deployment import OnlineDeployment
 from tidemill.spec.project import Stage
@@ -48,10 +50,16 @@ def stage_workload(  # noqa: PLR0913 - what a workload is made of
         frontend_port=stage.frontend_port,
         start_timeout_s=int(stage.start_timeout_s),
         **_resources(document, stage),
+        recording=stage_recording(project, document, stage),
     )
-    return replace(
-        workload, annotations={**annotations, **describe_settings(workload, stage, describe_server(app, project))}
-    )
+    serves = (*describe_server(app, project), *recording_requirements(workload.recording))
+    return replace(workload, annotations={**annotations, **describe_settings(workload, stage, serves)})
+
+
+def stage_recording(project: Project, document: OnlineDeployment, stage: Stage) -> Recording | None:
+    """How the stage's pods record; `UsageError` when nothing says where to."""
+    endpoint = load_documents(project)[0]
+    return pod_recording(document, stage, endpoint, project.document.datastores)
 
 
 def describe_settings(workload: Workload, stage: Stage, serves: tuple[str, ...] = ()) -> dict[str, str]:
@@ -80,7 +88,7 @@ def read_workload(record: Mapping[str, Any]) -> Workload:
     """A kept workload; fields that a later Tidemill knows are left out."""
     known = {f.name for f in fields(Workload)}
     kept: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in record.items() if k in known}
-    return Workload(**kept)
+    return Workload(**{**kept, "recording": read_recording(record.get("recording"))})
 
 
 def with_model_image(workload: Workload, release: Mapping[str, Any]) -> Workload:

@@ -43,6 +43,12 @@ def shown(uri: str) -> str:
     return f"{parts.scheme}://{host}{parts.path}"
 
 
+def scrubbed(exc: BaseException) -> str:
+    """The first line of an error, queries of addresses cut off."""
+    text = str(exc).strip().splitlines()[0] if str(exc).strip() else type(exc).__name__
+    return re.sub(r"\?[^\s'\")]+", "?…", text)[:300]
+
+
 def _azure_credentials(env: ENV) -> dict[str, Any]:
     names = {
         "account_key": "AZURE_STORAGE_ACCOUNT_KEY",

@@ -16,12 +16,13 @@ from tidemill.cli.options import everywhere
 
 @click.command("feedback")
 @click.argument("file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--endpoint", "-n", metavar="NAME", help="The endpoint; not needed where there is one.")
+@click.option("--endpoint", "-n", metavar="NAME", help="The endpoint on this machine; not needed where there is one.")
+@click.option("--stage", metavar="NAME", help="The stage whose pods recorded, instead of an endpoint here.")
 @click.option(
     "--dir",
     "folder",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="The --capture-dir of a server, instead of an endpoint.",
+    metavar="FOLDER|URL",
+    help="Where records are (the --capture-dir or --capture-to of a server), instead of an endpoint.",
 )
 @click.option("--request-id", metavar="ID", help="The answer's x-request-id.")
 @click.option("--truth", help="What was true: JSON, or text.")
@@ -37,7 +38,8 @@ def command(
     *,
     file: Path | None,
     endpoint: str | None,
-    folder: Path | None,
+    stage: str | None,
+    folder: str | None,
     request_id: str | None,
     truth: str | None,
     out: Path | None,
@@ -45,17 +47,19 @@ def command(
     """Say what turned out to be true of served requests, from FILE (request_id, truth; CSV or JSON) or one at a time."""
     if bool(request_id) != (truth is not None):
         raise click.UsageError("--request-id and --truth go together")
+    if sum(x is not None for x in (endpoint, stage, folder)) > 1:
+        raise click.UsageError("--endpoint, --stage and --dir exclude each other")
     if not (file or request_id or out):
         raise click.UsageError("Give FILE, --request-id with --truth, or --join OUT")
     with open_app(read_settings()) as app:
-        place = find_place(app, endpoint, folder)
+        place = find_place(app, endpoint, stage, folder)
         items = read_feedback(file) if file else []
         if request_id:
             items.append({"request_id": request_id, "truth": _value(str(truth))})
         if items:
-            click.echo(f"kept: {give_feedback(place, items)}")
+            click.echo(f"kept: {give_feedback(app, place, items)}")
         if out:
-            rows, known = joined(place, out)
+            rows, known = joined(app, place, out, lambda words: click.echo(words, err=True))
             click.echo(f"{out}: {rows} rows, the truth of {known} is known")
     return 0
 

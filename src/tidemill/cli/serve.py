@@ -33,7 +33,13 @@ OPTIONS = (
     click.option("--max-body", type=POSITIVE, help="Largest body, in bytes.  [default: 16 MiB]"),
     click.option("--access-log", is_flag=True, help="Log every request as JSON, not only the refused ones."),
     click.option("--capture-dir", type=click.Path(file_okay=False, path_type=Path), help="Record requests here."),
+    click.option("--capture-to", metavar="FOLDER|URL", help="Send what was recorded on to here (s3://, abfss://, …)."),
     click.option("--capture-rate", type=click.FloatRange(0, 1), help="Share of requests recorded.  [default: 1]"),
+    click.option(
+        "--capture-rolling",
+        type=click.Choice(["minute", "hour", "day"]),
+        help="How long a partition is.  [default: day]",
+    ),
     click.option("--capture-mask", help="Columns whose values are not recorded, by comma."),
     click.option("--capture-max-bytes", type=POSITIVE, help="Nothing is recorded beyond this.  [default: 1 GiB]"),
 )

@@ -57,7 +57,7 @@ def _service(deployment: Object) -> dict[str, Any]:
         "read_only": container["securityContext"]["readOnlyRootFilesystem"],
         "cap_drop": list(container["securityContext"]["capabilities"]["drop"]),
         "security_opt": ["no-new-privileges:true"],
-        "tmpfs": [mount["mountPath"] for mount in container["volumeMounts"] if mount["name"] == "tmp"],
+        "tmpfs": [mount["mountPath"] for mount in container["volumeMounts"] if mount["name"] in {"tmp", "captured"}],
         "ports": [f"127.0.0.1:{port}:{port}"],
         "labels": dict(deployment["metadata"]["annotations"]),
         "stop_grace_period": f"{pod['terminationGracePeriodSeconds']}s",
@@ -72,6 +72,8 @@ def _service(deployment: Object) -> dict[str, Any]:
     }
     if container.get("args"):
         service["command"] = [a.replace("$", "$$") for a in container["args"]]
+    if container.get("envFrom"):
+        service["env_file"] = [f"{source['secretRef']['name']}.env" for source in container["envFrom"]]
     environment = {e["name"]: str(e["value"]).replace("$", "$$") for e in container["env"]}
     return service | ({"environment": environment} if environment else {})
 

@@ -9,7 +9,6 @@ from tidemill.release.frontend import make_frontend
 from tidemill.release.labels import (
     DEPLOYMENT_LABEL,
     ENDPOINT_LABEL,
-    FRONTEND_LABEL,
     MANAGED,
     REPLICAS_ANNOTATION,
     SERVING_ANNOTATION,
@@ -17,6 +16,7 @@ from tidemill.release.labels import (
 )
 from tidemill.release.pods import make_pod
 from tidemill.release.routes import Split, canary_ingress, http_route, route_objects
+from tidemill.release.walls import network_policy
 from tidemill.release.workload import Workload, check_workload, write_range
 
 Object = dict[str, Any]
@@ -37,7 +37,7 @@ def make_objects(workload: Workload, *, serving: str = "", split: Split | None =
     objects = [
         _namespace(workload),
         _service_account(workload),
-        _network_policy(workload),
+        network_policy(workload, _meta(workload, workload.endpoint)),
         service(workload, serving or workload.deployment),
         _deployment(workload),
         _disruption_budget(workload),
@@ -137,34 +137,6 @@ def _deployment(workload: Workload) -> Object:
             },
         },
     }
-
-
-def _network_policy(workload: Workload) -> Object:
-    """The endpoint's pods are reached from their frontend alone if there is one, else from their namespace and ingress controllers; they reach only DNS."""
-    ingress_from: list[Object] = [{"podSelector": {}}]
-    if workload.frontend_image:
-        ingress_from = [{"podSelector": {"matchLabels": {FRONTEND_LABEL: workload.endpoint}}}]
-    elif workload.host or workload.node_port:
-        ingress_from.append({"namespaceSelector": {"matchLabels": _proxy_labels(workload)}})
-    dns = [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]
-    return {
-        "apiVersion": "networking.k8s.io/v1",
-        "kind": "NetworkPolicy",
-        "metadata": _meta(workload, workload.endpoint),
-        "spec": {
-            "podSelector": {"matchLabels": {ENDPOINT_LABEL: workload.endpoint}},
-            "policyTypes": ["Ingress", "Egress"],
-            "ingress": [{"from": ingress_from, "ports": [{"protocol": "TCP", "port": workload.port}]}],
-            "egress": [{"ports": dns}],
-        },
-    }
-
-
-def _proxy_labels(workload: Workload) -> dict[str, str]:
-    """Of the namespace whose pods bring requests from outside."""
-    beside = workload.door.gateway_place[0] if workload.route == "gateway" else ""
-    name = workload.proxy_namespace or beside
-    return {"kubernetes.io/metadata.name": name} if name else {"app.kubernetes.io/name": "ingress-nginx"}
 
 
 def _disruption_budget(workload: Workload) -> Object:

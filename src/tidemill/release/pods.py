@@ -21,7 +21,7 @@ def make_pod(workload: Workload) -> Object:
     return {
         "serviceAccountName": workload.endpoint,
         "automountServiceAccountToken": False,
-        "terminationGracePeriodSeconds": 30,
+        "terminationGracePeriodSeconds": 60 if workload.recording else 30,  # the last records are sent on, too
         "securityContext": {
             "runAsNonRoot": True,
             "runAsUser": 65532,
@@ -42,6 +42,7 @@ def make_pod(workload: Workload) -> Object:
         "volumes": [
             {"name": "tmp", "emptyDir": {"sizeLimit": "256Mi"}},
             *([{"name": "model", "emptyDir": {}}] if workload.model_image else []),
+            *(workload.recording.volumes() if workload.recording else []),
         ],
     }
 
@@ -76,6 +77,9 @@ def _container(workload: Workload) -> Object:
     }
     if workload.model_image:
         container["volumeMounts"].append({"name": "model", "mountPath": MODEL, "readOnly": True})
+    if workload.recording:
+        container["volumeMounts"] += workload.recording.mounts()
+        container |= {"envFrom": secrets} if (secrets := workload.recording.secrets()) else {}
     if workload.arguments:
         container["args"] = list(workload.arguments)
     return container
@@ -83,7 +87,8 @@ def _container(workload: Workload) -> Object:
 
 def _environment(workload: Workload) -> dict[str, str]:
     """The pod's variables: which deployment it is, for its log, metrics and traces, then what the user says."""
-    return {"TIDEMILL_DEPLOYMENT": workload.deployment, **workload.environment}
+    recording = workload.recording.variables() if workload.recording else {}
+    return {"TIDEMILL_DEPLOYMENT": workload.deployment, **recording, **workload.environment}
 
 
 def _probe(path: str, *, period_s: int, failures: int) -> Object:

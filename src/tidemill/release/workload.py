@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from tidemill.base.errors import UsageError
 from tidemill.release.frontend import frontend_name
 from tidemill.release.labels import DEPLOYMENT_LABEL, ENDPOINT_LABEL
+from tidemill.release.recording import Recording
 from tidemill.release.routes import Door, find_route_problems
 
 NODE_PORTS = range(30000, 32768)
@@ -48,6 +49,7 @@ class Workload:
     model_image: str = ""
     frontend_image: str = ""
     frontend_port: int = 8080
+    recording: Recording | None = None
 
     @property
     def name(self) -> str:
@@ -106,6 +108,7 @@ def find_problems(workload: Workload) -> list[str]:
     if workload.frontend_image and not _DIGEST.search(workload.frontend_image):
         problems.append(f"the frontend's image `{workload.frontend_image}` is not named by digest")
     problems += _port_problems(workload)
+    problems += workload.recording.problems() if workload.recording else []
     problems += find_route_problems(workload.route, workload.door, frontend=bool(workload.frontend_image))
     if workload.max_replicas and workload.max_replicas < workload.replicas:
         problems.append(f"at most {workload.max_replicas} replicas, but {workload.replicas} asked for")

@@ -257,6 +257,14 @@ class DataAccess(Protocol):
         """A local path with the bytes (downloaded and verified if need be)."""
         ...
 
+    def mirror(self, uri: str, say: Say) -> Path:
+        """A folder of files that never change once they are there, as it is there now; only new ones are brought."""
+        ...
+
+    def send(self, source: Path, uri: str) -> None:
+        """Write a file to a URL."""
+        ...
+
     def publish(self, ref: str, destination: str, artifacts: ArtifactStore) -> None:
         """Put an output where the document sends it."""
         ...

@@ -2,11 +2,15 @@
 
 `<folder>/requests/version=3/date=2026-11-21/…` holds one record a request: id, time, model, version, request, answer, latency;
 `<folder>/feedback/…`, parted likewise, holds what turned out to be true, joined later by the request's id. Records are lines
-of JSON until a file is full, old, or the server stops; then, where pyarrow is installed, the file becomes a Parquet file.
+of JSON until a file is full, old, or the server stops; then, where pyarrow is installed, the file becomes a Parquet file, and
+leaves for where records are kept if that is elsewhere. A file that a killed server left is taken up by the next one.
 """
 
 from __future__ import annotations
 
+import argparse
+import contextlib
+import fcntl
 import logging
 import os
 import queue
@@ -14,15 +18,17 @@ import random
 import secrets
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import msgspec
 
 from tidemill.base.clock import Clock, SystemClock, iso
 from tidemill.serve.records import KINDS, to_parquet
 from tidemill.serve.settings import GIB
+from tidemill.serve.shipping import Shipper
 
 LOG = logging.getLogger("tidemill.serve")
 WAITING = 1000  # records; beyond that they are counted and dropped, never waited for
@@ -30,27 +36,46 @@ MASK = "***"
 REQUESTS, FEEDBACK = "requests", "feedback"
 FULL_BYTES = 16 << 20
 WAITING_BYTES = 64 << 20
-OLD_S = 300.0
+OLD_S, MINUTE_S = 300.0, 60.0
+FIRST_S = 2.0  # the first file leaves soon, so that a store that cannot be reached is known at once
+CLOSE_S = 10.0
 BOTH = frozenset({"request", "response"})
 
 
 @dataclass(frozen=True, slots=True)
 class CaptureRules:
-    """What is kept. `rate` is Azure's `sampling_rate`, 0 to 1; `masked` names columns whose values are not kept."""
+    """What is kept. `rate` is Azure's `sampling_rate`, 0 to 1; `masked` names columns whose values are not kept.
+
+    `rolling` is Azure's `rolling_rate`: a partition is a `day`, an `hour` or a `minute` long.
+    """
 
     folder: Path
     rate: float = 1.0
     max_bytes: int = GIB
     masked: frozenset[str] = frozenset()
     parts: frozenset[str] = BOTH
+    rolling: str = "day"
+
+    @property
+    def old_s(self) -> float:
+        """How long a file grows at most."""
+        return MINUTE_S if self.rolling == "minute" else OLD_S
+
+    def partition(self, at: str) -> str:
+        """The folder for a time, written `2026-11-21T03:30:27Z`."""
+        parts = {"date": at[:10], "hour": at[11:13], "minute": at[14:16]}
+        depth = {"hour": 2, "minute": 3}.get(self.rolling, 1)
+        return "/".join(f"{k}={v}" for k, v in list(parts.items())[:depth])
 
 
 @dataclass(slots=True)
 class _Segment:
-    """A file that is being written."""
+    """A file that is being written, and locked for as long."""
 
     path: Path
-    date: str
+    partition: str
+    file: IO[bytes]
+    old_s: float
     size: int = 0
     began: float = field(default_factory=time.monotonic)
 
@@ -65,6 +90,7 @@ class Capture:
     clock: Clock = field(default_factory=SystemClock)
     dropped: int = 0
     written_bytes: int = 0
+    shipper: Shipper | None = None
     _queue: queue.Queue[tuple[str, dict[str, Any]] | None] = field(default_factory=lambda: queue.Queue(WAITING))
     _waiting_bytes: int = 0
     _thread: threading.Thread | None = None
@@ -74,6 +100,8 @@ class Capture:
         """Begin to write; what earlier processes left counts towards the bound."""
         self.rules.folder.mkdir(parents=True, exist_ok=True)
         self.written_bytes = sum(p.stat().st_size for p in self.rules.folder.rglob("*.*") if p.suffix in KINDS)
+        if self.shipper is not None:
+            self.shipper.start()
         self._thread = threading.Thread(target=self._write_all, name="capture", daemon=True)
         self._thread.start()
 
@@ -92,15 +120,17 @@ class Capture:
         return self._put(FEEDBACK, {"request_id": request_id, "truth": truth})
 
     def close(self) -> None:
-        """Write what waits, then stop."""
+        """Write what waits, send it where it goes, then stop."""
         if self._thread is not None:
             self._queue.put(None)
-            self._thread.join(5)
+            self._thread.join(CLOSE_S)
             self._thread = None
+            if self.shipper is not None:
+                self.shipper.close()
 
     def _put(self, kind: str, entry: dict[str, Any]) -> bool:
         size = len(entry.get("body", b"")) + len(entry.get("answer", b""))
-        if self.written_bytes >= self.rules.max_bytes or self._waiting_bytes + size > WAITING_BYTES:
+        if self._is_full() or self._waiting_bytes + size > WAITING_BYTES:
             self.dropped += 1
             return False
         try:
@@ -113,15 +143,21 @@ class Capture:
         self._waiting_bytes += size
         return True
 
+    def _is_full(self) -> bool:
+        left = self.shipper.freed_bytes if self.shipper is not None else 0
+        return self.written_bytes - left >= self.rules.max_bytes
+
     def _write_all(self) -> None:
+        for path in list(_left_behind(self.rules.folder, KINDS if self.shipper is not None else KINDS[:1])):
+            self._settle(path)
         while True:
             try:
-                taken = self._queue.get(timeout=OLD_S)
+                taken = self._queue.get(timeout=self._patience())
             except queue.Empty:
-                self._finish(OLD_S)
+                self._finish()
                 continue
             if taken is None:
-                self._finish(0)
+                self._finish(all_of_them=True)
                 return
             self._waiting_bytes -= len(taken[1].get("body", b"")) + len(taken[1].get("answer", b""))
             try:
@@ -133,43 +169,68 @@ class Capture:
     def _write(self, kind: str, entry: dict[str, Any]) -> None:
         for name, raw in (("request", entry.pop("body", None)), ("response", entry.pop("answer", None))):
             if raw is not None and name in self.rules.parts:
-                entry[name] = masked(_json_or_size(raw), self.rules.masked)
+                # an answer's bare values are predictions, a request's may be of any column
+                entry[name] = masked(_json_or_size(raw), self.rules.masked, bare=name == "request")
         line = msgspec.json.encode(entry) + b"\n"
-        segment = self._segment(kind, entry["at"][:10])
-        with segment.path.open("ab") as file:
-            file.write(line)
+        segment = self._segment(kind, self.rules.partition(entry["at"]))
+        segment.file.write(line)
+        segment.file.flush()
         segment.size += len(line)
         self.written_bytes += len(line)
-        self._finish(OLD_S)
+        self._finish()
 
-    def _segment(self, kind: str, date: str) -> _Segment:
-        """The file being written for this day; yesterday's is finished."""
+    def _segment(self, kind: str, partition: str) -> _Segment:
+        """The file being written for this partition; the one before is finished."""
         found = self._open.get(kind)
-        if found is None or found.date != date:
+        if found is None or found.partition != partition:
             if found is not None:
                 self._close(self._open.pop(kind))
-            folder = self.rules.folder / kind / f"version={self.version}" / f"date={date}"
+            folder = self.rules.folder / kind / f"version={self.version}" / partition
             folder.mkdir(parents=True, exist_ok=True)
-            found = self._open[kind] = _Segment(folder / f"{os.getpid()}-{secrets.token_hex(6)}.jsonl", date)
+            path = folder / f"{os.getpid()}-{secrets.token_hex(6)}.jsonl"
+            file = path.open("ab")
+            fcntl.flock(file, fcntl.LOCK_EX)
+            soon = self.shipper is not None and not self.shipper.taken
+            found = self._open[kind] = _Segment(path, partition, file, FIRST_S if soon else self.rules.old_s)
         return found
 
-    def _finish(self, age_s: float) -> None:
-        """Close the files that are full, or older than `age_s`."""
+    def _patience(self) -> float:
+        """Seconds until the next file is old."""
+        ends = [segment.began + segment.old_s for segment in self._open.values()]
+        return max(0.01, min(ends) - time.monotonic()) if ends else OLD_S
+
+    def _finish(self, *, all_of_them: bool = False) -> None:
+        """Close the files that are full or old."""
         now = time.monotonic()
         for kind, segment in list(self._open.items()):
-            if segment.size >= FULL_BYTES or now - segment.began >= age_s:
+            if all_of_them or segment.size >= FULL_BYTES or now - segment.began >= segment.old_s:
                 self._close(self._open.pop(kind))
 
     def _close(self, segment: _Segment) -> None:
-        """As Parquet where that is possible; else it stays what it is."""
-        before = segment.path.stat().st_size
+        self._settle(segment.path)
+        segment.file.close()
+
+    def _settle(self, path: Path) -> None:
+        """A file nobody writes any more: as Parquet where that is possible, and on its way if records are kept elsewhere."""
         try:
-            made = to_parquet(segment.path)
+            before = path.stat().st_size
+            made = to_parquet(path) if path.suffix == ".jsonl" else path
+            if made is not None and made != path:
+                self.written_bytes += made.stat().st_size - before
         except (OSError, ValueError) as exc:
-            LOG.warning("%s stays as lines of JSON: %s", segment.path, exc)
-            return
-        if made is not None:
-            self.written_bytes += made.stat().st_size - before
+            LOG.warning("%s stays as lines of JSON: %s", path, exc)
+            made = None
+        if self.shipper is not None and (made or path).exists():
+            self.shipper.take(made or path)
+
+
+def _left_behind(folder: Path, kinds: tuple[str, ...]) -> Iterator[Path]:
+    """Files of servers that are gone: nobody holds their lock. One without a line may be about to get one."""
+    for path in sorted(p for p in folder.rglob("*.*") if p.suffix in kinds):
+        with contextlib.suppress(OSError), path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if path.stat().st_size:
+                yield path
 
 
 def _json_or_size(raw: bytes) -> Any:  # noqa: ANN401
@@ -180,16 +241,16 @@ def _json_or_size(raw: bytes) -> Any:  # noqa: ANN401
         return {"size_bytes": len(raw)}
 
 
-def masked(value: Any, names: frozenset[str]) -> Any:  # noqa: ANN401
-    """The same JSON value with what stands under `names` hidden; bare lists of values too, since they have no names."""
+def masked(value: Any, names: frozenset[str], *, bare: bool = True) -> Any:  # noqa: ANN401
+    """The same JSON value with what stands under `names` hidden; `bare` lists of values too, since they have no names."""
     if not names:
         return value
     if isinstance(value, list):
-        return [masked(v, names) if isinstance(v, (dict, list)) else MASK for v in value]
+        return [masked(v, names, bare=bare) if isinstance(v, (dict, list)) else MASK if bare else v for v in value]
     if not isinstance(value, dict):
         return value
     columns, data = value.get("columns"), value.get("data")
-    hidden = {k: MASK if k in names else masked(v, names) for k, v in value.items()}
+    hidden = {k: MASK if k in names else masked(v, names, bare=bare) for k, v in value.items()}
     if isinstance(columns, list) and isinstance(data, list):
         hidden["columns"] = columns
         hidden["data"] = [_masked_row(columns, row, names) for row in data]
@@ -200,3 +261,24 @@ def _masked_row(columns: list[Any], row: Any, names: frozenset[str]) -> Any:  # 
     if not isinstance(row, list) or len(row) != len(columns):
         return MASK
     return [MASK if str(c) in names else v for c, v in zip(columns, row, strict=True)]
+
+
+def open_capture(options: argparse.Namespace, model: str, version: str) -> Capture:
+    """The recording the options ask for; `UsageError` when it could not be sent where they say."""
+    rules = CaptureRules(
+        options.capture_dir,
+        options.capture_rate,
+        options.capture_max_bytes,
+        _named(options.capture_mask),
+        _named(options.capture_parts),
+        options.capture_rolling,
+    )
+    if not options.capture_to:
+        return Capture(rules, model, version)
+    shipper = Shipper(options.capture_dir, options.capture_to, os.environ)
+    shipper.check()
+    return Capture(rules, model, version, shipper=shipper)
+
+
+def _named(text: str) -> frozenset[str]:
+    return frozenset(n.strip() for n in text.split(",") if n.strip())

@@ -6,6 +6,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from tidemill.serve.capture import Capture
 from tidemill.serve.signature import Column
 
 LATENCIES = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -42,6 +43,14 @@ class Metrics:
         self.dropped = Gauge(
             "tidemill_capture_dropped", "Requests not recorded for want of room", registry=self.registry
         )
+        self.shipped = Gauge("tidemill_capture_sent_files", "Files of records sent on", registry=self.registry)
+        self.kept_back = Gauge(
+            "tidemill_capture_waiting_files", "Files of records that wait to be sent on", registry=self.registry
+        )
+        self.unsent = Gauge(
+            "tidemill_capture_failures", "Attempts to send records on that failed, since the last that did not",
+            registry=self.registry,
+        )  # fmt: skip
         self._children: dict[tuple[str, ...], Any] = {}
 
     def _counter(self, name: str, about: str, labels: list[str]) -> Counter:
@@ -65,6 +74,14 @@ class Metrics:
     def outside(self, column: Column) -> None:
         """One value that training did not see the like of."""
         self._count(self._features, self._version, column.name)
+
+    def recording(self, capture: Capture) -> None:
+        """How recording goes."""
+        self.dropped.set(capture.dropped)
+        if capture.shipper is not None:
+            self.shipped.set(capture.shipper.sent)
+            self.kept_back.set(capture.shipper.waiting)
+            self.unsent.set(capture.shipper.failures)
 
     def text(self) -> str:
         """The exposition."""

@@ -6,7 +6,8 @@ import argparse
 import os
 from pathlib import Path
 
-from tidemill.serve.settings import GIB, ServerSettings
+from tidemill.serve.capture_options import add_capture_options
+from tidemill.serve.settings import ServerSettings
 
 DEFAULTS = ServerSettings()
 
@@ -48,11 +49,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         default=os.environ.get("TIDEMILL_ACCESS_LOG", "").lower() in {"1", "true"},
         help="log every request, not only the ones refused",
     )
-    parser.add_argument("--capture-dir", type=Path, help="record requests and answers below this folder")
-    parser.add_argument("--capture-rate", type=float, default=1.0, help="share of requests recorded, 0 to 1")
-    parser.add_argument("--capture-max-bytes", type=int, default=GIB, help="nothing is recorded beyond this")
-    parser.add_argument("--capture-mask", default="", help="columns whose values are not recorded, by comma")
-    parser.add_argument("--capture-parts", default="request,response", help="what is recorded, by comma")
+    add_capture_options(parser, os.environ)
     parser.add_argument("--tls-cert", type=Path, help="certificate chain, PEM")
     parser.add_argument("--tls-key", type=Path, help="its key, PEM")
     return parser.parse_args(argv)

@@ -15,7 +15,7 @@ from pathlib import Path
 import uvicorn
 
 from tidemill.base.errors import TidemillError, UsageError
-from tidemill.serve.capture import Capture, CaptureRules
+from tidemill.serve.capture import Capture, open_capture
 from tidemill.serve.engine import Engine, load_engine
 from tidemill.serve.hosted import HostedApplication, load_application
 from tidemill.serve.kept import LATER, check_digest
@@ -116,18 +116,8 @@ def _about(options: argparse.Namespace) -> dict[str, str]:
 def _capture(options: argparse.Namespace) -> Capture | None:
     if options.capture_dir is None:
         return None
-    rules = CaptureRules(
-        options.capture_dir,
-        options.capture_rate,
-        options.capture_max_bytes,
-        _named(options.capture_mask),
-        _named(options.capture_parts),
-    )
-    return Capture(rules, options.name or options.model.name if options.model else options.name, options.version)
-
-
-def _named(text: str) -> frozenset[str]:
-    return frozenset(n.strip() for n in text.split(",") if n.strip())
+    model = options.name or options.model.name if options.model else options.name
+    return open_capture(options, model, options.version)
 
 
 def _check_certificate(certificate: Path | None, key: Path | None) -> None:

@@ -45,17 +45,27 @@ def read_records(folder: Path, kind: str) -> Iterator[Row]:
         if file.suffix == ".parquet":
             yield from _read_parquet(file)
         elif file.suffix == ".jsonl" and not file.with_suffix(".parquet").exists():
-            yield from _read_lines(file)
+            try:
+                rows = list(_read_lines(file))
+            except FileNotFoundError:  # it became Parquet just now
+                rows = list(_read_parquet(file.with_suffix(".parquet")))
+            yield from rows
 
 
 def join(folder: Path) -> list[Row]:
     """One row for each row predicted, oldest first: what was asked, what was answered, what was true where that is known."""
+    return join_all((folder,))
+
+
+def join_all(folders: Sequence[Path]) -> list[Row]:
+    """As `join`, of several capture folders: a truth may lie in another one than its request."""
     truths: dict[str, Row] = {}
-    for said in read_records(folder, "feedback"):
+    for said in (said for folder in folders for said in read_records(folder, "feedback")):
         known = truths.get(said["request_id"])
         if known is None or known["at"] <= said["at"]:
             truths[said["request_id"]] = said
-    rows = [row for entry in read_records(folder, "requests") for row in _rows(entry, truths.get(entry["request_id"]))]
+    asked = (entry for folder in folders for entry in read_records(folder, "requests"))
+    rows = [row for entry in asked for row in _rows(entry, truths.get(entry["request_id"]))]
     return sorted(rows, key=lambda r: (r["at"], r["request_id"], r["row"]))
 
 

@@ -354,7 +354,8 @@ class InferenceServer:
     async def _metrics(self, request: Request) -> Response:
         del request
         self.metrics.waiting.set(self._waiting)
-        self.metrics.dropped.set(self._capture.dropped if self._capture else 0)
+        if self._capture:
+            self.metrics.recording(self._capture)
         return text_response(self.metrics.text(), "text/plain; version=0.0.4; charset=utf-8")
 
     async def _healthy(self, request: Request) -> Response:

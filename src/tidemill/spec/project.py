@@ -22,6 +22,12 @@ def _kind(value: Any) -> Any:  # noqa: ANN401
     return {"kind": value} if isinstance(value, str) else value
 
 
+def _place(value: Any) -> Any:  # noqa: ANN401 - YAML reads the word `off` as false
+    if value is False:
+        return "off"
+    return {"to": value} if isinstance(value, str) and value != "off" else value
+
+
 def _cause(value: str) -> str:
     if value in {"lost", "timeout"} or re.fullmatch(r"exit -?\d+", value):
         return value
@@ -91,6 +97,24 @@ class Route(Part):
         return self
 
 
+class Capture(Part):
+    """Where the records of a stage's pods go: a URL, or a folder of a volume claim; what is masked, here and there.
+
+    `secret` names a Secret of the namespace whose keys are the variables that let the pods in.
+    """
+
+    to: str | None = None
+    claim: str | None = None
+    secret: str | None = None
+    mask: Annotated[list[str], BeforeValidator(_listed)] = Field(default_factory=list)
+    buffer: Annotated[str, Field(pattern=r"^\d+(Mi|Gi)$")] = "512Mi"
+
+    @property
+    def buffer_mib(self) -> int:
+        """The buffer's size."""
+        return int(self.buffer[:-2]) * (1024 if self.buffer.endswith("Gi") else 1)
+
+
 class Stage(Part):
     """One place a version is deployed to, on the way to production."""
 
@@ -136,6 +160,7 @@ class Stage(Part):
     start_timeout_s: Annotated[float, Field(gt=0)] = 120
     gates: Annotated[list[str], BeforeValidator(_listed)] = Field(default_factory=list)
     environment_variables: Tags | None = None
+    capture: Annotated[Capture | Literal["off"] | None, BeforeValidator(_place)] = None
     cpu: str | None = None
     memory: str | None = None
 

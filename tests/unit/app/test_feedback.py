@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
+from typing import Any
 
+import fsspec
 import pytest
 
+from tidemill.app.releases import record_release
+from tidemill.app.settings import read_settings
+from tidemill.app.wiring import App, open_app
+from tidemill.app.workloads import workload_record
 from tidemill.cli.main import run_command_line
+from tidemill.release.recording import Recording
+from tidemill.release.workload import Workload
 from tidemill.serve.capture import Capture, CaptureRules
+from tidemill.serve.shipping import Shipper
+
+PROJECT = "name: churn\nstages: {production: {target: kubernetes, namespace: ml}}\n"
 
 
 @pytest.fixture
@@ -48,3 +60,71 @@ def test_a_file_without_what_is_needed_is_refused_with_the_record_named(
     (tmp_path / "truth.csv").write_text(text)
     assert run_command_line(["feedback", str(tmp_path / "truth.csv"), "--dir", str(recorded)]) == 2
     assert words in capsys.readouterr().err
+
+
+def test_pods_keep_a_truth_by_way_of_the_cluster_and_their_records_are_read_where_they_went(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two joins: the second brings only what is new."""
+    asked: list[tuple[Any, ...]] = []
+    released = {
+        "stage": "production", "endpoint": "churn", "deployment": "blue-3", "url": "", "model": "churn", "version": "3",
+        "workload": workload_record(
+            Workload("churn", "blue-3", "ml", "i@sha256:" + "0" * 64, recording=Recording("memory://kept/churn"))
+        ),
+    }  # fmt: skip
+
+    class Cluster:
+        def request(self, *place: str, body: bytes, headers: object) -> tuple[int, bytes]:
+            asked.append((*place, json.loads(body)))
+            return 202, b'{"kept":1}'
+
+    monkeypatch.setattr(App, "kubernetes", lambda _self, _context="": Cluster())
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tidemill.yaml").write_text(PROJECT)
+    with open_app(read_settings()) as app:
+        record_release(app, released)
+    store = fsspec.filesystem("memory")
+    for number in (1, 2):
+        capture = Capture(CaptureRules(tmp_path / "buffer"), "churn", "3")
+        capture.shipper = Shipper(tmp_path / "buffer", "memory://kept/churn", {})
+        capture.start()
+        capture.record(f"asked-{number}", b'{"a": 1}', b'{"prediction": "no"}', 0.001)
+        capture.close()
+        argv = ["feedback", "--request-id", "asked-1", "--truth", "yes", "--join", "joined.csv"]
+        assert run_command_line([*argv, *(["--stage", "production"] if number == 2 else [])]) == 0
+        said = capsys.readouterr()
+        assert f"joined.csv: {number} rows" in said.out
+        assert "(1 new files)" in said.err
+    assert asked[0] == ("ml", "churn", "/feedback", [{"request_id": "asked-1", "truth": "yes"}])
+
+    argv = ["feedback", "--dir", "memory://kept/churn", "--request-id", "asked-2", "--truth", "no"]
+    assert run_command_line([*argv, "--join", "joined.csv"]) == 0
+    assert "joined.csv: 2 rows, the truth of 1 is known" in capsys.readouterr().out
+    store.rm("/kept", recursive=True)
+
+
+def test_pods_that_record_onto_a_claim_or_not_at_all_say_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tidemill.yaml").write_text(PROJECT)
+    for recording, words in (
+        (None, "`capture:` to the stage"),
+        (Recording("serving", claim="kept"), "claim kept, folder serving"),
+    ):
+        workload = Workload("churn", "blue-3", "ml", "i@sha256:" + "0" * 64, recording=recording)
+        with open_app(read_settings()) as app:
+            record_release(
+                app,
+                {
+                    "stage": "production",
+                    "endpoint": "churn",
+                    "deployment": "blue-3",
+                    "workload": workload_record(workload),
+                },
+            )
+        assert run_command_line(["feedback", "--stage", "production", "--join", "joined.csv"]) == 2
+        assert words in capsys.readouterr().err
+    assert run_command_line(["feedback", "--stage", "produktion", "--join", "joined.csv"]) != 0
+    assert "production" in capsys.readouterr().err

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
-from tidemill.app.serving import ScoringCode, document_arguments, keep_code, probes
+from tidemill.app.serving import ScoringCode, keep_code, limit_arguments, probes
 from tidemill.cli.serve import server_arguments
 from tidemill.serve.probing import Probing, ReadyProbing, read_probing
 from tidemill.spec.deployment import OnlineDeployment
 
 
 def arguments(**said: object) -> list[str]:
-    return document_arguments(Path("/captured"), OnlineDeployment.model_validate(said))
+    document = OnlineDeployment.model_validate(said)
+    return limit_arguments(document, instances=max(1, document.instance_count or 1))
 
 
 def test_instances_times_workers_are_processes_and_the_limit_is_each_ones_share() -> None:
@@ -29,24 +28,6 @@ def test_what_nobody_asked_for_is_left_to_the_server() -> None:
     assert arguments() == []
     assert probes(OnlineDeployment()) == {}
     assert read_probing({}) == Probing()
-
-
-@pytest.mark.parametrize(
-    ("collector", "expected"),
-    [
-        ({"collections": {"model_inputs": {"enabled": "False"}}}, []),
-        (
-            {"collections": {"model_inputs": {"enabled": "True"}, "model_outputs": {"enabled": True}}},
-            ["--capture-dir", "/captured", "--capture-rate", "1.0", "--capture-parts", "request,response"],
-        ),
-        (
-            {"collections": {"model_outputs": {"enabled": True}}, "sampling_rate": 0.1},
-            ["--capture-dir", "/captured", "--capture-rate", "0.1", "--capture-parts", "response"],
-        ),
-    ],
-)
-def test_the_data_collector_says_what_is_recorded(collector: dict[str, object], expected: list[str]) -> None:
-    assert arguments(data_collector=collector) == expected
 
 
 def test_the_numbers_of_probes_and_the_time_out_reach_the_supervisor() -> None:

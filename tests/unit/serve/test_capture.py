@@ -64,6 +64,17 @@ def test_masked_columns_are_hidden_in_every_form_of_request() -> None:
     assert masked([[2, 1]], names) == [["***", "***"]]
 
 
+def test_a_mask_leaves_the_predictions_of_a_script_and_hides_what_has_the_name(tmp_path: Path) -> None:
+    capture = captured(tmp_path, masked=frozenset({"salary"}))
+    capture.record("listed", b"[[1, 2]]", b'["yes"]', 0)
+    capture.record("named", b'{"salary": 1}', b'[{"salary": 7, "prediction": 8}]', 0)
+    capture.close()
+    assert [(r["request"], r["response"]) for r in lines(tmp_path)] == [
+        ([["***", "***"]], ["yes"]),
+        ({"salary": "***"}, [{"salary": "***", "prediction": 8}]),
+    ]
+
+
 def test_bodies_that_wait_are_bounded_in_bytes(tmp_path: Path) -> None:
     idle = Capture(CaptureRules(tmp_path), "digits", "3")  # its writer was not started
     for _ in range(3):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import re
 import secrets
 import shutil
 import time
@@ -19,8 +18,8 @@ from urllib.parse import unquote, urlsplit
 
 from tidemill.base.errors import BackendError, FailedError, TidemillError, UsageError
 from tidemill.base.files import confine, locked, write_atomic
-from tidemill.base.hashing import digest_value
-from tidemill.base.places import ENV, Place, locate, shown
+from tidemill.base.hashing import digest_value, list_files
+from tidemill.base.places import ENV, Place, locate, scrubbed, shown
 from tidemill.run.ports import Say
 
 AT_ONCE = 8
@@ -82,6 +81,26 @@ class RemoteStore:
         only = files[0].relative if len(files) == 1 and not _is_folder(place, files) else ""
         return folder / "data" / only
 
+    def mirror(self, uri: str, say: Say) -> Path:
+        """The folder as it is there now, for files that never change once they are there: only new ones are brought.
+
+        Errors as of `fetch`.
+        """
+        place = locate(uri, self._env())
+        with _speaking(place, "reading"):
+            system = _open(place)
+            files = _list(system, place)
+        folder = self._folder / f"mirror-{digest_value([shown(uri), place.path])[:24]}"
+        with locked(folder.with_suffix(".lock")):
+            missing = [f for f in files if not _has(confine(folder, f.relative), f.size)]
+            if missing:
+                say(f"downloading {place.shown} ({len(missing)} new files)")
+            with ThreadPoolExecutor(AT_ONCE) as pool:
+                list(pool.map(lambda file: _bring_one(system, place, file, folder), missing))
+            for gone in {p.relative_to(folder).as_posix() for p in list_files(folder)} - {f.relative for f in files}:
+                (folder / gone).unlink()
+        return folder
+
     def _bring(self, system: Any, place: Place, files: Sequence[_File], folder: Path, say: Say) -> None:  # noqa: ANN401
         spare = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
         total = sum(f.size or 0 for f in files)
@@ -125,6 +144,19 @@ class RemoteStore:
                 target = f"{place.path.rstrip('/')}/{path.relative_to(source).as_posix()}"
                 system.makedirs(target.rpartition("/")[0], exist_ok=True)
                 system.put_file(str(path), target)
+
+
+def _has(path: Path, size: int | None) -> bool:
+    return path.is_file() and size in {None, path.stat().st_size}
+
+
+def _bring_one(system: Any, place: Place, file: _File, folder: Path) -> None:  # noqa: ANN401
+    target = confine(folder, file.relative)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    growing = target.with_name(f".{target.name}.growing")
+    with _speaking(place, "downloading"):
+        system.get_file(file.path, str(growing))
+    growing.replace(target)
 
 
 def _open(place: Place) -> Any:  # noqa: ANN401 - an fsspec file system
@@ -220,7 +252,7 @@ def _speaking(place: Place, what: str) -> Iterator[None]:
             raise _unreachable(place, what, cause) from exc
         raise FailedError(f"Nothing is at {place.shown}", hint="Check the address.") from exc
     except (ImportError, ValueError) as exc:
-        known = "no such protocol" if isinstance(exc, ValueError) and "rotocol" in str(exc) else _scrubbed(exc)
+        known = "no such protocol" if isinstance(exc, ValueError) and "rotocol" in str(exc) else scrubbed(exc)
         raise UsageError(f"{what} {place.shown} cannot be done: {known}", hint=_EXTRA) from exc
     except Exception as exc:
         raise _unreachable(place, what, exc) from exc
@@ -228,10 +260,4 @@ def _speaking(place: Place, what: str) -> Iterator[None]:
 
 def _unreachable(place: Place, what: str, exc: BaseException) -> BackendError:
     hint = _HINTS.get(place.protocol, "")
-    return BackendError(f"{place.shown} did not let itself be reached ({what}): {_scrubbed(exc)}", hint=hint)
-
-
-def _scrubbed(exc: BaseException) -> str:
-    """The first line of an error, queries of addresses cut off."""
-    text = str(exc).strip().splitlines()[0] if str(exc).strip() else type(exc).__name__
-    return re.sub(r"\?[^\s'\")]+", "?…", text)[:300]
+    return BackendError(f"{place.shown} did not let itself be reached ({what}): {scrubbed(exc)}", hint=hint)

@@ -46,6 +46,15 @@ class WorkspaceData:
             raise FailedError(f"{what} is not there: {path}", hint="Check the path.")
         return path
 
+    def mirror(self, uri: str, say: Say) -> Path:
+        """A folder of files that never change, as it is there now; a local one is itself."""
+        resolved = self.resolve(uri)
+        return self.locate(resolved) or self._remote.mirror(resolved, say)
+
+    def send(self, source: Path, uri: str) -> None:
+        """Write a file to a URL."""
+        self._remote.send(source, self.resolve(uri))
+
     def resolve(self, uri: str) -> str:
         """A path of a datastore that is mapped to a URL, as the URL below that."""
         found = _DATASTORE.match(uri)
