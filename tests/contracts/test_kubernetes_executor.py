@@ -220,6 +220,36 @@ def test_a_pipeline_gives_the_same_on_kubernetes_as_on_this_machine(namespace: s
     assert outputs["local"][0].startswith("TIDE")
 
 
+@pytest.mark.parametrize("words", [["run", "job.yml"], ["job", "resume"]], ids=["run", "resume"])
+def test_what_completed_unseen_is_not_run_again(namespace: str, tmp_path: Path, words: list[str]) -> None:
+    (tmp_path / "job.yml").write_text(
+        "type: command\ncommand: echo up $(hostname); sleep 3; hostname > ${{outputs.pod}}\n"
+        f"environment: {{image: {os.environ['BASE_IMAGE']}}}\ncompute: azureml:big\noutputs: {{pod: {{type: uri_file}}}}\n"
+    )
+    compute = {"big": {"executor": "kubernetes", "namespace": namespace, "cpus": 0.1}}
+    (tmp_path / "tidemill.yaml").write_text(json.dumps({"name": "x", "compute": compute}))
+    tidemill = [sys.executable, "-m", "tidemill"]
+    with subprocess.Popen(
+        [*tidemill, "run", "job.yml", "--stream"], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    ) as first:
+        assert first.stderr is not None
+        pod = next(line.split()[-1] for line in first.stderr if "] up " in line)
+        first.kill()
+    time.sleep(4)
+    if words[-1] == "resume":
+        listed = subprocess.run([*tidemill, "job", "list", "-o", "json"], cwd=tmp_path, capture_output=True, check=True)
+        words = [*words, json.loads(listed.stdout)[0]["name"]]
+    done = subprocess.run(
+        [*tidemill, *words, "-o", "json"], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=200
+    )
+    assert done.returncode == 0, done.stderr
+    assert Path(json.loads(done.stdout)["outputs"]["pod"]).read_text().strip() == pod
+    left = subprocess.run(
+        ["kubectl", "get", "jobs", "-n", namespace, "-o", "name"], capture_output=True, text=True, check=False
+    )
+    assert not left.stdout.strip(), "its Job is taken away"
+
+
 def test_an_environment_with_packages_needs_a_registry(namespace: str, tmp_path: Path) -> None:
     (tmp_path / "environment.yml").write_text(ENVIRONMENT)
     (tmp_path / "job.yml").write_text(

@@ -114,8 +114,13 @@ def _content(path: Path) -> Any:
     return {e.path: e.digest for e in hash_folder(path)} if path.is_dir() else path.read_text()
 
 
+def call_list(azure: AzureML, project: Path) -> list[dict[str, Any]]:
+    found: Any = call(azure, project, "job", "list")
+    return list(found)
+
+
 def the_job(azure: AzureML, project: Path) -> str:
-    (job,) = call(azure, project, "job", "list")
+    (job,) = call_list(azure, project)
     return str(job["name"])
 
 
@@ -191,12 +196,32 @@ def test_a_resumed_job_takes_up_what_runs_on_azure_and_does_not_run_it_twice(azu
     assert (project / "home" / "jobs" / name / "upper" / "logs" / "std_log.txt").read_text() == "up\ndone\n"
 
 
-def test_the_next_run_cancels_what_a_killed_one_left(azure: AzureML, project: Path) -> None:
+@pytest.mark.parametrize("moment", ["it still runs", "it completed unseen"])
+def test_the_next_run_goes_on_with_what_a_killed_one_left(azure: AzureML, project: Path, moment: str) -> None:
+    killed_run(azure, project)
+    (left,) = azure.jobs.values()
+    (project / "go").touch()
+    if moment == "it completed unseen":
+        assert left.over.wait(RUN_S)
+    ran = call(azure, project, "run", "pipeline.yml")
+    assert Path(ran["outputs"]["final"]).read_text() == "TIDE tide"
+    assert [j.status for j in azure.jobs.values()] == ["Completed", "Completed"], "one for each step"
+    assert (project / "home" / "jobs" / ran["name"] / "upper" / "logs" / "std_log.txt").read_text() == "up\ndone\n"
+    killed = next(j for j in call_list(azure, project) if j["name"] != ran["name"])
+    assert killed["status"] == "Failed"
+
+
+@pytest.mark.parametrize("change", ["data", "force"])
+def test_the_next_run_cancels_what_a_killed_one_left_for_another_step(
+    azure: AzureML, project: Path, change: str
+) -> None:
     killed_run(azure, project)
     (left,) = azure.jobs.values()
     azure.hidden.clear()
-    ran = call(azure, project, "run", "pipeline.yml")
-    assert Path(ran["outputs"]["final"]).read_text() == "TIDE tide"
+    if change == "data":
+        (project / "in.txt").write_text("wind ")
+    ran = call(azure, project, "run", "pipeline.yml", *(["--force"] if change == "force" else []))
+    assert Path(ran["outputs"]["final"]).read_text() == ("WIND tide" if change == "data" else "TIDE tide")
     assert left.over.wait(RUN_S)
     assert left.status == "Canceled"
 

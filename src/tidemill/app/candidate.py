@@ -10,7 +10,7 @@ from typing import Any
 
 from tidemill.app.lineage import describe_origin, with_commit
 from tidemill.app.project import Project
-from tidemill.app.run import RunRequest, choose_name, make_options, plan_job, settle_interrupted
+from tidemill.app.run import RunRequest, choose_name, make_options, plan_job, taking_up
 from tidemill.app.wiring import App
 from tidemill.base.errors import FailedError, UsageError
 from tidemill.base.findings import Finding
@@ -51,9 +51,9 @@ def make_candidate(
         raise UsageError(f"{project.path} names no `pipeline`", hint="Add `pipeline: pipeline.yml`.")
     request = RunRequest(file, relax_pins=relax_pins)
     plan = plan_job(app, request)
-    settle_interrupted(app)
-    done = find_done(app, plan)
-    job = done or _execute(app, plan, request, observers)
+    with taking_up(app, plan) as left:
+        done = find_done(app, plan)
+        job = done or _execute(app, plan, request, observers, left)
     version = _registered(app, project, plan, job)
     metrics = {k: v for step in job.steps.values() for k, v in step.metrics.items()}
     return Candidate(
@@ -78,8 +78,14 @@ def find_done(app: App, plan: Plan) -> JobResult | None:
     return make_result(view, job_folder(app.home, rows[0].name)) if same and len(view.steps) == len(outlooks) else None
 
 
-def _execute(app: App, plan: Plan, request: RunRequest, observers: Sequence[RunObserver]) -> JobResult:
-    options = make_options(app, request=request.as_record())
+def _execute(
+    app: App,
+    plan: Plan,
+    request: RunRequest,
+    observers: Sequence[RunObserver],
+    left: Mapping[str, tuple[str, ...]],
+) -> JobResult:
+    options = make_options(app, request=request.as_record(), left=left)
     job: JobName = choose_name(app, plan.name)
     result = execute(
         with_commit(plan), job=job, ports=app.run_ports(observers, relax_pins=request.relax_pins), options=options

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from tidemill.base.ids import JobName, is_name, make_job_name
 from tidemill.plan.graph import Plan
 from tidemill.plan.make import PlanOptions, make_plan
 from tidemill.record.ports import JobRow
-from tidemill.record.runs import clean_up, get_job, interrupted_jobs, open_handles, past_steps, reap
+from tidemill.record.runs import clean_up, get_job, handles_by_key, interrupted_jobs, open_handles, past_steps, reap
 from tidemill.run.context import RunOptions
 from tidemill.run.ports import RunObserver
 from tidemill.run.result import JobResult
@@ -92,15 +93,34 @@ def run_job(
     plan = plan_job(app, request)
     if noticed is not None:
         noticed(plan.findings)
-    settle_interrupted(app)
-    job = choose_name(app, plan.name)
-    options = make_options(app, request=request.as_record(), force=request.force, parallel=request.parallel)
-    return execute(
-        with_commit(plan),
-        job=job,
-        ports=app.run_ports(observers, relax_pins=request.relax_pins, executor=request.executor),
-        options=options,
-    )
+    with taking_up(app, plan, force=request.force) as left:
+        job = choose_name(app, plan.name)
+        record = request.as_record()
+        options = make_options(app, request=record, force=request.force, parallel=request.parallel, left=left)
+        ports = app.run_ports(observers, relax_pins=request.relax_pins, executor=request.executor)
+        return execute(with_commit(plan), job=job, ports=ports, options=options)
+
+
+@contextmanager
+def taking_up(app: App, plan: Plan, *, force: bool = False) -> Iterator[Mapping[str, tuple[str, ...]]]:
+    """What interrupted jobs of the same document left where it goes on without them, by step key: `RunOptions.left`.
+
+    Interrupted jobs are settled before, and what no step went on with is ended after.
+    """
+    rows = [r for r in interrupted_jobs(app.store, app.is_driven) if r.source == str(plan.source) and not force]
+    kept = [r for r in rows if _kinds(open_handles(app.store, r))]
+    left = handles_by_key(app.store, kept)
+    settle_interrupted(app, {row.name for row in kept})
+    try:
+        yield left
+    finally:
+        if kept:
+            settle_interrupted(app)
+
+
+def _kinds(handles: Sequence[str]) -> list[str]:
+    """The kinds of executors that may still run them."""
+    return sorted({h.partition(":")[0] for h in handles} & set(OUTLIVING))
 
 
 def choose_name(app: App, wished: JobName | None) -> JobName:
@@ -124,7 +144,8 @@ def resume_job(app: App, name: str, observers: Sequence[RunObserver] = ()) -> Jo
             f"Job `{name}` is being run by another process", hint=f"Watch it: tidemill job stream -n {name}"
         )
     view = get_job(app.store, name)
-    settle_interrupted(app, resumed=name)
+    left = handles_by_key(app.store, [r for r in interrupted_jobs(app.store, app.is_driven) if r.name == name])
+    settle_interrupted(app, {name}, resumed=name)
     file = view.request.get("file")
     if not file or not Path(file).exists():
         raise NotFoundError(
@@ -133,7 +154,7 @@ def resume_job(app: App, name: str, observers: Sequence[RunObserver] = ()) -> Jo
         )
     overrides = tuple(parse_override(o) for o in view.request.get("overrides", ()))
     plan = plan_job(app, RunRequest(Path(file), overrides))
-    options = make_options(app, request=view.request, resume=past_steps(view))
+    options = make_options(app, request=view.request, resume=past_steps(view), left=left)
     return execute(
         plan,
         job=JobName(name),
@@ -146,23 +167,37 @@ def resume_job(app: App, name: str, observers: Sequence[RunObserver] = ()) -> Jo
     )
 
 
-def settle_interrupted(app: App, resumed: str = "") -> int:
-    """End what killed runs left behind and record that they failed; how many there were. One may be `resumed` next."""
+def settle_interrupted(app: App, kept: Collection[str] = (), *, resumed: str = "") -> int:
+    """End what killed runs left behind and record that they failed; how many there were.
+
+    What jobs in `kept` left elsewhere goes on, since it will be gone on with; they are settled later, but for the one that is
+    `resumed` now.
+    """
     rows = interrupted_jobs(app.store, app.is_driven)
+    spare = _claimed(app, kept) if rows else set()
     for row in rows:
-        note = _reap_elsewhere(app, row, resumed=row.name == resumed)
+        if row.name in kept and row.name != resumed:
+            reap(app.store, row, app.executor, spare)
+            continue
+        note = _reap_elsewhere(app, row, spare)
         clean_up(app.store, row, [app.executor], iso(SystemClock().now()), note=note)
     return len(rows)
 
 
-def _reap_elsewhere(app: App, row: JobRow, *, resumed: bool) -> str:
+def _claimed(app: App, kept: Collection[str]) -> set[str]:
+    """What steps that run now, or will be gone on with, run as: a job that was killed may have started it."""
+    running = [r for r in app.store.jobs(archived=True) if r.status == "Running"]
+    claims = [r for r in running if r.name in kept or app.is_driven(JobName(r.name))]
+    return {handle for row in claims for handle in open_handles(app.store, row)}
+
+
+def _reap_elsewhere(app: App, row: JobRow, spare: Collection[str]) -> str:
     """Why what a job left on a cluster could not be ended, if so: the next job must not fail for that."""
-    kinds = {h.partition(":")[0] for h in open_handles(app.store, row)} & set(OUTLIVING)
     notes = []
-    for kind in sorted(kinds):
+    for kind in _kinds(open_handles(app.store, row)):
         try:
             for executor in app.executors(app.environments()).of_kind(kind):
-                reap(app.store, row, executor, resumed=resumed)
+                reap(app.store, row, executor, spare)
         except TidemillError as exc:
             notes.append(f"what it left on {kind} may still run: {exc}")
     return "; ".join(notes)

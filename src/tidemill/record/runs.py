@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from tidemill.base import proc
 from tidemill.base.errors import NotFoundError
@@ -73,18 +73,29 @@ def settled(view: JobView, is_driven: Callable[[JobName], bool]) -> JobView:
     return view
 
 
+def open_steps(store: RunStore, row: JobRow) -> list[StepView]:
+    """The steps of a job that had started and not ended."""
+    return [s for s in get_job(store, row.name).steps.values() if s.handle and not s.status.is_final]
+
+
 def open_handles(store: RunStore, row: JobRow) -> list[str]:
     """What the steps of a job that had not ended ran as."""
-    steps = get_job(store, row.name).steps.values()
-    return [s.handle for s in steps if s.handle and not s.status.is_final]
+    return [s.handle for s in open_steps(store, row)]
 
 
-def reap(store: RunStore, row: JobRow, executor: Executor, *, resumed: bool = False) -> int:
-    """End what an interrupted job left running there; but what will be taken up again when it is `resumed` goes on."""
+def handles_by_key(store: RunStore, rows: Sequence[JobRow]) -> dict[str, tuple[str, ...]]:
+    """What the steps of jobs that had not ended ran as, by the steps' keys: `RunOptions.left`."""
+    found: dict[str, tuple[str, ...]] = {}
+    for step in (s for row in rows for s in open_steps(store, row)):
+        found[step.key] = tuple(dict.fromkeys((*found.get(step.key, ()), step.handle)))
+    return found
+
+
+def reap(store: RunStore, row: JobRow, executor: Executor, spare: Collection[str] = ()) -> int:
+    """End what an interrupted job left running there, but for what in `spare` the executor can go on with."""
     handles = open_handles(store, row)
-    if resumed and isinstance(executor, TakesUp):
-        handles = [h for h in handles if not executor.takes_up(JobName(row.name), h)]
-    return executor.reap(JobName(row.name), handles)
+    kept = {h for h in handles if h in spare and isinstance(executor, TakesUp) and executor.takes_up(h)}
+    return executor.reap(JobName(row.name), [h for h in handles if h not in kept], kept)
 
 
 def clean_up(store: RunStore, row: JobRow, executors: Sequence[Executor], now: str, *, note: str = "") -> int:

@@ -96,7 +96,13 @@ def make_task(
         timeout_s=step.timeout_s,
         secrets=context.options.secrets,
         compute=step.compute,
+        left=context.options.left.get(work.identity.key, ()) if _goes_on(work) else (),
     )
+
+
+def _goes_on(work: StepWork) -> bool:
+    """Whether what a killed run started may stand for this step: its own job's, or one that might be reused."""
+    return work.identity.reusable or work.context.options.resume is not None
 
 
 def make_env(work: StepWork, prepared: PreparedEnvironment, paths: Mapping[str, str]) -> dict[str, str]:

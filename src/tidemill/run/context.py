@@ -41,6 +41,7 @@ class PastStep:
 class RunOptions:
     """How to run. `resume` is what completed before, and only given when the job is taken up again.
 
+    `left` has what killed runs started and what may have gone on without them, by the keys of the steps it was for.
     `secrets` are masked in logs. `request` is kept with the job: what it takes to plan it again. Local data smaller
     than `copy_below_bytes` is copied into the store, so that no step can touch the user's files; larger data is linked.
     """
@@ -49,6 +50,7 @@ class RunOptions:
     parallel: int | None = None
     continue_on_step_failure: bool | None = None
     resume: Mapping[str, PastStep] | None = None
+    left: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     request: Mapping[str, Any] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
     secrets: tuple[str, ...] = ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,7 +42,8 @@ class Task:
     Everything the command may read is below `folder` or is in `reads` (links that lead out of it); everything it
     may write is below `folder`. `command` is shell text for `bash -c` in `cwd`, or `argv` is exact. It is started
     once per mapping in `processes`, each added to `env`. An executor elsewhere gives it the same paths, and brings
-    `writes` and `log` back before it says that the task ended.
+    `writes` and `log` back before it says that the task ended. `left` are handles of what a killed run started for the
+    same step: an executor that `TakesUp` goes on with one of those.
     """
 
     ticket: Ticket
@@ -62,6 +63,7 @@ class Task:
     timeout_s: float | None = None
     secrets: tuple[str, ...] = ()
     compute: str | None = None
+    left: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +112,8 @@ class Executor(Protocol):
         """Ask the task to end, politely first, then by force; safe to repeat, unknown tickets are ignored."""
         ...
 
-    def reap(self, job: JobName, handles: Iterable[str]) -> int:
-        """End whatever a killed run of `job` left behind; how many were found."""
+    def reap(self, job: JobName, handles: Iterable[str], spare: Collection[str] = ()) -> int:
+        """End whatever a killed run of `job` left behind, but for the handles in `spare`; how many were found."""
         ...
 
     def close(self) -> None:
@@ -121,10 +123,10 @@ class Executor(Protocol):
 
 @runtime_checkable
 class TakesUp(Protocol):
-    """An executor whose tasks outlive whoever submitted them: the same task submitted again goes on with what runs."""
+    """An executor whose tasks outlive whoever submitted them: a task with handles in `left` goes on with what they name."""
 
-    def takes_up(self, job: JobName, handle: str) -> bool:
-        """Whether it would find that task of the job again, so that it must not be reaped when the job is resumed."""
+    def takes_up(self, handle: str) -> bool:
+        """Whether it would know what to do with it, so that what is to be gone on with must not be reaped."""
         ...
 
 

@@ -44,7 +44,8 @@ def test_an_interrupted_job_is_settled_and_its_processes_end(store: SqliteStore)
         def __init__(self) -> None:
             self.handles: list[str] = []
 
-        def reap(self, job: JobName, handles: list[str]) -> int:
+        def reap(self, job: JobName, handles: list[str], spare: set[str]) -> int:
+            assert not spare
             self.handles += handles
             return len(handles)
 

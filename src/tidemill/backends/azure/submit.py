@@ -62,10 +62,6 @@ class StepJobs:
                 self._workspace.cancel_job(name)
         return ""
 
-    def knows(self, job: JobName) -> bool:
-        """Whether jobs of that Tidemill job were submitted from this machine's folder."""
-        return self._token_file(job).exists()
-
     def _submit(self, name: str, body: Mapping[str, Any]) -> None:
         """A second time changes nothing, so that a request whose answer was lost may be repeated."""
         self._workspace.rest.call("PUT", self._workspace.url(f"jobs/{name}"), body, accept=(HTTPStatus.CONFLICT,))

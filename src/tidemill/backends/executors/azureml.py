@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from tidemill.backends.azure.follow import FINAL, SPEAKING, FollowedJob, read_er
 from tidemill.backends.azure.in_place import look, send
 from tidemill.backends.azure.metrics import JobMetrics
 from tidemill.backends.azure.outputs import bring_artifacts, bring_back
-from tidemill.backends.azure.submit import StepJobs
+from tidemill.backends.azure.submit import FAILED, StepJobs
 from tidemill.backends.azure.translate import translate
 from tidemill.backends.azure.workspace import GONE, AzureWorkspace, Services
 from tidemill.backends.executors.threads import TaskThreads
@@ -81,7 +81,7 @@ class AzureExecutor:
         """Have the job canceled; Azure ML asks its processes politely first."""
         self._tasks.cancel(ticket)
 
-    def reap(self, job: JobName, handles: Iterable[str]) -> int:  # noqa: ARG002 - its handles name what it started
+    def reap(self, job: JobName, handles: Iterable[str], spare: Collection[str] = ()) -> int:  # noqa: ARG002 - its handles name what it started
         """Cancel jobs of a killed run that nobody will take up again."""
         found = 0
         for handle in (h for h in handles if h.startswith(self._handle)):
@@ -91,9 +91,9 @@ class AzureExecutor:
                 found += 1
         return found
 
-    def takes_up(self, job: JobName, handle: str) -> bool:
-        """Whether that is a job of this workspace that was submitted from here: submitting its step again goes on with it."""
-        return handle.startswith(self._handle) and self._jobs.knows(job)
+    def takes_up(self, handle: str) -> bool:
+        """Whether that is a job of this workspace."""
+        return handle.startswith(self._handle)
 
     def close(self) -> None:
         """Cancel everything still running."""
@@ -120,7 +120,7 @@ class AzureExecutor:
         listen = _log(task, watch)
         if told.withheld:
             listen(f"tidemill: {', '.join(told.withheld)} hold secrets and are not sent to Azure ML")
-        name = self._jobs.find_or_submit(
+        name = self._find_left(task, watch) or self._jobs.find_or_submit(
             task, told, lambda: self._tasks.is_canceled(task.ticket), lambda name: watch.started(self._handle + name)
         )
         if not name:
@@ -144,6 +144,15 @@ class AzureExecutor:
         failure = read_error(details)
         words = f"Azure ML: {failure.words or status} (job {name})"
         return TaskEnd(1 if failure.exit_code is None else failure.exit_code, lost=failure.lost, message=words)
+
+    def _find_left(self, task: Task, watch: TaskWatch) -> str:
+        """A job that a killed run submitted for the same step, if it runs or completed meanwhile."""
+        for handle in (h for h in task.left if self.takes_up(h)):
+            name = handle.removeprefix(self._handle)
+            if self._workspace.job_status(name) not in {*FAILED, GONE}:
+                watch.started(handle)
+                return name
+        return ""
 
     def _follow(self, task: Task, name: str, look: Sequence[Callable[[], None]]) -> tuple[str, bool]:
         """Until it has ended: its state, and whether that is since it took longer than it may."""

@@ -6,7 +6,7 @@ import re
 import secrets
 import tarfile
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -75,10 +75,14 @@ class KubernetesExecutor:
         """Ask the task's processes to end; one whose pod does not run yet does not start."""
         self._tasks.cancel(ticket)
 
-    def reap(self, job: JobName, handles: Iterable[str]) -> int:
+    def reap(self, job: JobName, handles: Iterable[str], spare: Collection[str] = ()) -> int:
         """Take away the Jobs a killed run of `job` left."""
-        names = {h.rpartition("/")[2] for h in handles if h.startswith(f"kubernetes:{self._pods.namespace}/")}
-        return sum(self._pods.delete(name) for name in sorted({*names, *self._pods.of_job(job)}))
+        names = {*map(_name_of, filter(self.takes_up, handles)), *self._pods.of_job(job)} - {*map(_name_of, spare)}
+        return sum(self._pods.delete(name) for name in sorted(names))
+
+    def takes_up(self, handle: str) -> bool:
+        """Whether that is a Job in this namespace: its pod keeps what it wrote until somebody fetches it."""
+        return handle.startswith(f"kubernetes:{self._pods.namespace}/")
 
     def close(self) -> None:
         """End everything still running."""
@@ -87,9 +91,10 @@ class KubernetesExecutor:
 
     def _drive(self, task: Task, watch: TaskWatch) -> TaskEnd:
         """From making the Job to taking it away."""
-        name = _job_name(task)
+        left = self._find_left(task)
+        name = left[0] if left else _job_name(task)
         try:
-            end = self._run(task, watch, name)
+            end = self._go_on(task, watch, *left) if left else self._run(task, watch, name)
         except PodLostError as exc:
             end = TaskEnd(None, lost=True, message=str(exc))
         except TidemillError as exc:
@@ -118,9 +123,27 @@ class KubernetesExecutor:
         if not pod:
             return TaskEnd(None, canceled=True)
         self._pods.send(pod, self._spec(task), roots)
+        return self._follow(task, pod, log, str(task.folder))
+
+    def _find_left(self, task: Task) -> tuple[str, str, str] | None:
+        """A Job that a killed run made for the same step, its pod, and the folder it works in, if it runs or is done."""
+        for name in map(_name_of, filter(self.takes_up, task.left)):
+            try:
+                found = self._pods.find_taken(name)
+            except (TidemillError, httpx.HTTPError, OSError):
+                continue  # then the step runs again
+            if found is not None:
+                return name, *found
+        return None
+
+    def _go_on(self, task: Task, watch: TaskWatch, name: str, pod: str, folder: str) -> TaskEnd:
+        watch.started(f"kubernetes:{self._pods.namespace}/{name}")
+        return self._follow(task, pod, _log(task, watch), folder)
+
+    def _follow(self, task: Task, pod: str, log: Callable[[str], None], folder: str) -> TaskEnd:
         self._tasks.runs_as(task.ticket, pod)
         end = self._pods.follow(pod, [log, _append_to(task.folder / METRICS)])
-        self._pods.collect(pod, task.folder)
+        self._pods.collect(pod, task.folder, folder)
         return TaskEnd(**end)
 
     def _ask_to_end(self, pod: str) -> None:
@@ -178,6 +201,10 @@ def _append_to(path: Path) -> Callable[[str], None]:
             file.write(text)
 
     return append
+
+
+def _name_of(handle: str) -> str:
+    return handle.rpartition("/")[2]
 
 
 def _job_name(task: Task) -> str:

@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import IO, Any
 
@@ -98,7 +98,7 @@ class LocalExecutor:
         """Ask the task's groups to end; insist when the grace is over."""
         self._call(lambda: self._cancel(ticket))
 
-    def reap(self, job: JobName, handles: Iterable[str]) -> int:
+    def reap(self, job: JobName, handles: Iterable[str], spare: Collection[str] = ()) -> int:  # noqa: ARG002 - nothing outlives
         """End processes that a killed run of `job` left: by id and start, then by the mark all descendants carry."""
         found = 0
         for handle in handles:

@@ -20,6 +20,7 @@ from remote_worker import Worker, pack_changes, stamp_tree, unpack_trees  # type
 
 MEET = os.environ.get("TIDEMILL_MEET", "/tidemill")
 WAIT_S = 600.0
+KEEP_S = 3600.0  # the driver may have been killed: the next run comes for what the task wrote
 LOOK_S = 0.1
 ALIVE_S = 10.0
 LENGTH = 16
@@ -45,9 +46,9 @@ def read(name: str) -> Any:  # noqa: ANN401
         return json.load(file)
 
 
-def await_file(name: str, leave: threading.Event) -> bool:
+def await_file(name: str, leave: threading.Event, seconds: float) -> bool:
     """Whether the file came in time, and before the pod was asked to leave."""
-    deadline = time.monotonic() + WAIT_S
+    deadline = time.monotonic() + seconds
     while not os.path.exists(place(name)):
         if time.monotonic() > deadline or leave.wait(LOOK_S):
             return False
@@ -58,7 +59,7 @@ def serve() -> int:
     """The pod's own process: one task from its coming to its being collected."""
     leave = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: leave.set())
-    if not await_file("task.json", leave):
+    if not await_file("task.json", leave, WAIT_S):
         sys.stderr.write("tidemill: no task came\n")
         return NEVER_CAME
     spec = read("task.json")
@@ -72,7 +73,7 @@ def serve() -> int:
         if leave.is_set() or os.path.exists(place("cancel")):
             worker.cancel()
     write("end.json", ends[0] if ends else {"exit_code": None, "message": "its pod could not run it"})
-    await_file("collected", leave)
+    await_file("collected", leave, KEEP_S)
     return 0
 
 
@@ -135,6 +136,12 @@ def collect() -> int:
     return 0
 
 
+def say_folder() -> int:
+    """Where the task works, for a driver that did not send it."""
+    sys.stdout.write(json.dumps(read("task.json")["folder"]))
+    return 0
+
+
 def mark(name: str) -> int:
     """Leave word for the pod's own process."""
     with open(place(name), "w"):
@@ -147,7 +154,7 @@ def main(words: list[str]) -> int:
         return follow(words[1:])
     if words[0] in {"cancel", "collected"}:
         return mark(words[0])
-    return {"serve": serve, "receive": receive, "collect": collect}[words[0]]()
+    return {"serve": serve, "receive": receive, "collect": collect, "folder": say_folder}[words[0]]()
 
 
 if __name__ == "__main__":

@@ -143,12 +143,21 @@ class StepPods:
                 time.sleep(RETRY_S)
         return ends[0]
 
-    def collect(self, pod: str, folder: Path) -> None:
-        """Bring back what the task wrote below its folder."""
+    def find_taken(self, name: str) -> tuple[str, str] | None:
+        """The pod of a job and the folder its task works in; None when it has no task, or is gone."""
+        pod = self._find(name)
+        if pod is None or not pod.status or pod.status.phase != "Running":
+            return None
+        said = io.BytesIO()
+        self._agent_in(str(pod.metadata.name), "folder", sink=said.write)
+        return str(pod.metadata.name), str(json.loads(said.getvalue()))
+
+    def collect(self, pod: str, folder: Path, there: str) -> None:
+        """Bring back what the task wrote below its folder, which is called `there` in the pod."""
         with tempfile.SpooledTemporaryFile(SPOOL_BYTES) as spool:
             self._agent_in(pod, "collect", sink=spool.write)
             spool.seek(0)
-            unpack_below(spool, folder)
+            unpack_below(spool, folder, there)
         self._agent_in(pod, "collected")
 
     def cancel(self, pod: str) -> None:

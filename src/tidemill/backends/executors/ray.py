@@ -7,7 +7,7 @@ import os
 import secrets
 import socket
 import tarfile
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import ray
@@ -51,7 +51,7 @@ class RayExecutor:
         """Ask the task's processes to end; one that waits for room does not start."""
         self._tasks.cancel(ticket)
 
-    def reap(self, job: JobName, handles: Iterable[str]) -> int:  # noqa: ARG002 - its handles name what it started
+    def reap(self, job: JobName, handles: Iterable[str], spare: Collection[str] = ()) -> int:  # noqa: ARG002 - its handles name what it started
         """End actors a killed run left; Ray itself ends those whose driver is gone."""
         found = 0
         for handle in handles:

@@ -53,12 +53,12 @@ def _own_store(env: Mapping[str, str], folder: Path) -> dict[str, str]:
     }
 
 
-def unpack_below(stream: IO[bytes], folder: Path) -> None:
-    """Take over what a task wrote, below its own folder and nowhere else; raises `tarfile.TarError` for what is torn.
+def unpack_below(stream: IO[bytes], folder: Path, there: str = "") -> None:
+    """Take over what a task wrote, below its own folder (called `there` where it ran) and nowhere else; raises `tarfile.TarError` for what is torn.
 
     A link that leads out of the folder points at nothing here, and is such an error too.
     """
-    inside = str(folder.absolute()).lstrip("/")
+    inside = (there or str(folder.absolute())).lstrip("/")
     with tarfile.open(fileobj=stream, mode="r|") as tar:
         for member in tar:
             if not member.name.startswith(f"{inside}/"):
