@@ -155,7 +155,11 @@ class StepPods:
     def collect(self, pod: str, folder: Path, there: str) -> None:
         """Bring back what the task wrote below its folder, which is called `there` in the pod."""
         with tempfile.SpooledTemporaryFile(SPOOL_BYTES) as spool:
-            self._agent_in(pod, "collect", sink=spool.write)
+            try:
+                self._agent_in(pod, "collect", sink=spool.write)
+            except BackendError as exc:
+                self._require_running(pod, exc, time.monotonic())  # it was being taken away
+                raise
             spool.seek(0)
             unpack_below(spool, folder, there)
         self._agent_in(pod, "collected")
