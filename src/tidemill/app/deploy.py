@@ -42,6 +42,7 @@ Say = Callable[[str], None]
 SMOKE_S = 30.0
 OK = 200
 PIN = "azureml-model-deployment"
+STICKY = "sticky_header"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,10 @@ def deploy_local(app: App, project: Project, candidate: Candidate, stage_name: s
     endpoint = endpoint_name(base, stage_name, project.document.stages)
     with locked(app.home / "endpoints" / f"{endpoint}.lock"):
         before = app.target.desired(endpoint)
+        sticky = _sticky(project)
+        if before and before.get(STICKY, "") != sticky:
+            before = {**before, STICKY: sticky}
+            app.target.put(endpoint, before)
         tokens = endpoint_tokens(app, endpoint, stage.auth or ("none" if auth_mode == "none" else "key"))
         folder = document_folder(project)
         python = serving_environment(app, document, folder) or candidate.environment
@@ -105,6 +110,7 @@ def deploy_local(app: App, project: Project, candidate: Candidate, stage_name: s
         say(f"starting {name} of endpoint {endpoint}")
         serving = dict(before.get("deployments", {}))
         together = _desired(app, endpoint, stage, before, {**serving, name: wish}, before.get("traffic", {}))
+        together |= {STICKY: sticky} if sticky else {}
         app.target.put(endpoint, together)
         failpoint("version-started")
         try:
@@ -244,6 +250,16 @@ def make_wish(
         "tokens": str(tokens or ""),
     }
     return {"argv": argv, "env": env, "cwd": str(folder), **about}
+
+
+def _sticky(project: Project) -> str:
+    file = project.file("endpoint")
+    return sticky_header(load_valid(file, expect=(Kind.ONLINE_ENDPOINT,)).document.properties) if file else ""
+
+
+def sticky_header(properties: Mapping[str, Any] | None) -> str:
+    """The request header whose value decides which deployment answers, of an endpoint's properties."""
+    return str((properties or {}).get(STICKY) or "")
 
 
 def document_folder(project: Project) -> Path:

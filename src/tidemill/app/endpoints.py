@@ -10,7 +10,7 @@ from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 from tidemill.app.conversions import prepare_conversion
-from tidemill.app.deploy import PIN, endpoint_tokens, make_wish, serving_environment
+from tidemill.app.deploy import PIN, endpoint_tokens, make_wish, serving_environment, sticky_header
 from tidemill.app.down import note_down
 from tidemill.app.recording import capture_arguments
 from tidemill.app.wiring import App
@@ -48,9 +48,17 @@ def create_endpoint(
     said = {k: getattr(document, k) for k in ("description", "tags", "properties") if getattr(document, k, None)}
     row = {"name": chosen, "auth_mode": mode, "created_at": iso(SystemClock().now()), **said}
     app.store.put(ENDPOINT, chosen, row)
+    _keep_sticky(app, chosen)
     if document is not None and document.traffic and app.target.desired(chosen):
         set_traffic(app, chosen, document.traffic, document.mirror_traffic)
     return show_endpoint(app, chosen)
+
+
+def _keep_sticky(app: App, name: str) -> None:
+    """Requests of one key go to one deployment: by the header that the endpoint's properties name, at once."""
+    desired, header = app.target.desired(name), sticky_header((app.store.get(ENDPOINT, name) or {}).get("properties"))
+    if desired and desired.get("sticky_header", "") != header:
+        app.target.put(name, {**desired, "sticky_header": header})
 
 
 def show_endpoint(app: App, name: str) -> dict[str, Any]:
@@ -86,6 +94,7 @@ def update_endpoint(app: App, name: str, edits: Edits) -> dict[str, Any]:
     kept = app.store.get(ENDPOINT, name) or {"name": name, "auth_mode": before["auth_mode"]}
     said = {k: after[k] for k in EDITABLE[:3] if k in after}
     app.store.put(ENDPOINT, name, {**{k: v for k, v in kept.items() if k not in EDITABLE}, **said})
+    _keep_sticky(app, name)
     shares, copies = (after[k] if after[k] != before[k] else None for k in ("traffic", "mirror_traffic"))
     return set_traffic(app, name, shares, copies) if shares or copies else show_endpoint(app, name)
 
@@ -164,6 +173,7 @@ def create_deployment(
         "traffic": before.get("traffic", {}),
         "mirror_traffic": before.get("mirror_traffic", {}),
         "tokens": str(tokens or ""),
+        "sticky_header": sticky_header((declared or {}).get("properties")),
     }
     app.target.put(where, desired)
     try:
@@ -237,8 +247,11 @@ def delete_deployment(app: App, endpoint: str, name: str) -> None:
             f"`{name}` gets {desired['traffic'][name]} % of the traffic",
             hint="Give it to another deployment first: online-endpoint update --traffic …",
         )
-    deployments = {n: d for n, d in desired["deployments"].items() if n != name}
-    app.target.put(endpoint, {**desired, "deployments": deployments})
+    without = {
+        key: {n: value for n, value in desired.get(key, {}).items() if n != name}
+        for key in ("deployments", "traffic", "mirror_traffic")
+    }
+    app.target.put(endpoint, {**desired, **without})
 
 
 def invoke(app: App, name: str, body: bytes, deployment: str | None) -> str:
@@ -248,6 +261,8 @@ def invoke(app: App, name: str, body: bytes, deployment: str | None) -> str:
         raise FailedError(
             f"The endpoint `{name}` has no deployment", hint="tidemill up, or online-deployment create -f FILE"
         )
+    if deployment:
+        show_deployment(app, name, deployment)
     headers = {"content-type": "application/json", **({PIN: deployment} if deployment else {})}
     tokens = app.target.desired(name).get("tokens")
     if tokens:

@@ -137,7 +137,9 @@ def delete(name: str, fmt: str, query: str | None) -> None:
 
 @group.command("invoke")
 @required_name_option
-@click.option("--request-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="The body to send.")
+@click.option(
+    "--request-file", "-r", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="The body to send."
+)
 @click.option("--deployment-name", "-d", help="This deployment, whatever the traffic.")
 @local_option
 @noun_options

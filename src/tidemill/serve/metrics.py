@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from tidemill.serve.capture import Capture
+from tidemill.serve.features import FeatureCounts
 from tidemill.serve.signature import Column
 
 LATENCIES = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -70,6 +72,12 @@ class Metrics:
     def prediction(self, name: str) -> None:
         """One row of a class the model knows."""
         self._count(self._predictions, self._version, name)
+
+    def watch(self, columns: Sequence[Column]) -> FeatureCounts:
+        """Count the values of these columns."""
+        counts = FeatureCounts(columns, self._version)
+        self.registry.register(counts)
+        return counts
 
     def outside(self, column: Column) -> None:
         """One value that training did not see the like of."""

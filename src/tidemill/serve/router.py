@@ -32,6 +32,7 @@ from tidemill.serve.router_http import (
     read_head,
     request_bytes,
 )
+from tidemill.serve.router_metrics import PLAIN, fetch_metrics, merge_metrics, router_metrics
 from tidemill.serve.router_tracing import RouterTracing
 
 LOG = logging.getLogger("tidemill.endpoint")
@@ -44,6 +45,7 @@ ANSWER_S = 300.0
 OK, SERVER_ERROR, PER_CENT = 200, 500, 100
 WHOLE = 1 << 20  # answers up to this size are sent when they are complete, so that a death in their middle harms nobody
 PIN = b"azureml-model-deployment"
+METRICS_PATH = b"/metrics"
 STATE_PATH = b"/_tidemill/state"
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -160,8 +162,18 @@ class Router:
         elif head.target.partition(b"?")[0] == STATE_PATH:
             head.answered = OK
             writer.write(plain(b"200 OK", json.dumps(self.describe()).encode()))
+        elif head.target.partition(b"?")[0] == METRICS_PATH and PIN not in head.headers and head.method == b"GET":
+            head.answered = OK
+            writer.write(plain(b"200 OK", (await self._metrics(head)).encode(), kind=PLAIN))
         else:
             await self._pass_on(head, body, writer)
+
+    async def _metrics(self, head: Head) -> str:
+        """Of every version that runs, told apart."""
+        running = {name: backend for name, backend in sorted(self.backends.items()) if backend.port}
+        texts = await asyncio.gather(*(fetch_metrics(head, backend.port) for backend in running.values()))
+        own = router_metrics((name, backend.numbers()) for name, backend in running.items())
+        return merge_metrics(dict(zip(running, texts, strict=True))) + own
 
     async def _pass_on(self, head: Head, body: bytes, writer: asyncio.StreamWriter) -> None:
         """To a version and back; a version that dies on the way is replaced by the next that is ready, but not for ever."""

@@ -12,6 +12,7 @@ BODY_LIMIT = 64 << 20
 PIECE = 64 << 10
 IDLE_S = 75.0
 BODY_S = 60.0
+JSON = b"application/json"
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _FIRST = re.compile(rb"[A-Z]+ [\x21-\xff]+ HTTP/1\.[01]|HTTP/1\.[01] [0-9]{3}(?: .*)?")
 _SIZE = re.compile(rb"[0-9a-fA-F]{1,8}")
@@ -181,7 +182,7 @@ def answer_head(head: Head, extra: Iterable[bytes], *, length: int | None) -> by
     return b"\r\n".join([head.first.replace(b"HTTP/1.0", b"HTTP/1.1", 1), *lines, b"\r\n"])
 
 
-def plain(status: bytes, body: bytes, *, headers: Iterable[bytes] = ()) -> bytes:
-    """A JSON answer of the router itself."""
-    lines = [b"HTTP/1.1 " + status, b"content-type: application/json", b"content-length: %d" % len(body), *headers]
+def plain(status: bytes, body: bytes, *, headers: Iterable[bytes] = (), kind: bytes = JSON) -> bytes:
+    """An answer of the router itself, in JSON unless said otherwise."""
+    lines = [b"HTTP/1.1 " + status, b"content-type: " + kind, b"content-length: %d" % len(body), *headers]
     return b"\r\n".join([*lines, b"", body])

@@ -93,6 +93,7 @@ class InferenceServer:
         # Scripts are written for one request at a time.
         self._turn = TracedTurn(1) if settings.traced else asyncio.Semaphore(1)
         self._run = note("predict", self._calls.watched(script.run)) if script else None
+        self._features = self.metrics.watch(engine.signature.columns) if engine else None
         self._columns = {c.name: c for c in engine.signature.columns} if engine else {}
         self._batcher = (
             (TracedBatcher if settings.traced else Batcher)(
@@ -250,6 +251,8 @@ class InferenceServer:
     def _count(self, answer: Any, seconds: float, batch: Batch) -> None:  # noqa: ANN401
         self.metrics.latency.observe(seconds)
         self.metrics.rows.inc(len(batch.rows))
+        if self._features:
+            self._features.see(batch.rows)
         for warning in (w for row in batch.warnings for w in row):
             column = self._columns.get(warning.split("`", 2)[1])
             if column is not None:

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.serve.s3_store import storing
+from tidemill.backends.data.remote import RemoteStore
 from tidemill.base.errors import UsageError
 from tidemill.serve import shipping
 from tidemill.serve.capture import Capture, CaptureRules, open_capture
@@ -159,6 +161,31 @@ def test_a_url_is_spoken_to_by_fsspec(tmp_path: Path) -> None:
     found = fsspec.filesystem("memory").find("/bucket/churn")
     assert [p.split("/")[3:5] for p in found] == [["requests", "version=3"]]
     fsspec.filesystem("memory").rm("/bucket", recursive=True)
+
+
+def test_s3_takes_records_with_keys_that_may_only_write_and_later_when_it_was_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shipping, "SHORTEST_PAUSE_S", 0.05)
+    monkeypatch.setattr("tidemill.serve.capture.FIRST_S", 0.01)
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    with storing() as store:
+        capture = recording(tmp_path / "buffer", "s3://ml/kept/churn", rolling="hour")
+        shipper = capture.shipper
+        assert shipper is not None
+        shipper.environ = store.environ
+        store.away = True
+        capture.record("one", b'{"a": 1}', b'{"prediction": "no"}', 0.001)
+        eventually(lambda: shipper.failures > 0)
+        store.away = False
+        capture.close()
+        (key,) = store.objects
+        assert key.startswith("ml/kept/churn/requests/version=3/date=")
+        assert store.objects[key][:4] == b"PAR1"
+        assert {line.split()[0] for line in store.asked} == {"PUT"}, "nothing but writing was asked for"
+        read = RemoteStore(tmp_path / "here", lambda: store.environ).mirror("s3://ml/kept/churn", lambda _: None)
+        assert [(r["request_id"], r["a"]) for r in join(read)] == [("one", 1)]
+    assert left(tmp_path / "buffer") == []
 
 
 def test_a_pod_is_told_by_variables_and_an_option_has_the_last_word(
