@@ -11,6 +11,7 @@ from tidemill.base import proc
 from tidemill.base.errors import FailedError
 from tidemill.base.files import write_atomic
 from tidemill.base.hashing import digest_value, hash_folder
+from tidemill.release.bytecode import compile_once, copy_once
 
 SITE = "/opt/tidemill/site"
 RUNTIME = "/opt/tidemill/runtime"
@@ -95,9 +96,10 @@ def make_package(request: PackageRequest, *, runtime: Path, work: Path, uv: str)
     Raises `FailedError` when a requirement cannot be had for the image's Python.
     """
     site = install_requirements(request.requirements, request.python_version, work, uv)
+    compile_once(site, SITE, request.python_version)
     layers = [
-        ImageLayer("packages", files_of(site, SITE)),
-        ImageLayer("serving runtime", runtime_files(runtime)),
+        ImageLayer("packages", files_of(site, SITE, bytecode=True)),
+        ImageLayer("serving runtime", runtime_files(runtime, work, request.python_version)),
     ]
     layers.append(ImageLayer("scoring code", request.code))
     layers.append(ImageLayer("model", files_of(request.model_path, REGISTERED)))
@@ -146,13 +148,15 @@ def model_path_inside(model_path: Path) -> str:
     return REGISTERED if model_path.is_dir() else f"{REGISTERED}/{model_path.name}"
 
 
-def runtime_files(package: Path) -> tuple[ImageFile, ...]:
-    """The part of Tidemill that runs in an image: `base` and `serve`, nothing else."""
+def runtime_files(package: Path, work: Path, python_version: str) -> tuple[ImageFile, ...]:
+    """The part of Tidemill that runs in an image: `base` and `serve`, nothing else; compiled in a copy of its own."""
     wanted = [package / "__init__.py", package / "py.typed"]
     for part in ("base", "serve"):
         wanted += [p for p in sorted((package / part).rglob("*")) if p.is_file() and "__pycache__" not in p.parts]
     entries = hash_folder(package, wanted)
-    return tuple(ImageFile(package / e.path, f"{RUNTIME}/tidemill/{e.path}", e.digest, e.executable) for e in entries)
+    folder = copy_once({f"tidemill/{e.path}": (package / e.path, e.digest) for e in entries}, work)
+    compile_once(folder, RUNTIME, python_version)
+    return files_of(folder, RUNTIME, bytecode=True)
 
 
 def install_requirements(
@@ -189,11 +193,11 @@ def install_requirements(
     return site
 
 
-def files_of(source: Path, target: str) -> tuple[ImageFile, ...]:
-    """A file, or every file of a folder, below `target`; caches of bytecode are left out."""
+def files_of(source: Path, target: str, *, bytecode: bool = False) -> tuple[ImageFile, ...]:
+    """A file, or every file of a folder, below `target`; without caches of bytecode, unless they were made for the image."""
     if source.is_file():
         (entry,) = hash_folder(source.parent, [source])
         return (ImageFile(source, f"{target}/{source.name}", entry.digest, entry.executable),)
-    paths = [p for p in sorted(source.rglob("*")) if p.is_file() and "__pycache__" not in p.parts]
+    paths = [p for p in sorted(source.rglob("*")) if p.is_file() and (bytecode or "__pycache__" not in p.parts)]
     entries = hash_folder(source, paths)
     return tuple(ImageFile(source / e.path, f"{target}/{e.path}", e.digest, e.executable) for e in entries)
