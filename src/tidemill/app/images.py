@@ -16,6 +16,7 @@ from tidemill.app.audit import audit_packages
 from tidemill.app.candidate import Candidate
 from tidemill.app.conversions import keep_conversion
 from tidemill.app.deploy import document_folder, load_documents, serve_requirements, serving_environment, serving_python
+from tidemill.app.lineage import image_labels, image_tags
 from tidemill.app.project import Project
 from tidemill.app.proof import make_proof
 from tidemill.app.recording import recording_requirements
@@ -80,9 +81,9 @@ def build_images(app: App, project: Project, candidate: Candidate, stage: Stage,
         server, app.home / "images", replace(request, model_name="server", model_version="", model_digest="")
     )
     version = candidate.version
-    base, tag = f"{stage.registry}/{version.name}", version.digest[:12]
+    base = f"{stage.registry}/{version.name}"
     parts = {"server": app.builder.build(server, f"{base}-server", tags=["current"])}
-    parts["model"] = app.builder.build(model, f"{base}-model", tags=[f"v{version.version}", tag])
+    parts["model"] = app.builder.build(model, f"{base}-model", tags=image_tags(candidate.origin, version))
     for name, part in parts.items():
         say(f"pushed the {name}'s image {part.reference} ({part.sent_bytes / 1e6:.1f} MB sent)")
     return Images(parts["server"].reference, parts["model"].reference, whole.arguments)
@@ -93,7 +94,7 @@ def build_image(app: App, project: Project, candidate: Candidate, stage: Stage, 
     version = candidate.version
     package, request = _package(app, project, candidate, stage, say)
     package = _with_sbom(package, app.home / "images", request)
-    tags = [f"v{version.version}", version.digest[:12]]
+    tags = image_tags(candidate.origin, version)
     built: BuiltImage = app.builder.build(
         package, f"{stage.registry}/{version.name}", tags=tags, prove=make_proof(version, stage, say)
     )
@@ -132,7 +133,7 @@ def _package(
         ),
         code=_code_files(code) if code else (),
         converted=() if code else _converted(app, environment, version, say),
-        labels={"io.tidemill.job": candidate.job.name},
+        labels=image_labels(candidate.origin, candidate.job.name),
     )
     uv = shutil.which("uv") or str(Path(sys.executable).parent / "uv")
     audit_packages(request.requirements, request.python_version, stage, uv, say)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -10,8 +11,10 @@ from typing import Any
 from tidemill.app.wiring import App
 from tidemill.base import proc
 from tidemill.base.errors import BackendError
+from tidemill.base.hashing import digest_value
 from tidemill.plan.fingerprint import make_key
 from tidemill.plan.graph import DataInput, Plan
+from tidemill.record.ports import ModelVersion
 from tidemill.record.runs import get_job
 
 COMMIT, BRANCH, DIRTY = "azureml.git.commit", "azureml.git.branch", "azureml.git.dirty"  # Azure ML's names for them
@@ -64,3 +67,28 @@ def short_commit(origin: Mapping[str, Any]) -> str:
     """As people name it, with a plus where files differed from it."""
     commit = str(origin.get("commit", ""))[:10]
     return f"{commit}+" if commit and origin.get("dirty") else commit
+
+
+def image_labels(origin: Mapping[str, Any], job: str) -> dict[str, str]:
+    """What an image says of where its model is from, under the names of the OCI image specification where it has them."""
+    digests = sorted(str(row["digest"]) for row in origin.get("data") or () if row.get("digest"))
+    data = digests[0] if len(digests) == 1 else f"sha256:{digest_value(digests)}" if digests else ""
+    found = {
+        "org.opencontainers.image.revision": str(origin.get("commit", "")),
+        "io.tidemill.git.branch": str(origin.get("branch", "")),
+        "io.tidemill.git.dirty": "true" if origin.get("dirty") else "",
+        "io.tidemill.data.digest": data,
+        "io.tidemill.job": job,
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def image_tags(origin: Mapping[str, Any], version: ModelVersion) -> list[str]:
+    """For people who look into the registry: version, model, commit, branch. What is deployed is named by digest."""
+    commit, branch = str(origin.get("commit", "")), str(origin.get("branch", ""))
+    tags = [f"v{version.version}", version.digest[:12]]
+    tags += [f"sha-{commit[:12]}"] if commit and not origin.get("dirty") else []
+    tags += (
+        [re.sub(r"[^A-Za-z0-9_.-]", "-", branch)[:128].lstrip(".-")] if branch and not branch.startswith("(") else []
+    )
+    return list(dict.fromkeys(tag for tag in tags if tag))
