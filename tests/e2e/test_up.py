@@ -177,9 +177,12 @@ def test_a_stage_waits_for_somebody_other_than_the_author(tidemill: Run, project
     (project / "tidemill.yaml").write_text(PROJECT.replace("auth: none", "auth: none, approvals: 1"))
     ann, bob = {"TIDEMILL_USER": "ann"}, {"TIDEMILL_USER": "bob"}
     assert "0 of 1: nobody" in tidemill("up", code=1, **ann).stderr
-    tidemill("promote", "--stage", "staging", "--approve", **ann)
-    assert "not counted: ann (the author)" in tidemill("up", code=1, **ann).stderr
-    tidemill("promote", "--stage", "staging", "--approve", **bob)
+    assert (
+        "an author's approval does not count"
+        in tidemill("promote", "--stage", "staging", "--approve", code=1, **ann).stderr
+    )
+    assert "0 of 1: nobody" in tidemill("up", code=1, **ann).stderr
+    assert "1 of 1: bob" in tidemill("promote", "--stage", "staging", "--approve", **bob).stdout
     tidemill("up", **ann)
     (release,) = json.loads(tidemill("history", "-o", "json").stdout)
     assert (release["by"], release["approved_by"]) == ("ann", ["bob"])
@@ -193,6 +196,7 @@ def test_a_gate_may_ask_how_fast_and_how_fair_a_version_is(tidemill: Run, projec
     assert [v["passed"] for v in verdicts] == [True, True, False, False]
     assert 0 < verdicts[0]["values"]["latency.p95_ms"] < 5000
     assert "fairness.other is missing" in verdicts[3]["evidence"]
+    assert "not passed: fairness.other < 1" in tidemill("gate", "--history").stdout
 
 
 def test_history_answers_for_a_day_and_the_champion_is_compared_with_others_only(tidemill: Run, project: Path) -> None:

@@ -11,6 +11,7 @@ from tidemill.app.latency import measure_latency
 from tidemill.app.project import Project
 from tidemill.app.releases import last_release
 from tidemill.app.wiring import App
+from tidemill.base.clock import SystemClock, iso
 from tidemill.base.errors import SpecError, UsageError
 from tidemill.base.findings import Severity
 from tidemill.record.ports import ModelVersion
@@ -43,12 +44,20 @@ def judge_candidate(app: App, candidate: Candidate, rules: Sequence[Rule], stage
     if any(name.startswith("latency.") for rule in rules for name in rule.names):
         facts = {**facts, "latency": measure_latency(app, candidate)}
     verdicts = judge(rules, facts)
-    version = candidate.version
-    key = f"{version.name}:{version.version}:{stage}"
-    app.store.put(
-        COLLECTION, key, {"stage": stage, "digest": version.digest, "verdicts": [v.as_json() for v in verdicts]}
-    )
+    version, at = candidate.version, iso(SystemClock().now())
+    body = {
+        "at": at, "stage": stage, "model": version.name, "version": version.version, "digest": version.digest,
+        "verdicts": [v.as_json() for v in verdicts],
+    }  # fmt: skip
+    app.store.put(COLLECTION, f"{version.name}:{version.version}:{stage}:{at}", body)
     return verdicts
+
+
+def past_verdicts(app: App, stage: str | None = None) -> list[Mapping[str, Any]]:
+    """Every judgement there was, newest first, also of versions that were never released."""
+    rows = app.store.documents(COLLECTION).values()
+    found = [row for row in rows if "at" in row and stage in {None, row["stage"]}]
+    return sorted(found, key=lambda row: str(row["at"]), reverse=True)
 
 
 def facts_of(app: App, candidate: Candidate, stage: str) -> Mapping[str, Any]:

@@ -49,14 +49,14 @@ def promote(stage: str, model: str | None, *, yes: bool) -> None:
 
 def _approve(app: App, stage: str, model: str | None) -> None:
     project = require_project(app)
-    chosen_stages(project, stage)
+    asked = chosen_stages(project, stage)[stage]
     named = model or (project.document.model.name if project.document.model else "")
     name, version = split_model(named) if named else ("", "")
     if not name:
         raise UsageError("Which model?", hint="--model NAME:VERSION")
     found = app.registry.get(name, version)
-    record = approve(app, stage, found, who())
-    click.echo(f"{record['by']} approved {found.name}:{found.version} ({found.digest[:12]}) for {stage}")
+    given = approve(app, asked, stage, found, who())
+    click.echo(f"{who()} approved {found.name}:{found.version} ({found.digest[:12]}) for {stage}: {given.evidence}")
 
 
 @click.command("rollback")

@@ -39,17 +39,28 @@ class Approvals:
         return f"{who}; not counted: {', '.join(self.discounted)}" if self.discounted else who
 
 
+def same_person(one: str, other: str) -> bool:
+    """Whether two names are one person's: capitals and spaces make nobody a second one."""
+    return bool(one) and _key(one) == _key(other)
+
+
 def judge_approvals(records: Iterable[Record], rule: ApprovalRule, digest: str, now: datetime) -> Approvals:
     """Count each person once, by their latest yes to that digest for that stage."""
     latest = {
-        str(r["by"]): datetime.fromisoformat(str(r["at"]))
+        _key(str(r["by"])): (str(r["by"]).strip(), datetime.fromisoformat(str(r["at"])))
         for r in sorted(records, key=lambda r: str(r["at"]))
         if r["stage"] == rule.stage and r["digest"] == digest
     }
-    discounted = {
-        person: "the author" if rule.author and person == rule.author else "expired"
-        for person, at in latest.items()
-        if (rule.author and person == rule.author) or at < now - timedelta(hours=rule.hours)
-    }
-    by = tuple(sorted(person for person in latest if person not in discounted))
-    return Approvals(rule.needed, by, tuple(f"{person} ({why})" for person, why in sorted(discounted.items())))
+    by, discounted = [], []
+    for _, (person, at) in sorted(latest.items()):
+        if same_person(person, rule.author):
+            discounted.append(f"{person} (the author)")
+        elif at < now - timedelta(hours=rule.hours):
+            discounted.append(f"{person} (expired)")
+        else:
+            by.append(person)
+    return Approvals(rule.needed, tuple(by), tuple(discounted))
+
+
+def _key(person: str) -> str:
+    return " ".join(person.split()).casefold()

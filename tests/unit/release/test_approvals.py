@@ -26,6 +26,11 @@ def test_the_author_and_an_old_yes_do_not_count_and_the_evidence_says_so() -> No
     assert found.evidence == "1 of 2: cid; not counted: ann (the author), bob (expired)"
 
 
+def test_capitals_and_spaces_make_nobody_a_second_person() -> None:
+    assert not judge_approvals([yes("bob"), yes(" Bob ")], RULE, "d", NOW).enough
+    assert judge_approvals([yes("Ann "), yes("bob")], RULE, "d", NOW).by == ("bob",)
+
+
 def test_a_renewed_yes_counts_again() -> None:
     assert judge_approvals([yes("bob"), yes("bob", 8), yes("cid")], RULE, "d", NOW).enough
 
