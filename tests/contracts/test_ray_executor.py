@@ -137,3 +137,52 @@ def test_a_pipeline_gives_the_same_on_ray_as_on_this_machine(cluster: Any, tmp_p
             handles = [row[0] for row in db.execute("SELECT body FROM events WHERE kind = 'step_started'")]
         assert all(('"ray:' in h) == (name == "ray") for h in handles)
     assert outputs["local"] == outputs["ray"] == "TIDE"
+
+
+PARALLEL = """
+type: parallel
+compute: azureml:big
+task:
+  type: run_function
+  code: .
+  environment: azureml:h:1
+  entry_script: entry.py
+  append_row_to: ${{outputs.rows}}
+inputs: {data: {type: uri_folder, path: ./data}}
+input_data: ${{inputs.data}}
+mini_batch_size: "1"
+max_concurrency_per_instance: 2
+resources: {instance_count: 2}
+outputs: {rows: {type: uri_file}, nodes: {type: uri_folder}}
+"""
+ENTRY = """
+import os, time
+def parent(pid):
+    return int(open("/proc/%d/stat" % pid).read().rpartition(")")[2].split()[1])
+def run(batch):
+    node = parent(parent(os.getppid()))  # the head, Ray's worker, the node
+    open(os.environ["AZURE_ML_OUTPUT_nodes"] + "/%d" % node, "a").close()
+    time.sleep(0.5)
+    return [open(name).read().upper() for name in batch]
+"""
+
+
+def test_a_parallel_job_is_shared_by_two_nodes_and_gives_the_same(cluster: Any, tmp_path: Path) -> None:
+    (tmp_path / "entry.py").write_text(ENTRY)
+    (tmp_path / "job.yml").write_text(PARALLEL)
+    (tmp_path / "data").mkdir()
+    for name in "abcdefgh":
+        (tmp_path / "data" / name).write_text(name)
+    compute = json.dumps({"big": {"executor": "ray", "address": cluster.address}})
+    (tmp_path / "tidemill.yaml").write_text(f"name: x\nenvironments: {{h: {{python: host}}}}\ncompute: {compute}\n")
+    rows, nodes = [], []
+    for words in (["--executor", "local"], ["--executor", "ray"]):
+        argv = [sys.executable, "-m", "tidemill", "run", "job.yml", "-o", "json", "--force", *words]
+        env = {**os.environ, "TIDEMILL_HOME": str(tmp_path / "home")}
+        done = subprocess.run(argv, cwd=tmp_path, env=env, capture_output=True, text=True, check=False, timeout=200)
+        assert done.returncode == 0, done.stderr + done.stdout
+        outputs = json.loads(done.stdout)["outputs"]
+        rows.append(Path(outputs["rows"]).read_text())
+        nodes.append(len(list(Path(outputs["nodes"]).iterdir())))
+    assert rows == ["A\nB\nC\nD\nE\nF\nG\nH\n"] * 2
+    assert nodes[1] == 2

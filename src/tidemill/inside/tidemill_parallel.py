@@ -89,9 +89,11 @@ class Head:
         self._file, self._config, self._batches = config_file, config, batches
         self._queue = queue.Queue()  # SimpleQueue.get with a timeout may wait for ever when several threads get
         self._lock = threading.Lock()
-        self._left = len(batches)
+        part, parts = config.get("part", (0, 1))
+        mine = range(part, len(batches), parts)
+        self._left = self._mine = len(mine)
         self.count = {
-            "mini_batches": len(batches),
+            "mini_batches": len(mine),
             "completed": 0,
             "failed": 0,
             "items": 0,
@@ -100,7 +102,7 @@ class Head:
         }
         self.refusal = None
         self.code = 0
-        for index in range(len(batches)):
+        for index in mine:
             items = self._done_before(index)
             if items is None:
                 self._queue.put((index, 0))
@@ -111,15 +113,17 @@ class Head:
     def run(self):
         """Work until every mini batch has ended or too many have failed."""
         workers = min(max(1, self._config["workers"]), self._left)
-        before = len(self._batches) - self._left
+        before = self._mine - self._left
         known = ", %d were done before" % before if before else ""
-        say("%d mini batches for %d workers%s" % (len(self._batches), workers, known))
+        say("%d mini batches for %d workers%s" % (self._mine, workers, known))
         threads = [threading.Thread(target=self._work, args=(n,)) for n in range(workers)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        percent = 100.0 * self.count["failed"] / max(1, len(self._batches))
+        percent = 100.0 * self.count["failed"] / max(1, self._mine)
+        if "part" in self._config:
+            return  # what all parts together may fail is judged where they come together
         if not self.refusal and percent > self._config["allowed_failed_percent"]:
             self._refuse(
                 "%.0f%% of the mini batches failed; %d%% are allowed"
@@ -289,7 +293,8 @@ def main(config_file):
         head.run()
         summary.update(head.count, error=head.refusal)
         code = head.code
-        if not code:
+        summary["all"] = len(batches)
+        if not code and "part" not in config:
             gather(config, len(batches))
     except Refused as exc:
         summary["error"], code = str(exc), INIT_FAILED

@@ -62,9 +62,11 @@ def split_by_keys(config):
     if missing:
         raise Refused("The table has no column `%s`, only: %s" % (missing[0], ", ".join(map(str, frame.columns))))
     chunks = []
+    part, parts = config.get("part", (0, 1))
     for number, (values, group) in enumerate(frame.groupby(list(config["partition_keys"]), sort=True)):
         path = os.path.join(config["work"], "part-%d.pkl" % number)
-        group.reset_index(drop=True).to_pickle(path)
+        if number % parts == part:  # the others' are written by the others
+            group.reset_index(drop=True).to_pickle(path)
         values = values if isinstance(values, tuple) else (values,)
         plain = [v.item() if hasattr(v, "item") else v for v in values]
         chunks.append({"pickle": path, "keys": dict(zip(config["partition_keys"], map(_plain, plain)))})

@@ -18,9 +18,10 @@ from tidemill.base.findings import Finding, Severity
 from tidemill.plan.graph import DataInput, Step
 from tidemill.run.command import judge, make_task, stage
 from tidemill.run.parallel_data import describe_data
+from tidemill.run.parallel_parts import Part, run_parts
 from tidemill.run.parallel_resume import DRIVER, KEY, restore_artifacts
 from tidemill.run.parallel_settings import Parallel, read_parallel
-from tidemill.run.ports import TaskEnd
+from tidemill.run.ports import Spreads, Task, TaskEnd, Ticket
 from tidemill.run.staging import look_up, render_command
 from tidemill.run.state import Status
 from tidemill.run.work import StepEnd, StepWork
@@ -41,17 +42,58 @@ def run_parallel(work: StepWork) -> StepEnd:
     prepared = work.prepare()
     paths = stage(work)
     restore_artifacts(work.folder)
-    with work.slots(settings.workers or os.cpu_count() or 1) as workers:
+    parts = _count_parts(work, settings)
+    with work.slots(1 if parts > 1 else settings.workers or os.cpu_count() or 1) as slots:
+        workers = slots if parts == 1 else max(1, settings.workers // parts or int(work.step.resources.cpus))
         config = _make_config(work, settings, paths, workers)
         driver = _lay_out_driver(work, config)
-        command = f"exec python {shlex.quote(str(driver / SCRIPTS[0]))} {shlex.quote(str(driver / CONFIG))}"
-        task = make_task(work, prepared, paths, command=command)
-        end = work.run_task(replace(task, env={**task.env, **_scoring_variables(work, settings, paths)}))
+        task = make_task(work, prepared, paths, command=_command(driver, CONFIG))
+        task = replace(task, env={**task.env, **_scoring_variables(work, settings, paths)})
+        if parts > 1:
+            end = run_parts(work, config, [_part_of(task, driver, config, (n, parts)) for n in range(parts)])
+        else:
+            end = work.run_task(task)
     failpoint("mini-batches-ended")
     judged = _judge(end, work.step, Path(config["summary"]))
     if judged.status is Status.COMPLETED:
         (driver / KEY).unlink()  # what is whole is kept by content; only what was interrupted is gone on with
     return judged
+
+
+def _count_parts(work: StepWork, settings: Parallel) -> int:
+    """How many tasks share the mini batches: one, unless the step runs where there are several machines."""
+    ports, instances = work.context.ports, max(1, work.step.resources.instance_count)
+    executor = ports.executors.get(ports.place_compute(work.step.compute))
+    return executor.count_parts(settings.workers, instances) if isinstance(executor, Spreads) else 1
+
+
+def _command(driver: Path, config: str) -> str:
+    return f"exec python {shlex.quote(str(driver / SCRIPTS[0]))} {shlex.quote(str(driver / config))}"
+
+
+def _part_of(task: Task, driver: Path, config: Mapping[str, Any], part: tuple[int, int]) -> Part:
+    """One of several tasks: every so many-th mini batch, and its share of what the step reserves."""
+    number, parts = part
+    summary = Path(config["summary"]).with_name(f"parallel_summary_{number}.json")
+    name = f"parallel_{number}.json"
+    write_atomic(driver / name, json.dumps({**config, "part": part, "summary": str(summary)}))
+    whole = task.resources
+    own = replace(
+        whole,
+        instance_count=1,
+        cpus=max(1.0, whole.cpus * whole.instance_count / parts),
+        gpus=whole.gpus * whole.instance_count / parts,
+    )
+    found = replace(
+        task,
+        ticket=Ticket(f"{task.ticket}/part-{number}"),
+        command=_command(driver, name),
+        log=task.log.with_name(f"std_log_part_{number}.txt"),
+        resources=own,
+        left=(),  # what a killed run left of several parts is told from one another by nothing
+        apart=True,
+    )
+    return Part(found, summary)
 
 
 def _make_config(work: StepWork, settings: Parallel, paths: Mapping[str, str], workers: int) -> dict[str, Any]:

@@ -43,7 +43,8 @@ class Task:
     may write is below `folder`. `command` is shell text for `bash -c` in `cwd`, or `argv` is exact. It is started
     once per mapping in `processes`, each added to `env`. An executor elsewhere gives it the same paths, and brings
     `writes` and `log` back before it says that the task ended. `left` are handles of what a killed run started for the
-    same step: an executor that `TakesUp` goes on with one of those.
+    same step: an executor that `TakesUp` goes on with one of those. `apart` is a part
+    of something that several machines are to share.
     """
 
     ticket: Ticket
@@ -64,6 +65,7 @@ class Task:
     secrets: tuple[str, ...] = ()
     compute: str | None = None
     left: tuple[str, ...] = ()
+    apart: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +129,15 @@ class TakesUp(Protocol):
 
     def takes_up(self, handle: str) -> bool:
         """Whether it would know what to do with it, so that what is to be gone on with must not be reaped."""
+        ...
+
+
+@runtime_checkable
+class Spreads(Protocol):
+    """An executor with several machines, on which a parallel step's mini batches are better shared out to several tasks."""
+
+    def count_parts(self, workers: int, instances: int) -> int:
+        """How many tasks for so many processes (0: as many as there is room for) on so many machines."""
         ...
 
 

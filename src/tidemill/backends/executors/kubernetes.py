@@ -67,6 +67,10 @@ class KubernetesExecutor:
                 self._prepared[key] = self._environments.prepare(environment, say)
             return self._prepared[key]
 
+    def count_parts(self, workers: int, instances: int) -> int:  # noqa: ARG002 - the processes of an instance share a pod
+        """A pod for each instance."""
+        return instances
+
     def submit(self, task: Task, watch: TaskWatch) -> None:
         """Make the task's Job and follow it in a thread of its own."""
         self._tasks.start(task, watch, self._drive)

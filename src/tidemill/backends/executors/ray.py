@@ -43,6 +43,10 @@ class RayExecutor:
         """As many tasks as the cluster has CPUs."""
         return self._wished_slots or max(1, int(ray.cluster_resources().get("CPU", 1)))
 
+    def count_parts(self, workers: int, instances: int) -> int:  # noqa: ARG002 - a worker goes where there is room
+        """A task for each process: each waits for a CPU of its own, on whatever node has one."""
+        return workers or self.slots
+
     def submit(self, task: Task, watch: TaskWatch) -> None:
         """Start the task in a thread of its own, which waits for room on the cluster and then for its end."""
         self._tasks.start(task, watch, self._drive)
@@ -125,7 +129,11 @@ class RayExecutor:
         wants = task.resources
         needs = {"num_cpus": wants.cpus * wants.instance_count, "num_gpus": wants.gpus * wants.instance_count}
         actor = ray.remote(remote_worker.Worker).options(
-            name=name, max_concurrency=CALLS_AT_ONCE, max_restarts=0, **needs
+            name=name,
+            max_concurrency=CALLS_AT_ONCE,
+            max_restarts=0,
+            scheduling_strategy="SPREAD" if task.apart else "DEFAULT",
+            **needs,
         )
         worker = actor.remote()
         up = worker.where.remote()
