@@ -24,15 +24,13 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import Run
-from tests.e2e.test_up import FLOWER, PIPELINE, PROJECT
-from tests.e2e.test_up import TRAIN as FIT
+from tests.e2e.test_up import FIT, FLOWER, PIPELINE, UNGATED
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)]
 
 KILLS = int(os.environ.get("TIDEMILL_KILLS", "1"))
 HOLDS = os.environ.get("TIDEMILL_HOLDS", "")
 SEED = int(os.environ.get("TIDEMILL_SEED", "0")) or random.randrange(10**6)
-UNGATED = PROJECT.replace('gates: ["metrics.accuracy >= 0.9"]\n', "")
 LOCAL = "target: local, auth: none, strategy: canary, steps: [50], bake_s: 0.5"
 STRENGTHS = {"1": 1.0, "2": 10.0}
 TRAIN = """
@@ -49,12 +47,11 @@ def project(tmp_path: Path) -> Path:
     models = tmp_path / "src" / "models"
     models.mkdir(parents=True)
     (tmp_path / "src" / "train.py").write_text(TRAIN)
-    fit = FIT.partition("import mlflow")[0]
     for strength in STRENGTHS.values():
         with pytest.MonkeyPatch.context() as here:
             here.chdir(models)
             here.setattr(sys, "argv", ["train.py", str(strength), str(strength)])
-            exec(compile(fit, "train.py", "exec"), {})  # a process of its own for each takes ten seconds
+            exec(compile(FIT, "train.py", "exec"), {})  # a process of its own for each takes ten seconds
     return tmp_path
 
 

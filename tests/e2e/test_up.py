@@ -57,6 +57,8 @@ model: iris
 gates: ["metrics.accuracy >= 0.9"]
 stages: {staging: {target: local, auth: none}}
 """
+FIT = TRAIN.partition("import mlflow")[0]
+UNGATED = PROJECT.replace('gates: ["metrics.accuracy >= 0.9"]\n', "")
 FLOWER = {"sepal_length": 5.1, "sepal_width": 3.5, "petal_length": 1.4, "petal_width": 0.2}
 
 
@@ -67,6 +69,14 @@ def project(tmp_path: Path) -> Path:
     (tmp_path / "pipeline.yml").write_text(PIPELINE)
     (tmp_path / "tidemill.yaml").write_text(PROJECT)
     return tmp_path
+
+
+@pytest.fixture
+def ungated(project: Path) -> Path:
+    """Nothing is asked of its metrics, so it logs none: that is most of the time a training takes here."""
+    (project / "src" / "train.py").write_text(FIT)
+    (project / "tidemill.yaml").write_text(UNGATED)
+    return project
 
 
 def endpoint(tidemill: Run) -> dict[str, Any]:
@@ -117,10 +127,10 @@ def test_up_serves_then_changes_nothing_then_moves_on_fails_closed_and_rolls_bac
     assert json.loads(tidemill("status", "-o", "json").stdout) == {"endpoints": []}
 
 
-def test_a_new_version_with_the_old_weights_is_called_that(tidemill: Run, project: Path) -> None:
+def test_a_new_version_with_the_old_weights_is_called_that(tidemill: Run, ungated: Path) -> None:
     tidemill("up")
-    again = TRAIN + '(out / "released.txt").write_text("model-v17")\n'
-    (project / "src" / "train.py").write_text(again)
+    again = FIT + '(out / "released.txt").write_text("model-v17")\n'
+    (ungated / "src" / "train.py").write_text(again)
     said = tidemill("up").stdout
     assert "note: staging: version 2 has the weights of version 1: only INPUT_model_path/" in said
     assert "released.txt differ" in said
@@ -136,10 +146,10 @@ def test_a_gate_on_a_metric_nobody_logged_does_not_pass(tidemill: Run, project: 
     assert json.loads(tidemill("status", "-o", "json").stdout) == {"endpoints": []}
 
 
-def test_what_was_killed_half_way_is_finished_by_the_next_up(tidemill: Run, project: Path) -> None:
+def test_what_was_killed_half_way_is_finished_by_the_next_up(tidemill: Run, ungated: Path) -> None:
     tidemill("up")
     url = endpoint(tidemill)["url"]
-    (project / "pipeline.yml").write_text(PIPELINE.replace("strength: 1.0", "strength: 10.0"))
+    (ungated / "pipeline.yml").write_text(PIPELINE.replace("strength: 1.0", "strength: 10.0"))
     tidemill("up", code=-9, TIDEMILL_FAILPOINT="version-started")
     assert ask(url)["version"] == "1"
     tidemill("up", code=-9, TIDEMILL_FAILPOINT="traffic-switched")
@@ -156,13 +166,13 @@ def test_what_was_killed_half_way_is_finished_by_the_next_up(tidemill: Run, proj
     assert ask(url)["version"] == "1"
 
 
-def test_the_same_model_with_other_settings_is_deployed_too(tidemill: Run, project: Path) -> None:
+def test_the_same_model_with_other_settings_is_deployed_too(tidemill: Run, ungated: Path) -> None:
     def up(mode: str, stage: str = "target: local, auth: none") -> bool:
-        (project / "deployment.yml").write_text(
+        (ungated / "deployment.yml").write_text(
             f"name: blue\nendpoint_name: iris\nenvironment_variables: {{MODE: {mode}}}\n"
         )
-        (project / "tidemill.yaml").write_text(
-            PROJECT.replace("target: local, auth: none", stage) + "deployment: deployment.yml\n"
+        (ungated / "tidemill.yaml").write_text(
+            UNGATED.replace("target: local, auth: none", stage) + "deployment: deployment.yml\n"
         )
         return bool(json.loads(tidemill("up", "-o", "json").stdout)["changed"])
 
@@ -173,8 +183,8 @@ def test_the_same_model_with_other_settings_is_deployed_too(tidemill: Run, proje
     assert ask(f"http://localhost:{port}")["version"] == "1"
 
 
-def test_a_stage_waits_for_somebody_other_than_the_author(tidemill: Run, project: Path) -> None:
-    (project / "tidemill.yaml").write_text(PROJECT.replace("auth: none", "auth: none, approvals: 1"))
+def test_a_stage_waits_for_somebody_other_than_the_author(tidemill: Run, ungated: Path) -> None:
+    (ungated / "tidemill.yaml").write_text(UNGATED.replace("auth: none", "auth: none, approvals: 1"))
     ann, bob = {"TIDEMILL_USER": "ann"}, {"TIDEMILL_USER": "bob"}
     assert "0 of 1: nobody" in tidemill("up", code=1, **ann).stderr
     assert (

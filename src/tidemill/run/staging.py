@@ -11,6 +11,7 @@ from tidemill.base.errors import FailedError
 from tidemill.plan.graph import Literal, Step
 from tidemill.run.folders import StepFolder
 from tidemill.run.ports import ArtifactStore
+from tidemill.run.quoting import Places
 from tidemill.spec.expression import Reference
 
 DIRECT_MODES = frozenset({"direct", "eval_mount", "eval_download"})
@@ -81,8 +82,15 @@ def _place(source: Source, target: Path, artifacts: ArtifactStore, *, writable: 
 
 
 def render_command(step: Step, paths: Mapping[str, str], folder: StepFolder, run_id: str) -> str:
-    """The command with every reference replaced: literals as text, data and outputs as paths."""
-    return step.command.render(lambda r: look_up(r, step, paths, folder, run_id)) if step.command else ""
+    """The command with every reference replaced: literals as text, data and outputs as paths, each one word to bash."""
+    values, places = literal_paths(step), Places()
+
+    def find(reference: Reference) -> str | None:
+        text = look_up(reference, step, paths, folder, run_id)
+        is_value = reference.dotted.removeprefix("inputs.") in values
+        return places.mark(text) if text and not is_value and Path(text).is_absolute() else text
+
+    return places.fill(step.command.render(find)) if step.command else ""
 
 
 def look_up(reference: Reference, step: Step, paths: Mapping[str, str], folder: StepFolder, run_id: str) -> str | None:
