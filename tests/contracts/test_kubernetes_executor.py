@@ -159,6 +159,28 @@ def test_a_pod_that_is_taken_away_is_lost_and_not_failed(executor: Any, namespac
     assert not end.ok
 
 
+def test_a_pod_that_is_taken_away_before_its_outputs_came_back_is_lost_too(
+    executor: Any, namespace: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lightkube import Client
+    from lightkube.resources.core_v1 import Pod
+
+    from tidemill.backends.executors.pods import StepPods
+
+    collect = StepPods.collect
+
+    def collect_late(self: StepPods, pod: str, folder: Path, there: str) -> None:
+        client = Client()
+        client.delete(Pod, pod, namespace=namespace, grace_period=0)
+        client.close()
+        collect(self, pod, folder, there)
+
+    monkeypatch.setattr(StepPods, "collect", collect_late)
+    end = submit(executor, make_task(tmp_path / "a", "true")).wait()
+    assert end.lost
+    assert not end.ok
+
+
 def test_an_image_that_is_not_there_fails_with_the_clusters_words(executor: Any, tmp_path: Path) -> None:
     missing = PreparedEnvironment(Path("python3"), image=f"{os.environ['REGISTRY']}/nobody/has:this")
     end = submit(executor, make_task(tmp_path / "a", "true", environment=missing)).wait()

@@ -21,7 +21,8 @@ __all__ = ["namespace", "registry", "target"]
 pytestmark = pytest.mark.needs_cluster
 
 SERVER = """
-import http.server, sys, threading, time
+import http.server, signal, sys, threading, time
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 words, status = sys.argv[1].split("-")
 lock, counts = threading.Lock(), {}
 class Handler(http.server.BaseHTTPRequestHandler):

@@ -7,7 +7,8 @@ import json
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
 from typing import IO, Any
@@ -116,7 +117,8 @@ class StepPods:
             spool.write(b"%016d" % len(head) + head)
             remote_worker.pack_trees(roots, spool, spec["folder"])
             spool.seek(0)
-            self._agent_in(pod, "receive", stdin=spool)
+            with self._while_it_is_there(pod):
+                self._agent_in(pod, "receive", stdin=spool)
 
     def follow(self, pod: str, sinks: Sequence[Callable[[str], None]]) -> dict[str, Any]:
         """Give each sink what is added to its file while the task runs; how it ended. A torn line is taken up again."""
@@ -154,15 +156,11 @@ class StepPods:
 
     def collect(self, pod: str, folder: Path, there: str) -> None:
         """Bring back what the task wrote below its folder, which is called `there` in the pod."""
-        with tempfile.SpooledTemporaryFile(SPOOL_BYTES) as spool:
-            try:
-                self._agent_in(pod, "collect", sink=spool.write)
-            except BackendError as exc:
-                self._require_running(pod, exc, time.monotonic())  # it was being taken away
-                raise
+        with tempfile.SpooledTemporaryFile(SPOOL_BYTES) as spool, self._while_it_is_there(pod):
+            self._agent_in(pod, "collect", sink=spool.write)
             spool.seek(0)
             unpack_below(spool, folder, there)
-        self._agent_in(pod, "collected")
+            self._agent_in(pod, "collected")
 
     def cancel(self, pod: str) -> None:
         """Ask the task to end."""
@@ -217,6 +215,15 @@ class StepPods:
                     f"pod `{name}` ended before it took its step (exit code {ended.exitCode}): {said}",
                     hint="Its image must have `python3`, 3.8 or newer.",
                 )
+
+    @contextmanager
+    def _while_it_is_there(self, pod: str) -> Iterator[None]:
+        """What fails because the pod is being taken away says nothing about the step."""
+        try:
+            yield
+        except (BackendError, httpx.HTTPError, OSError) as exc:
+            self._require_running(pod, exc, time.monotonic())
+            raise
 
     def _require_running(self, pod: str, cause: Exception, since: float) -> None:
         """Return if the pod is still there, or the cluster has been silent for a short time only."""
