@@ -28,7 +28,7 @@ def target(registry: str, namespace: str) -> Iterator[KubernetesTarget]:
     del registry
     opened = KubernetesTarget()
     yield opened
-    opened.drop_namespace(namespace, timeout_s=300)
+    kubectl("delete", "namespace", namespace, "--wait=false")
     opened.close()
 
 

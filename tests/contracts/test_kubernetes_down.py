@@ -33,7 +33,7 @@ def endpoint(tmp_path: Path, registry: str, namespace: str) -> Iterator[Workload
     target.apply(Workload("neighbour", "v1", namespace, image))
     target.wait_ready(first, timeout_s=90)
     yield first
-    target.drop_namespace(namespace, timeout_s=120)
+    kubectl("delete", "namespace", namespace, "--wait=false")
     target.close()
 
 
