@@ -38,6 +38,7 @@ environments: {{any: {{python: host}}}}
 stages:
   production:
     target: kubernetes
+    auth: none
     namespace: {namespace}
     registry: "{registry}"
     base_image: "{base}"

@@ -24,6 +24,7 @@ MAY = [
     "delete networkpolicies.networking.k8s.io",
     "list pods",
     "get pods --subresource=log",
+    "get secrets/echo-keys",
 ]
 MAY_NOT = ["get secrets", "list secrets", "create pods", "create pods --subresource=exec", "patch roles.rbac.authorization.k8s.io", "delete namespaces", "create daemonsets.apps", "get nodes", "impersonate users"]  # fmt: skip
 
@@ -39,7 +40,7 @@ def account(tmp_path: Path, registry: str, namespace: str) -> Iterator[str]:
     """A namespace with the role; the kubeconfig of its account is at `tmp_path/kubeconfig`."""
     del registry
     file = tmp_path / "rbac.yaml"
-    file.write_text(yaml.safe_dump_all(make_rbac(namespace)))
+    file.write_text(yaml.safe_dump_all(make_rbac(namespace, keys="echo-keys")))
     kubectl("apply", "-f", str(file))
     try:
         names = json.loads(kubectl("get", "secrets", "-n", namespace, "-o", "json"))["items"]
@@ -72,7 +73,13 @@ def test_a_version_is_deployed_switched_to_scaled_and_taken_away_with_just_that_
         target = KubernetesTarget()
     try:
         version = Workload(
-            "echo", "v1", namespace, build(tmp_path, registry, "one").reference, host="echo.example.org", max_replicas=3
+            "echo",
+            "v1",
+            namespace,
+            build(tmp_path, registry, "one").reference,
+            host="echo.example.org",
+            max_replicas=3,
+            token_secret="echo-keys",
         )
         target.apply(version)
         target.wait_ready(version, timeout_s=90)
@@ -81,7 +88,9 @@ def test_a_version_is_deployed_switched_to_scaled_and_taken_away_with_just_that_
         target.scale(namespace, version.name, 1)
         assert target.request(namespace, "echo", "/") == (200, b"one")
         assert target.counts(version)
+        assert len(set(target.keys(namespace, "echo"))) == 2
         target.delete_endpoint(version)
+        assert "echo-keys" not in kubectl("get", "secrets", "-n", namespace)
         assert target.observe(namespace, "echo") == ()
     finally:
         target.close()

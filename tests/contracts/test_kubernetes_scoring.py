@@ -66,6 +66,8 @@ def namespace(target: Any) -> Iterator[str]:
 
 def ask(target: Any, namespace: str) -> dict[str, Any]:
     headers = {"content-type": "application/json"}
+    assert target.request(namespace, "iris", "/score", body=b'{"data": [1, 2]}', headers=headers)[0] == 401
+    headers |= target.key_headers(Workload("iris", "any", namespace, "", token_secret="iris-keys"))
     status, text = target.request(namespace, "iris", "/score", body=b'{"data": [1, 2]}', headers=headers)
     assert status == 200, text
     return dict(json.loads(text))

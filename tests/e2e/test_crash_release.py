@@ -180,7 +180,7 @@ def cluster(project: Path) -> Iterator[Ask]:
         pytest.skip("no cluster: set KUBECONFIG, REGISTRY and BASE_IMAGE")
     namespace = f"tm-crash-{uuid.uuid4().hex[:8]}"
     stage = {
-        "target": "kubernetes", "namespace": namespace, "registry": f"{os.environ['REGISTRY']}/tm-crash",
+        "target": "kubernetes", "auth": "none", "namespace": namespace, "registry": f"{os.environ['REGISTRY']}/tm-crash",
         "base_image": os.environ["BASE_IMAGE"], "strategy": "canary", "steps": [50], "bake_s": 1, "start_timeout_s": 120,
         "image_proof": "off",
     }  # fmt: skip

@@ -76,6 +76,11 @@ def load_documents(project: Project) -> tuple[str, OnlineDeployment | None, str]
     return name, deployment, endpoint.auth_mode if endpoint else "key"
 
 
+def asks_for_key(stage: Stage, auth_mode: str) -> bool:
+    """Whether requests need a key: as the stage says, else as the endpoint's document does, which asks for one unless told."""
+    return (stage.auth or auth_mode) != "none"
+
+
 def endpoint_name(name: str, stage: str, stages: Mapping[str, Stage]) -> str:
     """The document's name; with a stage behind it where several stages share one target."""
     first = next(iter(stages), stage)
@@ -95,7 +100,7 @@ def deploy_local(app: App, project: Project, candidate: Candidate, stage_name: s
         if before and before.get(STICKY, "") != sticky:
             before = {**before, STICKY: sticky}
             app.target.put(endpoint, before)
-        tokens = endpoint_tokens(app, endpoint, stage.auth or ("none" if auth_mode == "none" else "key"))
+        tokens = endpoint_tokens(app, endpoint, "key" if asks_for_key(stage, auth_mode) else "none")
         folder = document_folder(project)
         python = serving_environment(app, document, folder) or candidate.environment
         wish = make_wish(app, folder, candidate.version, python, document, tokens)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 from tidemill.app.bakes import fail_bake, forget_bake, keep_bake
 from tidemill.app.candidate import Candidate
@@ -186,11 +186,20 @@ def make_workload(
 def smoke_in_cluster(target: Any, workload: Workload, sample: bytes | None, *, before_switch: bool) -> str:  # noqa: ANN401
     """A real request to the version through the API server's proxy; before the switch to its pod, else to the Service."""
     path, body = ("/score", sample) if sample is not None else ("/readyz", None)
-    headers = {"content-type": "application/json"}
-    if before_switch:
-        status, answer = target.request_pod(workload, path, body=body, headers=headers)
-    else:
-        status, answer = target.request(workload.namespace, workload.endpoint, path, body=body, headers=headers)
+    kind = {"content-type": "application/json"}
+
+    def ask(path: str, body: bytes | None, headers: Mapping[str, str]) -> tuple[int, bytes]:
+        if before_switch:
+            return cast("tuple[int, bytes]", target.request_pod(workload, path, body=body, headers=headers))
+        found = target.request(workload.namespace, workload.endpoint, path, body=body, headers=headers)
+        return cast("tuple[int, bytes]", found)
+
+    status, answer = ask(path, body, {**kind, **target.key_headers(workload)})
+    if workload.token_secret and ask("/version", None, {})[0] != HTTPStatus.UNAUTHORIZED:
+        raise FailedError(
+            "The smoke test failed: the version answers requests without the endpoint's key",
+            hint="Its image knows no keys; release it again, or say `auth: none` for the stage.",
+        )
     text = answer[:300].decode(errors="replace")
     if status != HTTPStatus.OK:
         raise FailedError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tidemill.app.deploy import endpoint_name, load_documents
+from tidemill.app.deploy import asks_for_key, endpoint_name, load_documents
 from tidemill.app.project import Project
 from tidemill.app.releases import last_release, previous_release
 from tidemill.app.wiring import App
@@ -12,6 +12,7 @@ from tidemill.app.workloads import describe_version, stage_workload, with_model_
 from tidemill.base.errors import NotFoundError, UsageError
 from tidemill.base.files import write_atomic
 from tidemill.base.suggest import did_you_mean
+from tidemill.release.labels import keys_name
 from tidemill.release.objects import make_objects
 from tidemill.release.rbac import make_rbac
 from tidemill.release.render import for_kubernetes, render
@@ -85,7 +86,9 @@ def _followed(app: App, stage_name: str, workload: Workload) -> str:
 
 def render_rbac(project: Project, stage: Stage) -> dict[str, str]:
     """The account and role that may deploy to the stage's namespace, for an administrator to apply once."""
-    objects = make_rbac(stage.namespace or project.document.name)
+    base, _, auth_mode = load_documents(project)
+    keys = keys_name(base) if asks_for_key(stage, auth_mode) else ""
+    objects = make_rbac(stage.namespace or project.document.name, keys=keys)
     return render(objects, style="yaml", name="rbac", version="0")
 
 

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
 from typing import Any
 
-from tidemill.app.deploy import load_documents
+from tidemill.app.deploy import asks_for_key, load_documents
 from tidemill.app.project import Project
 from tidemill.app.recording import pod_recording, recording_requirements
 from tidemill.app.serves import describe_server, server_variables
 from tidemill.app.wiring import App
 from tidemill.base.hashing import digest_value
-from tidemill.release.labels import POD_ANNOTATION, SETTINGS_ANNOTATION
+from tidemill.release.labels import POD_ANNOTATION, SETTINGS_ANNOTATION, keys_name
 from tidemill.release.objects import make_objects
 from tidemill.release.recording import Recording, read_recording
 from tidemill.release.workload import Workload, find_problems
@@ -35,7 +35,8 @@ def stage_workload(  # noqa: PLR0913 - what a workload is made of
     annotations: Mapping[str, str],
 ) -> Workload:
     """The version `deployment` of `endpoint` as its document and the stage ask for it, the stage having the last word; not checked yet."""
-    document = load_documents(project)[1] or OnlineDeployment()
+    _, found, auth_mode = load_documents(project)
+    document = found or OnlineDeployment()
     workload = Workload(
         endpoint=endpoint,
         deployment=deployment,
@@ -48,6 +49,7 @@ def stage_workload(  # noqa: PLR0913 - what a workload is made of
         node_port=stage.node_port or 0,
         frontend_image=stage.frontend_image or "",
         frontend_port=stage.frontend_port,
+        token_secret=keys_name(endpoint) if asks_for_key(stage, auth_mode) else "",
         start_timeout_s=int(stage.start_timeout_s),
         **_resources(document, stage),
         recording=stage_recording(project, document, stage),

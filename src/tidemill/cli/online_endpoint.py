@@ -10,7 +10,6 @@ import click
 
 from tidemill.app.endpoints import (
     create_endpoint,
-    credentials,
     delete_endpoint,
     invoke,
     list_endpoints,
@@ -20,6 +19,7 @@ from tidemill.app.endpoints import (
     update_endpoint,
 )
 from tidemill.app.settings import read_settings
+from tidemill.app.stage_keys import endpoint_keys
 from tidemill.app.wiring import open_app
 from tidemill.base.errors import UsageError
 from tidemill.cli.assets import given_fields
@@ -38,6 +38,8 @@ from tidemill.spec.overrides import parse_override
 
 for_scripts = click.option("--no-wait", is_flag=True, expose_value=False, help="Accepted for az scripts.")
 local_option = click.option("--local", is_flag=True, expose_value=False, help="Accepted: everything here is local.")
+
+stage_option = click.option("--stage", metavar="NAME", help="The endpoint as this stage of tidemill.yaml has it.")
 
 
 @click.group("online-endpoint")
@@ -155,21 +157,23 @@ def invoke_command(
 
 @group.command("get-credentials")
 @required_name_option
+@stage_option
 @noun_options
-def get_credentials(name: str, fmt: str, query: str | None) -> None:
-    """The endpoint's two keys."""
+def get_credentials(name: str, stage: str | None, fmt: str, query: str | None) -> None:
+    """The endpoint's two keys, here or in the Secret of a stage on a cluster."""
     with open_app(read_settings()) as app:
-        print_value(credentials(app, name), fmt=fmt, query=query)
+        print_value(endpoint_keys(app, name, stage), fmt=fmt, query=query)
 
 
 @group.command("regenerate-keys")
 @required_name_option
 @click.option("--key-type", expose_value=False, help="Accepted for az scripts.")
+@stage_option
 @noun_options
-def regenerate_keys(name: str, fmt: str, query: str | None) -> None:
+def regenerate_keys(name: str, stage: str | None, fmt: str, query: str | None) -> None:
     """A new first key; the old first one stays valid as the second."""
     with open_app(read_settings()) as app:
-        print_value(credentials(app, name, renew=True), fmt=fmt, query=query)
+        print_value(endpoint_keys(app, name, stage, renew=True), fmt=fmt, query=query)
 
 
 COMMANDS = {"online-endpoint": group}

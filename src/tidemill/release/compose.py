@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tidemill.release.labels import ENDPOINT_LABEL
+from tidemill.release.labels import ENDPOINT_LABEL, PRIMARY_KEY
 from tidemill.release.objects import Object
 from tidemill.release.package import MODEL
 
@@ -20,13 +20,26 @@ def make_compose(objects: Sequence[Object], name: str) -> dict[str, Any]:
     deployment = next(o for o in objects if o["kind"] == "Deployment" and ENDPOINT_LABEL in o["metadata"]["labels"])
     server = _service(deployment)
     (first,) = deployment["spec"]["template"]["spec"].get("initContainers") or (None,)
+    keys = _keys(deployment)
+    if keys:
+        source, place = keys
+        server["secrets"] = [{"source": source, "target": f"{place}/{PRIMARY_KEY}"}]
+    about = {"secrets": {keys[0]: {"file": f"./{keys[0]}"}}} if keys else {}
     if first is None:
-        return {"name": name, "services": {name: server}}
+        return {"name": name, "services": {name: server}, **about}
     # a volume for each model: nothing of the one before is left in it
     volume = f"model-{first['image'].rpartition(':')[2][:12]}"
     server["volumes"] = [f"{volume}:{MODEL}:ro"]
     server["depends_on"] = {"model": {"condition": "service_completed_successfully"}}
-    return {"name": name, "services": {"model": _model(first, volume), name: server}, "volumes": {volume: {}}}
+    return {"name": name, "services": {"model": _model(first, volume), name: server}, "volumes": {volume: {}}, **about}
+
+
+def _keys(deployment: Object) -> tuple[str, str] | None:
+    """The Secret with the endpoint's keys, and where the server looks for them."""
+    pod = deployment["spec"]["template"]["spec"]
+    found = next((v["secret"]["secretName"] for v in pod["volumes"] if v["name"] == "keys"), None)
+    mounts = {m["name"]: m["mountPath"] for m in pod["containers"][0]["volumeMounts"]}
+    return (found, mounts["keys"]) if found else None
 
 
 def _model(container: Object, volume: str) -> dict[str, Any]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from tidemill.release.labels import ENDPOINT_LABEL, FRONTEND_LABEL, MANAGED
+from tidemill.release.labels import ENDPOINT_LABEL, FRONTEND_LABEL, MANAGED, PRIMARY_KEY
 
 Object = dict[str, Any]
 
 
-def make_frontend(endpoint: str, namespace: str, image: str, port: int, node_port: int = 0) -> tuple[Object, ...]:
-    """Deployment, Service and NetworkPolicy; the frontend finds the endpoint by `API_URL`."""
+def make_frontend(
+    endpoint: str, namespace: str, image: str, port: int, node_port: int = 0, *, keys: str = ""
+) -> tuple[Object, ...]:
+    """Deployment, Service and NetworkPolicy; the frontend finds the endpoint by `API_URL`, and the key it sends by `API_KEY`."""
     name, labels = frontend_name(endpoint), {FRONTEND_LABEL: endpoint}
     meta = {"name": name, "namespace": namespace, "labels": {**MANAGED, **labels}}
     address: Object = {"name": "http", "port": 80, "targetPort": "http", "protocol": "TCP"}
@@ -34,7 +36,7 @@ def make_frontend(endpoint: str, namespace: str, image: str, port: int, node_por
                 "replicas": 1,
                 "selector": {"matchLabels": labels},
                 "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
-                "template": {"metadata": {"labels": {**MANAGED, **labels}}, "spec": _pod(endpoint, image, port)},
+                "template": {"metadata": {"labels": {**MANAGED, **labels}}, "spec": _pod(endpoint, image, port, keys)},
             },
         },
     )
@@ -45,7 +47,10 @@ def frontend_name(endpoint: str) -> str:
     return f"{endpoint}-frontend"
 
 
-def _pod(endpoint: str, image: str, port: int) -> Object:
+def _pod(endpoint: str, image: str, port: int, keys: str) -> Object:
+    env: list[Object] = [{"name": "API_URL", "value": f"http://{endpoint}"}, {"name": "PORT", "value": str(port)}]
+    if keys:
+        env.append({"name": "API_KEY", "valueFrom": {"secretKeyRef": {"name": keys, "key": PRIMARY_KEY}}})
     return {
         "automountServiceAccountToken": False,
         "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
@@ -53,7 +58,7 @@ def _pod(endpoint: str, image: str, port: int) -> Object:
             {
                 "name": "frontend",
                 "image": image,
-                "env": [{"name": "API_URL", "value": f"http://{endpoint}"}, {"name": "PORT", "value": str(port)}],
+                "env": env,
                 "ports": [{"name": "http", "containerPort": port, "protocol": "TCP"}],
                 "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}},
                 "securityContext": {

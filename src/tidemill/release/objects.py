@@ -46,7 +46,9 @@ def make_objects(workload: Workload, *, serving: str = "", split: Split | None =
         objects.append(_autoscaler(workload))
     if workload.frontend_image:
         place = (workload.endpoint, workload.namespace)
-        objects += make_frontend(*place, workload.frontend_image, workload.frontend_port, workload.node_port)
+        objects += make_frontend(
+            *place, workload.frontend_image, workload.frontend_port, workload.node_port, keys=workload.token_secret
+        )
     if workload.route != "service":
         objects.append(version_service(workload))
     objects += route_objects(workload.route, workload.door, split)

@@ -9,6 +9,9 @@ from tidemill.release.workload import Workload
 
 Object = dict[str, Any]
 
+KEYS = "/etc/tidemill/keys"
+GROUP_READS = 0o440
+
 _RESTRICTED = {
     "allowPrivilegeEscalation": False,
     "readOnlyRootFilesystem": True,
@@ -43,6 +46,7 @@ def make_pod(workload: Workload) -> Object:
             {"name": "tmp", "emptyDir": {"sizeLimit": "256Mi"}},
             *([{"name": "model", "emptyDir": {}}] if workload.model_image else []),
             *(workload.recording.volumes() if workload.recording else []),
+            *([_keys(workload)] if workload.token_secret else []),
         ],
     }
 
@@ -80,15 +84,23 @@ def _container(workload: Workload) -> Object:
     if workload.recording:
         container["volumeMounts"] += workload.recording.mounts()
         container |= {"envFrom": secrets} if (secrets := workload.recording.secrets()) else {}
+    if workload.token_secret:
+        container["volumeMounts"].append({"name": "keys", "mountPath": KEYS, "readOnly": True})
     if workload.arguments:
         container["args"] = list(workload.arguments)
     return container
 
 
 def _environment(workload: Workload) -> dict[str, str]:
-    """The pod's variables: which deployment it is, for its log, metrics and traces, then what the user says."""
+    """The pod's variables: which deployment it is, for its log, metrics and traces, what the user says, and where the keys are."""
     recording = workload.recording.variables() if workload.recording else {}
-    return {"TIDEMILL_DEPLOYMENT": workload.deployment, **recording, **workload.environment}
+    keys = {"TIDEMILL_TOKEN_FILE": KEYS} if workload.token_secret else {}
+    return {"TIDEMILL_DEPLOYMENT": workload.deployment, **recording, **workload.environment, **keys}
+
+
+def _keys(workload: Workload) -> Object:
+    """The Secret with the endpoint's keys as files: in no argument and no variable, and new keys arrive without new pods."""
+    return {"name": "keys", "secret": {"secretName": workload.token_secret, "defaultMode": GROUP_READS}}
 
 
 def _probe(path: str, *, period_s: int, failures: int) -> Object:

@@ -1,4 +1,4 @@
-"""What an account may do that deploys: inside one namespace, what deploying takes, and nothing about secrets or the cluster."""
+"""What an account may do that deploys: inside one namespace, what deploying takes, and nothing about the cluster or secrets but the endpoint's own keys."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from tidemill.release.objects import Object
 
 API = "rbac.authorization.k8s.io"
 OWN = ("get", "list", "create", "patch", "delete")
+OWN_KEYS = ("get", "patch", "delete")
 RULES: tuple[tuple[str, Sequence[str], Sequence[str]], ...] = (
     ("", ("services", "serviceaccounts"), OWN),
     ("", ("pods", "events"), ("list",)),
@@ -24,13 +25,21 @@ RULES: tuple[tuple[str, Sequence[str], Sequence[str]], ...] = (
 )
 
 
-def make_rbac(namespace: str, account: str = "tidemill-deployer") -> tuple[Object, ...]:
-    """The namespace, an account, its role and what binds them; an administrator applies them once."""
+def make_rbac(namespace: str, account: str = "tidemill-deployer", *, keys: str = "") -> tuple[Object, ...]:
+    """The namespace, an account, its role and what binds them; an administrator applies them once.
+
+    The Secret named `keys` is the only one it may read; Kubernetes cannot say by name which one may be created.
+    """
 
     def meta(name: str) -> Object:
         return {"name": name, "namespace": namespace, "labels": dict(MANAGED)}
 
-    rules = [{"apiGroups": [group], "resources": list(things), "verbs": list(verbs)} for group, things, verbs in RULES]
+    rules: list[Object] = [
+        {"apiGroups": [group], "resources": list(things), "verbs": list(verbs)} for group, things, verbs in RULES
+    ]
+    if keys:
+        rules.append({"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]})
+        rules.append({"apiGroups": [""], "resources": ["secrets"], "resourceNames": [keys], "verbs": list(OWN_KEYS)})
     return (
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": dict(MANAGED)}},
         {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta(account)},

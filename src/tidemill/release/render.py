@@ -11,7 +11,7 @@ import yaml
 
 from tidemill.base.errors import UsageError
 from tidemill.release.compose import make_compose
-from tidemill.release.labels import ENDPOINT_LABEL
+from tidemill.release.labels import ENDPOINT_LABEL, PRIMARY_KEY
 from tidemill.release.objects import Object
 
 STYLES = ("yaml", "kustomize", "helm", "compose")
@@ -24,14 +24,30 @@ _REPLICAS = "TIDEMILL-REPLICAS-VALUE"
 def render(objects: Sequence[Object], *, style: str, name: str, version: str) -> dict[str, str]:
     """File name → content; `style` is one of STYLES. Applying any of the cluster's gives exactly `objects`."""
     if style == "compose":
-        return {"compose.yaml": _dump(make_compose(objects, name))}
+        return {"compose.yaml": _about_keys(objects, style) + _dump(make_compose(objects, name))}
     if style == "yaml":
-        return {f"{name}.yaml": _dump_all(objects)}
+        return {f"{name}.yaml": _about_keys(objects, style) + _dump_all(objects)}
     files = {_file_name(o): _dump(o) for o in objects}
     if style == "kustomize":
         listing = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", "resources": list(files)}
-        return {"kustomization.yaml": _dump(listing), **files}
+        return {"kustomization.yaml": _about_keys(objects, style) + _dump(listing), **files}
     return _chart(objects, name, version)
+
+
+def _about_keys(objects: Sequence[Object], style: str) -> str:
+    """Where requests' keys come from, in a comment: no file holds one."""
+    pods = [(o["metadata"]["namespace"], o["spec"]["template"]["spec"]) for o in objects if o["kind"] == "Deployment"]
+    found = [(n, v["secret"]["secretName"]) for n, p in pods for v in p["volumes"] if v["name"] == "keys"]
+    if not found:
+        return ""
+    namespace, secret = found[0]
+    if style == "compose":
+        return f"# Requests need the key in the file {secret}. Once: openssl rand -hex 32 > {secret}\n"
+    return (
+        f"# Requests need a key of the Secret {secret}, which `tidemill up` makes. By hand, once:\n"
+        f"#   kubectl -n {namespace} create secret generic {secret} "
+        f'--from-literal={PRIMARY_KEY}="$(openssl rand -hex 32)"\n'
+    )
 
 
 def for_kubernetes(objects: Sequence[Object], version: str) -> tuple[Object, ...]:

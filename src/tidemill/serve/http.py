@@ -154,9 +154,16 @@ def read_files(request: Request) -> list[bytes]:
     return files
 
 
+def _read_all(path: Path) -> str:
+    """A file, or what is in the files of a folder; a mounted Secret has folders of its own, hidden, in which it changes them."""
+    if not path.is_dir():
+        return path.read_text()
+    return "\n".join(p.read_text() for p in sorted(path.iterdir()) if not p.name.startswith(".") and p.is_file())
+
+
 @dataclass(slots=True)
 class Tokens:
-    """Accepted tokens, one a line of a file that is read again when it changes; no file lets everybody in."""
+    """Accepted tokens, one a line of a file, or of each file in a folder; read again when it changes. No file lets everybody in."""
 
     path: Path | None
     _stamp: int = -1
@@ -174,9 +181,8 @@ class Tokens:
         stamp = path.stat().st_mtime_ns if path.exists() else 0
         if stamp != self._stamp:
             self._stamp = stamp
-            self._known = [
-                line.strip().encode() for line in io.StringIO(path.read_text() if stamp else "") if line.strip()
-            ]
+            text = _read_all(path) if stamp else ""
+            self._known = [line.strip().encode() for line in io.StringIO(text) if line.strip()]
         return self._known
 
     @staticmethod

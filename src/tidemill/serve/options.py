@@ -27,7 +27,12 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--deployment", default=os.environ.get("TIDEMILL_DEPLOYMENT", ""), help="who answers, of an endpoint"
     )
-    parser.add_argument("--token-file", type=Path, help="accepted tokens, one a line")
+    parser.add_argument(
+        "--token-file",
+        type=Path,
+        default=os.environ.get("TIDEMILL_TOKEN_FILE") or None,
+        help="accepted tokens, one a line; a folder holds one a file, as a mounted Secret does",
+    )
     parser.add_argument("--allow-pickle", action="store_true", help="the model is trusted; a pickle can run any code")
     parser.add_argument("--model-digest", default="", help="refuse to start when the model's bytes are others")
     parser.add_argument(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +28,7 @@ class FakeCluster:
     split: Split | None = None
     gap: str = ""
     refuses: str = ""
+    knows_no_keys: bool = False
 
     def check_route(self, workload: Workload, *, mirror: bool = False) -> None:
         if self.refuses:
@@ -101,11 +103,23 @@ class FakeCluster:
         self.there.pop(workload.deployment, None)
         self.pods.pop(workload.deployment, None)
 
-    def request(self, *_: object, **__: object) -> tuple[int, bytes]:
-        return 200, b"{}"
+    def key_headers(self, workload: Workload) -> dict[str, str]:
+        return {"cookie": "tidemill-token=first"} if workload.token_secret else {}
 
-    def request_pod(self, *_: object, **__: object) -> tuple[int, bytes]:
-        return 200, b"{}"
+    def keys(self, namespace: str, endpoint: str, *, renew: bool = False) -> tuple[str, str]:
+        return ("new", "first") if renew else ("first", "second")
+
+    def request(self, *_: object, headers: Mapping[str, str], **__: object) -> tuple[int, bytes]:
+        return self._answer(self.there[self.selected], headers)
+
+    def request_pod(
+        self, workload: Workload, *_: object, headers: Mapping[str, str], **__: object
+    ) -> tuple[int, bytes]:
+        return self._answer(workload, headers)
+
+    def _answer(self, workload: Workload, headers: Mapping[str, str]) -> tuple[int, bytes]:
+        asked = workload.token_secret and not self.knows_no_keys
+        return (401, b"") if asked and "first" not in headers.get("cookie", "") else (200, b"{}")
 
     def belongings(self, namespace: str, endpoint: str) -> tuple[str, ...]:
         found = [

@@ -115,6 +115,24 @@ def test_other_variables_or_resources_come_beside_the_old_and_the_old_goes(up: U
     assert up().deployment == "blue-1", "back to the first settings"
 
 
+def test_an_endpoint_on_a_cluster_asks_for_a_key_unless_told(up: Up) -> None:
+    assert up().changed
+    (made,) = up.cluster.there.values()
+    assert made.token_secret == "digits-keys"
+    assert up(auth="none").changed, "pods that let everybody in come beside those that do not"
+    (made,) = up.cluster.there.values()
+    assert made.token_secret == ""
+
+
+def test_a_version_that_answers_without_the_key_gets_no_traffic(up: Up) -> None:
+    up()
+    up.cluster.knows_no_keys = True
+    with pytest.raises(FailedError, match="without the endpoint's key"):
+        up(DOCUMENT.replace("fast", "slow"))
+    assert up.cluster.selected == "blue-1"
+    assert list(up.cluster.there) == ["blue-1"]
+
+
 def test_another_image_comes_beside_the_old(up: Up) -> None:
     up()
     up.image = "2"

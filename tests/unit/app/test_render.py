@@ -16,6 +16,7 @@ from tidemill.app.wiring import open_app
 from tidemill.base import proc
 from tidemill.cli.main import run_command_line
 
+SCHEMA = "https://azuremlschemas.azureedge.net/latest/managedOnlineEndpoint.schema.json"
 IMAGE = "127.0.0.1:5000/me/digits@sha256:" + "b" * 64
 PROJECT = """
 name: digits
@@ -92,12 +93,47 @@ def test_a_real_cluster_accepts_what_was_rendered(project: Path, style: str) -> 
     assert done.returncode == 0, done.stderr
 
 
-def test_the_role_that_may_deploy_says_nothing_about_secrets(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert project.exists()
+@pytest.mark.parametrize(("auth", "reads"), [("key", [["digits-keys"]]), ("none", [])])
+def test_the_role_that_may_deploy_reads_no_secret_but_the_keys(
+    project: Path, capsys: pytest.CaptureFixture[str], auth: str, reads: list[list[str]]
+) -> None:
+    (project / "tidemill.yaml").write_text(PROJECT % ("mlops-ns", f", auth: {auth}"))
     assert run_command_line(["render", "--rbac"]) == 0
     objects = {o["kind"]: o for o in yaml.safe_load_all(capsys.readouterr().out)}
     assert objects["RoleBinding"]["metadata"]["namespace"] == "mlops-ns"
-    assert "secrets" not in {r for rule in objects["Role"]["rules"] for r in rule["resources"]}
+    rules = [r for r in objects["Role"]["rules"] if "secrets" in r["resources"]]
+    assert [r["resourceNames"] for r in rules if "get" in r["verbs"]] == reads
+    assert not any("list" in r["verbs"] for r in rules)
+
+
+@pytest.mark.parametrize(
+    ("project_says", "endpoint_says", "asked"),
+    [("", "", True), ("", "auth_mode: key", True), (", auth: key", "auth_mode: aml_token", True), (", auth: none", "auth_mode: key", False)],
+)  # fmt: skip
+def test_a_pod_asks_for_the_key_its_documents_ask_for(
+    project: Path, capsys: pytest.CaptureFixture[str], project_says: str, endpoint_says: str, asked: bool
+) -> None:
+    (project / "tidemill.yaml").write_text("endpoint: endpoint.yml" + PROJECT % ("mlops-ns", project_says))
+    (project / "endpoint.yml").write_text(f"$schema: {SCHEMA}\nname: digits\n{endpoint_says}\n")
+    assert run_command_line(["render", "--image", IMAGE]) == 0
+    text = capsys.readouterr().out
+    (pod,) = (o["spec"]["template"]["spec"] for o in yaml.safe_load_all(text) if o["kind"] == "Deployment")
+    told = {e["name"]: e["value"] for e in pod["containers"][0]["env"]}
+    mounts = {m["mountPath"]: m["name"] for m in pod["containers"][0]["volumeMounts"]}
+    secrets = [v["secret"]["secretName"] for v in pod["volumes"] if "secret" in v]
+    assert secrets == (["digits-keys"] if asked else [])
+    assert (mounts.get(told.get("TIDEMILL_TOKEN_FILE", "")) == "keys") is asked
+    assert ("kubectl -n mlops-ns create secret generic digits-keys" in text) is asked
+    assert "args" not in pod["containers"][0], "no key on a command line"
+
+
+def test_a_frontend_gets_the_key_it_has_to_send(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (project / "tidemill.yaml").write_text(PROJECT % ("mlops-ns", f", frontend_image: {IMAGE!r}"))
+    assert run_command_line(["render", "--image", IMAGE]) == 0
+    objects = {(o["kind"], o["metadata"]["name"]): o for o in yaml.safe_load_all(capsys.readouterr().out)}
+    (container,) = objects["Deployment", "digits-frontend"]["spec"]["template"]["spec"]["containers"]
+    (key,) = (e for e in container["env"] if e["name"] == "API_KEY")
+    assert key["valueFrom"]["secretKeyRef"] == {"name": "digits-keys", "key": "primaryKey"}
 
 
 @pytest.mark.parametrize(

@@ -205,6 +205,24 @@ def test_without_the_token_nothing_but_health_answers(digits_model: Path, tmp_pa
     assert (status, "HttpOnly" in headers["set-cookie"]) == (200, True)
 
 
+def test_a_folder_of_keys_as_a_mounted_secret_is_read_anew_when_it_changes(digits_model: Path, tmp_path: Path) -> None:
+    def mount(name: str, keys: dict[str, str]) -> None:
+        """As the kubelet does it: another hidden folder, to which one link is turned."""
+        (tmp_path / name).mkdir()
+        for key, text in keys.items():
+            (tmp_path / name / key).write_text(text)
+        (tmp_path / "..new").symlink_to(name)
+        (tmp_path / "..new").rename(tmp_path / "..data")
+
+    mount("..1", {"primaryKey": "first", "secondaryKey": "second"})
+    for key in ("primaryKey", "secondaryKey"):
+        (tmp_path / key).symlink_to(f"..data/{key}")
+    client = server(digits_model, tokens=tmp_path)
+    assert [client.call("GET", "/version", headers={"authorization": f"Bearer {k}"})[0] for k in ("first", "second", "third", "")] == [200, 200, 401, 401]  # fmt: skip
+    mount("..2", {"primaryKey": "third", "secondaryKey": "first"})
+    assert [client.call("GET", "/version", headers={"authorization": f"Bearer {k}"})[0] for k in ("first", "second", "third")] == [200, 401, 200]  # fmt: skip
+
+
 def test_a_model_that_answers_otherwise_than_at_training_is_not_ready(digits_model: Path, tmp_path: Path) -> None:
     changed = tmp_path / "model"
     changed.mkdir()

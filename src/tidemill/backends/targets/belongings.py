@@ -7,14 +7,14 @@ from typing import Any
 from lightkube.generic_resource import get_generic_resource
 from lightkube.resources.apps_v1 import Deployment
 from lightkube.resources.autoscaling_v1 import HorizontalPodAutoscaler
-from lightkube.resources.core_v1 import Pod, Service, ServiceAccount
+from lightkube.resources.core_v1 import Pod, Secret, Service, ServiceAccount
 from lightkube.resources.networking_v1 import Ingress, NetworkPolicy
 from lightkube.resources.policy_v1 import PodDisruptionBudget
 
 from tidemill.backends.targets.objects import HTTP_ROUTES, NOT_MINE, NOT_THERE, OLDER, Objects
 from tidemill.base.clock import Clock
 from tidemill.base.errors import FailedError
-from tidemill.release.labels import ENDPOINT_LABEL, FRONTEND_LABEL, MANAGED
+from tidemill.release.labels import ENDPOINT_LABEL, FRONTEND_LABEL, MANAGED, keys_name
 from tidemill.release.objects import Object
 
 POLL_S = 0.5
@@ -34,6 +34,13 @@ def find_belongings(objects: Objects, namespace: str, endpoint: str) -> list[Obj
             version = f"{about.group}/{about.version}" if about.group else about.version
             item = {"apiVersion": version, "kind": about.kind, "metadata": {"name": name, "namespace": namespace}}
             found.setdefault((about.kind, name), item)
+    name = keys_name(endpoint)
+    if objects.is_ours(Secret, name, namespace):  # by its name: nobody has to be let list Secrets
+        found["Secret", name] = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": name, "namespace": namespace},
+        }
     return list(found.values())
 
 

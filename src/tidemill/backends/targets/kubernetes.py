@@ -13,6 +13,7 @@ from lightkube.resources.core_v1 import Endpoints, Namespace, Service
 
 from tidemill.backends.cluster import FIELD_MANAGER, find_cluster, speaking_to_cluster
 from tidemill.backends.targets.belongings import find_belongings, remove_belongings
+from tidemill.backends.targets.keys import Keys
 from tidemill.backends.targets.namespaces import Namespaces, NamespaceState
 from tidemill.backends.targets.objects import NOT_MINE, NOT_THERE, Objects
 from tidemill.backends.targets.pods import Pods
@@ -60,6 +61,7 @@ class KubernetesTarget:
         self._pods = Pods(self._client, self._proxy)
         self._clock = clock or SystemClock()
         self._objects = Objects(self._client)
+        self._keys = Keys(self._client)
         self._scaling = Scaling(self._client)
         self._routes = Routes(self._client, self._objects, self._clock)
 
@@ -71,6 +73,8 @@ class KubernetesTarget:
         """Send every object in order; the Service keeps selecting `serving` until `switch`."""
         self._routes.check(workload, mirror=False)
         for item in make_objects(workload, serving=serving):
+            if item["kind"] == "ServiceAccount":
+                self._keys.ensure(workload)  # the namespace is there by now, the pods are not
             self._scaling.hand_over(item)
             self._objects.apply(item)
         if workload.is_autoscaled:
@@ -98,7 +102,15 @@ class KubernetesTarget:
 
     def counts(self, workload: Workload) -> dict[str, PodCounts]:
         """Per pod of a version what it counted."""
-        return self._pods.counts(workload)
+        return self._pods.counts(workload, self._keys.headers(workload))
+
+    def key_headers(self, workload: Workload) -> dict[str, str]:
+        """What lets a request of ours in, where the endpoint asks for a key."""
+        return self._keys.headers(workload)
+
+    def keys(self, namespace: str, endpoint: str, *, renew: bool = False) -> tuple[str, str]:
+        """The endpoint's two keys; with `renew`, the first becomes the second and a new one comes first."""
+        return self._keys.renew(namespace, endpoint) if renew else self._keys.read(namespace, endpoint)
 
     def switch(self, workload: Workload) -> None:
         """Let the endpoint's Service select this version; requests in flight end where they began.

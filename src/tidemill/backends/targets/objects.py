@@ -12,6 +12,7 @@ from lightkube.codecs import from_dict, resource_registry
 from lightkube.generic_resource import create_namespaced_resource
 
 from tidemill.backends.cluster import speaking_to_cluster
+from tidemill.release.labels import MANAGED
 from tidemill.release.objects import Object
 from tidemill.release.routes import GATEWAY_API
 
@@ -74,6 +75,17 @@ class Objects:
                 if exc.response.status_code not in tolerated:
                     raise
                 return []
+
+    def is_ours(self, resource: Any, name: str, namespace: str) -> bool:  # noqa: ANN401
+        """Whether the object is there, may be seen by this account, and was made by Tidemill."""
+        with speaking_to_cluster(f"reading {resource.__name__} `{name}`"):
+            try:
+                found = self._client.get(resource, name, namespace=namespace)
+            except httpx.HTTPStatusError as exc:
+                if exc.response.status_code not in NOT_MINE:
+                    raise
+                return False
+        return bool((found.metadata.labels or {}).items() >= MANAGED.items())
 
 
 def _variants(item: Object) -> Iterator[Object]:

@@ -80,7 +80,7 @@ class Pods:
             status, text = self._proxy.call(f"{url}&previous=true", None, {})
         return text.decode(errors="replace").splitlines() if status == HTTPStatus.OK else []
 
-    def counts(self, workload: Workload) -> dict[str, PodCounts]:
+    def counts(self, workload: Workload, headers: Mapping[str, str]) -> dict[str, PodCounts]:
         """Per pod of a version what it counted, read from its `/metrics`; a pod that does not answer is not in it."""
         found: dict[str, PodCounts] = {}
         for pod in self.list(workload):
@@ -88,7 +88,7 @@ class Pods:
             states = (pod.status.containerStatuses or []) if pod.status else []
             restarts = sum(s.restartCount for s in states)
             url = f"/api/v1/namespaces/{workload.namespace}/pods/{name}:{workload.port}/proxy/metrics"
-            status, text = self._proxy.call(url, None, {})
+            status, text = self._proxy.call(url, None, headers)
             if status == HTTPStatus.OK:
                 found[name] = read_counts(text.decode(errors="replace"), restarts=restarts)
             elif restarts:
