@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tidemill.app.settings import PROJECT_FILE, Settings
-from tidemill.base.errors import UsageError
+from tidemill.base.errors import SpecError, UsageError
+from tidemill.base.findings import Finding, Severity
 from tidemill.spec import project as spec
 from tidemill.spec.kinds import Kind
-from tidemill.spec.load import load_valid
+from tidemill.spec.load import Loaded, load
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,8 +47,23 @@ def read_project(settings: Settings, overrides: Sequence[Override] = ()) -> Proj
         if overrides:
             raise UsageError(f"There is no {PROJECT_FILE} in {settings.root} to set values in")
         return None
-    loaded = load_valid(path, overrides=overrides, expect=(Kind.PROJECT,))
+    loaded = load(path, overrides=overrides, kind=Kind.PROJECT)
+    if not loaded.valid:
+        raise SpecError(
+            f"{path} is not valid",
+            findings=(*loaded.findings, *_of_deployment(loaded)),
+            hint=f"Run `tidemill check {path}` for everything about it.",
+        )
     return Project(loaded.document, path.parent, path)
+
+
+def _of_deployment(loaded: Loaded) -> tuple[Finding, ...]:
+    """What is wrong with the deployment a wrong project file names, to be mended in the same go."""
+    named = loaded.data.get("deployment") if isinstance(loaded.data, dict) else None
+    file = loaded.path.parent / named if isinstance(named, str) else None
+    if file is None or not file.is_file():
+        return ()
+    return tuple(f for f in load(file).findings if f.severity is Severity.ERROR)
 
 
 def empty_project(root: Path) -> Project:

@@ -88,7 +88,7 @@ def render_rbac(project: Project, stage: Stage) -> dict[str, str]:
     """The account and role that may deploy to the stage's namespace, for an administrator to apply once."""
     base, _, auth_mode = load_documents(project)
     keys = keys_name(base) if asks_for_key(stage, auth_mode) else ""
-    objects = make_rbac(stage.namespace or project.document.name, keys=keys)
+    objects = make_rbac(stage.namespace or "", keys=keys)
     return render(objects, style="yaml", name="rbac", version="0")
 
 

@@ -35,4 +35,4 @@ def _on_clusters(project: Project, name: str) -> Mapping[str, tuple[str, str]]:
     if load_documents(project)[0] != name:
         return {}
     stages = {n: s for n, s in project.document.stages.items() if s.target == "kubernetes"}
-    return {n: (s.context or "", s.namespace or project.document.name) for n, s in stages.items()}
+    return {n: (s.context or "", s.namespace or "") for n, s in stages.items()}

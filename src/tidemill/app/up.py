@@ -14,6 +14,7 @@ from tidemill.app.deploy_azureml import deploy_azureml
 from tidemill.app.deploy_huggingface import deploy_huggingface
 from tidemill.app.deploy_kubernetes import deploy_kubernetes
 from tidemill.app.gate import judge_candidate, rules_of
+from tidemill.app.preflight import require_deployable
 from tidemill.app.project import Project
 from tidemill.app.releases import held, record_release, serving_release
 from tidemill.app.rollback import put_back, roll_back_from
@@ -106,6 +107,7 @@ def up(
     app.relax_pins = relax_pins
     project = require_project(app)
     stages = chosen_stages(project, until)
+    require_deployable(project, stages)
     rules = rules_of(project, stages)
     with releasing(app, say):
         undone = finish_bakes(app, project, stages, say)

@@ -7,6 +7,7 @@ from dataclasses import asdict, fields, replace
 from typing import Any
 
 from tidemill.app.deploy import asks_for_key, load_documents
+from tidemill.app.pod_probes import pod_probes
 from tidemill.app.project import Project
 from tidemill.app.recording import pod_recording, recording_requirements
 from tidemill.app.serves import describe_server, server_variables
@@ -21,7 +22,7 @@ from tidemill.spec.project import Stage
 
 MODEL_NAME = "tidemill.dev/model"
 MODEL_DIGEST = "tidemill.dev/model-digest"
-_NO_IMAGE = f"none@sha256:{'0' * 64}"
+NO_IMAGE = f"none@sha256:{'0' * 64}"
 
 
 def stage_workload(  # noqa: PLR0913 - what a workload is made of
@@ -34,13 +35,22 @@ def stage_workload(  # noqa: PLR0913 - what a workload is made of
     image: str,
     annotations: Mapping[str, str],
 ) -> Workload:
-    """The version `deployment` of `endpoint` as its document and the stage ask for it, the stage having the last word; not checked yet."""
+    """The version `deployment` of `endpoint` as its document and the stage ask for it, with what tells it from others; not checked yet."""
+    workload = plain_workload(project, stage, endpoint=endpoint, deployment=deployment, image=image)
+    serves = (*describe_server(app, project), *recording_requirements(workload.recording))
+    return replace(workload, annotations={**annotations, **describe_settings(workload, stage, serves)})
+
+
+def plain_workload(
+    project: Project, stage: Stage, *, endpoint: str, deployment: str, image: str = NO_IMAGE
+) -> Workload:
+    """What the document and the stage ask for, the stage having the last word; `UsageError` for what no pod can do."""
     _, found, auth_mode = load_documents(project)
     document = found or OnlineDeployment()
-    workload = Workload(
+    return Workload(
         endpoint=endpoint,
         deployment=deployment,
-        namespace=project.document.name if stage.namespace is None else stage.namespace,
+        namespace=stage.namespace or "",
         image=image,
         **_pods(document, stage),
         environment=server_variables(document, stage),
@@ -53,9 +63,8 @@ def stage_workload(  # noqa: PLR0913 - what a workload is made of
         start_timeout_s=int(stage.start_timeout_s),
         **_resources(document, stage),
         recording=stage_recording(project, document, stage),
+        probes=pod_probes(document),
     )
-    serves = (*describe_server(app, project), *recording_requirements(workload.recording))
-    return replace(workload, annotations={**annotations, **describe_settings(workload, stage, serves)})
 
 
 def stage_recording(project: Project, document: OnlineDeployment, stage: Stage) -> Recording | None:
@@ -69,7 +78,7 @@ def describe_settings(workload: Workload, stage: Stage, serves: tuple[str, ...] 
 
     One over all objects; one over the pods alone, for what can change without a pod being replaced.
     """
-    blank = replace(workload, deployment="any", image=_NO_IMAGE, annotations={})
+    blank = replace(workload, deployment="any", image=NO_IMAGE, annotations={})
     if find_problems(blank):
         return {}  # refused in a moment, by whoever asked
     objects = make_objects(blank)
@@ -127,20 +136,22 @@ def _pods(document: OnlineDeployment, stage: Stage) -> dict[str, Any]:
     least = (scaled.min_instances if scaled else None) or document.instance_count or 1
     most = (scaled.max_instances if scaled else None) or 0
     said = stage.model_fields_set
+    target = scaled.target_utilization_percentage if scaled else None
     return {
+        **({"busy_percent": target} if target else {}),
         "replicas": stage.replicas if "replicas" in said else least,
         "max_replicas": (stage.max_replicas or 0) if "max_replicas" in said else most,
     }
 
 
 def _resources(document: OnlineDeployment, stage: Stage) -> dict[str, Any]:
-    """CPU and memory: what is asked for and what is allowed."""
+    """CPU and memory: what is asked for and what is allowed, and what else of a node, GPUs for one. What is only allowed is asked for, as Kubernetes has it."""
     asked, limits = ((document.resources or {}).get(k) or {} for k in ("requests", "limits"))
-    memory = stage.memory or limits.get("memory") or asked.get("memory")
     given = {
-        "cpu": stage.cpu or asked.get("cpu"),
-        "memory": stage.memory or asked.get("memory"),
-        "memory_limit": memory,
+        "cpu": stage.cpu or asked.get("cpu") or limits.get("cpu"),
+        "memory": stage.memory or asked.get("memory") or limits.get("memory"),
+        "memory_limit": stage.memory or limits.get("memory") or asked.get("memory"),
         "cpu_limit": limits.get("cpu"),
     }
-    return {k: str(v) for k, v in given.items() if v}
+    more = {k: str(v) for k, v in {**asked, **limits}.items() if k not in {"cpu", "memory"}}
+    return {**{k: str(v) for k, v in given.items() if v}, "devices": more}

@@ -79,7 +79,7 @@ def _service(deployment: Object) -> dict[str, Any]:
             "interval": f"{probe['periodSeconds']}s",
             "timeout": f"{probe['timeoutSeconds']}s",
             "retries": probe["failureThreshold"],
-            "start_period": f"{container['startupProbe']['failureThreshold']}s",
+            "start_period": f"{_start_s(container['startupProbe'])}s",
         },
         "deploy": {"resources": {"limits": _limits(container["resources"])}},
     }
@@ -89,6 +89,10 @@ def _service(deployment: Object) -> dict[str, Any]:
         service["env_file"] = [f"{source['secretRef']['name']}.env" for source in container["envFrom"]]
     environment = {e["name"]: str(e["value"]).replace("$", "$$") for e in container["env"]}
     return service | ({"environment": environment} if environment else {})
+
+
+def _start_s(probe: Mapping[str, int]) -> int:
+    return probe.get("initialDelaySeconds", 0) + probe["periodSeconds"] * probe["failureThreshold"]
 
 
 def _limits(resources: Mapping[str, Any]) -> dict[str, str]:

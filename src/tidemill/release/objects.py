@@ -159,6 +159,6 @@ def _autoscaler(workload: Workload) -> Object:
             "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": workload.name},
             "minReplicas": workload.replicas,
             "maxReplicas": workload.max_replicas,
-            "targetCPUUtilizationPercentage": 70,
+            "targetCPUUtilizationPercentage": workload.busy_percent,
         },
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from tidemill.release.package import COPY_MODEL, MODEL, MODEL_VOLUME
@@ -65,16 +66,18 @@ def _model_container(workload: Workload) -> Object:
 
 def _container(workload: Workload) -> Object:
     limits = {"memory": workload.memory_limit} | ({"cpu": workload.cpu_limit} if workload.cpu_limit else {})
+    asked = {"cpu": workload.cpu, "memory": workload.memory, **workload.devices}
+    told = workload.probes
     container: Object = {
         "name": "server",
         "image": workload.image,
         "env": [{"name": k, "value": v} for k, v in sorted(_environment(workload).items())],
         "ports": [{"name": "http", "containerPort": workload.port, "protocol": "TCP"}],
-        "resources": {"requests": {"cpu": workload.cpu, "memory": workload.memory}, "limits": limits},
+        "resources": {"requests": asked, "limits": {**limits, **workload.devices}},
         "securityContext": dict(_RESTRICTED),
-        "startupProbe": _probe("/readyz", period_s=1, failures=workload.start_timeout_s),
-        "readinessProbe": _probe("/readyz", period_s=5, failures=2),
-        "livenessProbe": _probe("/healthz", period_s=10, failures=3),
+        "startupProbe": _probe("/readyz", 1, workload.start_timeout_s, told.get("startup", {})),
+        "readinessProbe": _probe("/readyz", 5, 2, told.get("readiness", {})),
+        "livenessProbe": _probe("/healthz", 10, 3, told.get("liveness", {})),
         # endpoints are taken out of rotation a moment after the signal: keep answering until then
         "lifecycle": {"preStop": {"exec": {"command": ["sleep", "5"]}}},
         "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108 - inside the container
@@ -103,10 +106,7 @@ def _keys(workload: Workload) -> Object:
     return {"name": "keys", "secret": {"secretName": workload.token_secret, "defaultMode": GROUP_READS}}
 
 
-def _probe(path: str, *, period_s: int, failures: int) -> Object:
-    return {
-        "httpGet": {"path": path, "port": "http"},
-        "periodSeconds": period_s,
-        "failureThreshold": failures,
-        "timeoutSeconds": 5,
-    }
+def _probe(path: str, period_s: int, failures: int, told: Mapping[str, int]) -> Object:
+    """What the document does not say is ours."""
+    usual = {"periodSeconds": period_s, "failureThreshold": failures, "timeoutSeconds": 5}
+    return {"httpGet": {"path": path, "port": "http"}, **usual, **told}

@@ -11,11 +11,11 @@ from tidemill.release.frontend import frontend_name
 from tidemill.release.labels import DEPLOYMENT_LABEL, ENDPOINT_LABEL
 from tidemill.release.recording import Recording
 from tidemill.release.routes import Door, find_route_problems
+from tidemill.spec.cluster_values import cpu_problem, memory_problem, read_quantity, unresolved, variable_problems
 
 NODE_PORTS = range(30000, 32768)
 _DNS = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z")
 _DIGEST = re.compile(r"@sha256:[0-9a-f]{64}\Z")
-_PLACEHOLDER = re.compile(r"\$\{[^}]*\}|\{\{[^}]*\}\}|<[A-Z_]+>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,9 @@ class Workload:
     memory: str = "256Mi"
     memory_limit: str = "1Gi"
     cpu_limit: str = ""
+    devices: Mapping[str, str] = field(default_factory=dict)
+    probes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    busy_percent: int = 70
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
     pull_secret: str = ""
@@ -92,10 +95,10 @@ def find_problems(workload: Workload) -> list[str]:
         )
         if value and not _DNS.match(value)
     ]
-    texts = {"image": workload.image, "namespace": workload.namespace, "host": workload.host, **workload.environment}
-    problems += [
-        f"`{key}` still holds `{found.group()}`" for key, text in texts.items() if (found := _PLACEHOLDER.search(text))
-    ]
+    texts = {"image": workload.image, "namespace": workload.namespace, "host": workload.host}
+    problems += [f"`{key}` still holds `{left}`" for key, text in texts.items() if (left := unresolved(text))]
+    problems += [words for _, words in variable_problems(workload.environment)]
+    problems += _resource_problems(workload)
     if not _DIGEST.search(workload.image):
         moving = (
             "`:latest`, which means another image tomorrow"
@@ -113,6 +116,19 @@ def find_problems(workload: Workload) -> list[str]:
     if workload.max_replicas and workload.max_replicas < workload.replicas:
         problems.append(f"at most {workload.max_replicas} replicas, but {workload.replicas} asked for")
     return problems
+
+
+def _resource_problems(workload: Workload) -> list[str]:
+    """Amounts that are none, or of which more is asked for than allowed."""
+    memory = {"memory": workload.memory, "memory_limit": workload.memory_limit}
+    cpu = {"cpu": workload.cpu, **({"cpu_limit": workload.cpu_limit} if workload.cpu_limit else {})}
+    problems = [words for text in memory.values() if (words := memory_problem(text))]
+    problems += [words for text in cpu.values() if (words := cpu_problem(text))]
+    for name, given in (("memory", list(memory.values())), ("cpu", list(cpu.values()))):
+        asked, most = (read_quantity(text) for text in (given[0], given[-1]))
+        if asked is not None and most is not None and asked > most:
+            problems.append(f"{given[0]} of {name} asked for, but at most {given[-1]} allowed")
+    return list(dict.fromkeys(problems))
 
 
 def _port_problems(workload: Workload) -> list[str]:

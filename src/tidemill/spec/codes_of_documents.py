@@ -104,6 +104,13 @@ ROWS = (
         "# before\noutputs: model\n# after\noutputs:\n  model: {type: uri_folder}",
     ),
     Code(
+        "TM-D110", ERROR, "Cannot be deployed so",
+        "A stage of tidemill.yaml, or the deployment it names, has what its target does not take: a quantity, a name or a variable Kubernetes refuses, steps that do not rise, an image that moves, a value no template filled in.",
+        "It would fail after training and approvals, or bring something else than was meant.",
+        "Write it as the message says.",
+        "# before\nmemory: 2 Gi\nsteps: [50, 10]\n# after\nmemory: 2Gi\nsteps: [10, 50]",
+    ),
+    Code(
         "TM-D111", ERROR, "Gate is no condition",
         "A gate of tidemill.yaml is not a condition in CEL, or speaks of something gates do not know.",
         "No version can be judged by it, and nothing is deployed.",

@@ -35,14 +35,17 @@ class RequestSettings(Part):
     max_queue_wait_ms: int | None = None
 
 
+AtLeastOne = Annotated[int | None, Field(ge=1)]
+
+
 class Probe(Part):
     """How it is asked whether a server lives or is ready."""
 
-    initial_delay: int | None = None
-    period: int | None = None
-    timeout: int | None = None
-    success_threshold: int | None = None
-    failure_threshold: int | None = None
+    initial_delay: Annotated[int | None, Field(ge=0)] = None
+    period: AtLeastOne = None
+    timeout: AtLeastOne = None
+    success_threshold: AtLeastOne = None
+    failure_threshold: AtLeastOne = None
     method: str | None = None
     scheme: str | None = None
     path: str | None = None

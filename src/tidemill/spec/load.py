@@ -12,6 +12,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from tidemill.base.errors import Location, SpecError
 from tidemill.base.findings import Finding, Severity, has_errors
+from tidemill.spec.deployable import deployment_findings, stage_findings
 from tidemill.spec.kinds import Kind, detect_kind
 from tidemill.spec.models import MODELS
 from tidemill.spec.nulls import null_findings
@@ -19,6 +20,8 @@ from tidemill.spec.overrides import Override, apply_overrides
 from tidemill.spec.problems import findings_of
 from tidemill.spec.source import Source, read_source, uncollected
 from tidemill.spec.tolerance import without_ignored
+
+DEPLOYABLE = {Kind.PROJECT: stage_findings, Kind.ONLINE_DEPLOYMENT: deployment_findings}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,10 @@ def load_source(source: Source, *, overrides: Sequence[Override] = (), kind: Kin
     else:
         document, problems = validate_document(MODELS[found], data, source)
         findings += problems
+        judge = DEPLOYABLE.get(found)
+        if judge is not None:
+            said = {f.path for f in findings}
+            findings += [f for f in judge(data, source) if f.path not in said]
         if document is not None and found is not Kind.PROJECT:
             findings += null_findings(document, data, source)
     return Loaded(source.path, found, document, source, tuple(findings), data)

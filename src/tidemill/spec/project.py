@@ -28,6 +28,10 @@ def _place(value: Any) -> Any:  # noqa: ANN401 - YAML reads the word `off` as fa
     return {"to": value} if isinstance(value, str) and value != "off" else value
 
 
+def _amount(value: Any) -> Any:  # noqa: ANN401 - `cpu: 2` is a number in YAML
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
 def _cause(value: str) -> str:
     if value in {"lost", "timeout"} or re.fullmatch(r"exit -?\d+", value):
         return value
@@ -155,14 +159,14 @@ class Stage(Part):
     node_port: int | None = None
     workers: Annotated[int, Field(ge=1)] = 1
     bake_s: Annotated[float, Field(ge=0)] = 0
-    max_error_rate: float = 0.01
-    max_latency_ms: float | None = None
+    max_error_rate: Annotated[float, Field(ge=0, le=1)] = 0.01
+    max_latency_ms: Annotated[float | None, Field(gt=0)] = None
     start_timeout_s: Annotated[float, Field(gt=0)] = 120
     gates: Annotated[list[str], BeforeValidator(_listed)] = Field(default_factory=list)
     environment_variables: Tags | None = None
     capture: Annotated[Capture | Literal["off"] | None, BeforeValidator(_place)] = None
-    cpu: str | None = None
-    memory: str | None = None
+    cpu: Annotated[str | None, BeforeValidator(_amount)] = None
+    memory: Annotated[str | None, BeforeValidator(_amount)] = None
 
     @model_validator(mode="after")
     def _watched(self) -> Self:

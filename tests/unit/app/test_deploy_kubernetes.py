@@ -24,6 +24,7 @@ from tidemill.base.errors import FailedError, UsageError
 from tidemill.plan.graph import EnvironmentRef
 from tidemill.record.ports import ModelRequest
 from tidemill.release.labels import REPLICAS_ANNOTATION
+from tidemill.release.objects import make_objects
 from tidemill.release.routes import Split
 from tidemill.spec.project import Project as Document
 from tidemill.spec.project import Stage
@@ -54,7 +55,7 @@ class Up:
     def __call__(self, document: str = DOCUMENT, **stage: Any) -> Deployed:
         (self.folder / "deployment.yml").write_text(document)
         project = Project(Document(name="digits", deployment="deployment.yml"), self.folder, None)
-        wishes = Stage(target="kubernetes", registry="127.0.0.1:5000", **stage)
+        wishes = Stage(**{"target": "kubernetes", "namespace": "ns", "registry": "127.0.0.1:5000", **stage})
         return deploy_kubernetes(self.app, project, self.candidate, "production", wishes, lambda _: None)
 
 
@@ -102,7 +103,7 @@ def test_what_is_around_the_pods_changes_and_they_stay(up: Up, stage: dict[str, 
 
 @pytest.mark.parametrize(
     "document",
-    [DOCUMENT.replace("fast", "slow"), DOCUMENT.replace("200m", "250m"), DOCUMENT.replace("limits", "more")],
+    [DOCUMENT.replace("fast", "slow"), DOCUMENT.replace("200m", "250m"), DOCUMENT.replace("500Mi", "600Mi")],
 )
 def test_other_variables_or_resources_come_beside_the_old_and_the_old_goes(up: Up, document: str) -> None:
     up()
@@ -131,6 +132,64 @@ def test_a_version_that_answers_without_the_key_gets_no_traffic(up: Up) -> None:
         up(DOCUMENT.replace("fast", "slow"))
     assert up.cluster.selected == "blue-1"
     assert list(up.cluster.there) == ["blue-1"]
+
+
+PROBED = (
+    DOCUMENT
+    + """
+liveness_probe: {initial_delay: 10, period: 20, timeout: 2, failure_threshold: 30}
+readiness_probe: {period: 15, success_threshold: 2}
+scale_settings: {type: target_utilization, min_instances: 1, max_instances: 3, target_utilization_percentage: 55}
+"""
+).replace("limits: {", "limits: {nvidia.com/gpu: 1, ")
+
+
+def test_probes_devices_and_the_load_an_autoscaler_aims_at_are_the_documents(up: Up) -> None:
+    up(PROBED)
+    objects = {o["kind"]: o for o in make_objects(next(iter(up.cluster.there.values())))}
+    (container,) = objects["Deployment"]["spec"]["template"]["spec"]["containers"]
+    assert container["livenessProbe"] == {
+        "httpGet": {"path": "/healthz", "port": "http"},
+        "initialDelaySeconds": 10, "periodSeconds": 20, "timeoutSeconds": 2, "failureThreshold": 30,
+    }  # fmt: skip
+    ready = container["readinessProbe"]
+    assert (ready["periodSeconds"], ready["successThreshold"], ready["failureThreshold"]) == (15, 2, 2)
+    assert container["resources"] == {
+        "requests": {"cpu": "200m", "memory": "300Mi", "nvidia.com/gpu": "1"},
+        "limits": {"memory": "500Mi", "nvidia.com/gpu": "1"},
+    }
+    assert objects["HorizontalPodAutoscaler"]["spec"]["targetCPUUtilizationPercentage"] == 55
+
+
+def test_what_is_only_allowed_is_asked_for_too(up: Up) -> None:
+    up(
+        DOCUMENT.replace(
+            "requests: {cpu: 200m, memory: 300Mi}, limits: {memory: 500Mi}", "limits: {cpu: 50m, memory: 100Mi}"
+        )
+    )
+    (made,) = up.cluster.there.values()
+    assert (made.cpu, made.cpu_limit, made.memory, made.memory_limit) == ("50m", "50m", "100Mi", "100Mi")
+
+
+@pytest.mark.parametrize(
+    ("probe", "words"),
+    [
+        ("liveness_probe: {success_threshold: 2}", "success_threshold must be 1"),
+        ("readiness_probe: {path: /health}", "answers at /readyz, not at /health"),
+        ("readiness_probe: {port: 9000}", "listens on 8080, not 9000"),
+        ("readiness_probe: {scheme: https}", "speaks http"),
+        ("startup_probe: {method: POST}", "asks by GET"),
+    ],
+)
+def test_a_probe_no_pod_can_have_is_refused_before_anything_is_sent(up: Up, probe: str, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        up(DOCUMENT + probe)
+    assert not up.cluster.there
+
+
+def test_without_a_namespace_nothing_is_sent(up: Up) -> None:
+    with pytest.raises(UsageError, match="no namespace"):
+        up(namespace=None)
 
 
 def test_another_image_comes_beside_the_old(up: Up) -> None:

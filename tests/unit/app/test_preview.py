@@ -17,7 +17,7 @@ from tidemill.cli.main import run_command_line
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     name = f"p{uuid.uuid4().hex[:6]}"
-    text = f"name: {name}\nstages: {{production: {{target: kubernetes, registry: '127.0.0.1:5000'}}}}\n"
+    text = f"name: {name}\nstages: {{production: {{target: kubernetes, namespace: ns, registry: '127.0.0.1:5000'}}}}\n"
     (tmp_path / "tidemill.yaml").write_text(text)
     monkeypatch.chdir(tmp_path)
     return name

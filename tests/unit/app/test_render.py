@@ -51,11 +51,16 @@ def test_without_a_release_and_without_an_image_it_says_what_to_do(
 def test_all_problems_are_named_at_once_and_nothing_is_written(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    more = ", node_port: 80, ingress_host: '${HOST}', environment_variables: {PORT: '9000'}"
-    (project / "tidemill.yaml").write_text(PROJECT % ("''", more))
+    more = ", node_port: 80, environment_variables: {PORT: '9000'}"
+    (project / "tidemill.yaml").write_text(PROJECT % ("ns", more))
     assert run_command_line(["render", "--image", "digits:latest", "--out", "there"]) == 2
     words = capsys.readouterr().err
-    for part in ("no namespace", ":latest", "${HOST}", "node port 80", "PORT=9000"):
+    for part in (":latest", "node port 80", "PORT=9000"):
+        assert part in words
+    (project / "tidemill.yaml").write_text(PROJECT % ("''", ", ingress_host: '${HOST}', memory: 2 Gi"))
+    assert run_command_line(["render", "--image", IMAGE, "--out", "there"]) == 2
+    words = capsys.readouterr().err
+    for part in ("tidemill.yaml:5:", "Required field `namespace`", "${HOST}", "2 Gi"):
         assert part in words
     assert not (project / "there").exists()
 

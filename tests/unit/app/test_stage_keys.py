@@ -16,8 +16,8 @@ from tidemill.base.errors import NotFoundError, UsageError
 PROJECT = """
 name: digits
 stages:
-  staging: {target: kubernetes, namespace: one}
-  production: {target: kubernetes, namespace: two}
+  staging: {target: kubernetes, namespace: one, registry: r}
+  production: {target: kubernetes, namespace: two, registry: r}
 """
 
 

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 PROJECT = """
 name: digits
 stages:
-  production: {target: kubernetes, registry: "127.0.0.1:5000", bake_s: 0.05}
+  production: {target: kubernetes, namespace: ns, registry: "127.0.0.1:5000", bake_s: 0.05}
 """
 
 
