@@ -110,7 +110,7 @@ def _alone(stage: Stage, namespace: str, slug: str) -> Stage:
     host = f"{slug}.{asked}" if asked else None
     changes = {
         "namespace": namespace, "registry": f"{stage.registry}/previews/{slug}", "replicas": 1, "max_replicas": None,
-        "capture": "off", "strategy": "blue-green", "bake_s": 0, "node_port": None, "ingress_host": host,
+        "capture": "off", "strategy": "blue-green", "bake_s": 0, "node_port": None, "frontend_replicas": None, "ingress_host": host,
         "route": stage.route.model_copy(update={"host": None, "mirror": False}),
     }  # fmt: skip
     return stage.model_copy(update=changes)

@@ -13,14 +13,14 @@ from tidemill.app.recording import pod_recording, recording_requirements
 from tidemill.app.serves import describe_server, server_variables
 from tidemill.app.wiring import App
 from tidemill.base.hashing import digest_value
-from tidemill.release.labels import POD_ANNOTATION, SETTINGS_ANNOTATION, keys_name
+from tidemill.release.labels import MODEL_ANNOTATION, POD_ANNOTATION, SETTINGS_ANNOTATION, keys_name
 from tidemill.release.objects import make_objects
 from tidemill.release.recording import Recording, read_recording
 from tidemill.release.workload import Workload, find_problems
 from tidemill.spec.deployment import OnlineDeployment
 from tidemill.spec.project import Stage
 
-MODEL_NAME = "tidemill.dev/model"
+MODEL_NAME = MODEL_ANNOTATION
 MODEL_DIGEST = "tidemill.dev/model-digest"
 NO_IMAGE = f"none@sha256:{'0' * 64}"
 
@@ -59,6 +59,11 @@ def plain_workload(
         node_port=stage.node_port or 0,
         frontend_image=stage.frontend_image or "",
         frontend_port=stage.frontend_port,
+        frontend_replicas=stage.frontend_replicas or 0,
+        env_from=tuple(source.named() for source in stage.env_from),
+        node_selector=stage.node_selector or {},
+        tolerations=tuple(t.as_kubernetes() for t in stage.tolerations),
+        priority_class=stage.priority_class or "",
         token_secret=keys_name(endpoint) if asks_for_key(stage, auth_mode) else "",
         start_timeout_s=int(stage.start_timeout_s),
         **_resources(document, stage),
@@ -126,6 +131,8 @@ def _route(stage: Stage) -> dict[str, Any]:
         "ingress_class": asked.class_ or "",
         "gateway": asked.gateway or "",
         "proxy_namespace": asked.proxy_namespace or "",
+        "tls": asked.tls or "",
+        "route_annotations": asked.annotations or {},
     }
 
 

@@ -1,86 +1,89 @@
-"""A frontend of the project's own before an endpoint: its Deployment, its Service, and the walls between the two."""
+"""A frontend of the project's own before an endpoint: its pods by the endpoint's standard, its Service, and the walls between the two."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from tidemill.release.labels import ENDPOINT_LABEL, FRONTEND_LABEL, MANAGED, PRIMARY_KEY
+from tidemill.release.labels import ENDPOINT_LABEL, FRONTEND_LABEL, MANAGED, PRIMARY_KEY, app_labels
+from tidemill.release.pods import NO_RIGHTS, keep_spread
+from tidemill.release.workload import Workload
 
 Object = dict[str, Any]
 
 
-def make_frontend(
-    endpoint: str, namespace: str, image: str, port: int, node_port: int = 0, *, keys: str = ""
-) -> tuple[Object, ...]:
-    """Deployment, Service and NetworkPolicy; the frontend finds the endpoint by `API_URL`, and the key it sends by `API_KEY`."""
-    name, labels = frontend_name(endpoint), {FRONTEND_LABEL: endpoint}
-    meta = {"name": name, "namespace": namespace, "labels": {**MANAGED, **labels}}
+def make_frontend(workload: Workload) -> tuple[Object, ...]:
+    """Deployment, Service, NetworkPolicy and disruption budget; the frontend finds the endpoint by `API_URL`, and the key it sends by `API_KEY`."""
+    mine = {FRONTEND_LABEL: workload.endpoint}
+    labels = {**MANAGED, **app_labels(workload.endpoint, "frontend"), **mine}
+    meta = {"name": workload.frontend_name, "namespace": workload.namespace, "labels": labels}
     address: Object = {"name": "http", "port": 80, "targetPort": "http", "protocol": "TCP"}
-    if node_port:
-        address["nodePort"] = node_port
-    kind = "NodePort" if node_port else "ClusterIP"
-    spec = {"type": kind, "selector": labels, "ports": [address]}
+    if workload.node_port:
+        address["nodePort"] = workload.node_port
+    service = {"type": "NodePort" if workload.node_port else "ClusterIP", "selector": mine, "ports": [address]}
+    budget = {"maxUnavailable": 1, "selector": {"matchLabels": mine}}
     return (
-        {
-            "apiVersion": "networking.k8s.io/v1",
-            "kind": "NetworkPolicy",
-            "metadata": meta,
-            "spec": _walls(endpoint, port),
-        },
-        {"apiVersion": "v1", "kind": "Service", "metadata": meta, "spec": spec},
+        {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": meta, "spec": _walls(workload)},
+        {"apiVersion": "v1", "kind": "Service", "metadata": meta, "spec": service},
         {
             "apiVersion": "apps/v1",
             "kind": "Deployment",
             "metadata": meta,
             "spec": {
-                "replicas": 1,
-                "selector": {"matchLabels": labels},
+                "replicas": workload.frontend_replicas or workload.replicas,
+                "revisionHistoryLimit": 5,
+                "progressDeadlineSeconds": workload.start_timeout_s + 30,
+                "selector": {"matchLabels": mine},
                 "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
-                "template": {"metadata": {"labels": {**MANAGED, **labels}}, "spec": _pod(endpoint, image, port, keys)},
+                "template": {"metadata": {"labels": labels}, "spec": _pod(workload, mine)},
             },
         },
+        {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": meta, "spec": budget},
     )
 
 
-def frontend_name(endpoint: str) -> str:
-    """Of all its objects."""
-    return f"{endpoint}-frontend"
-
-
-def _pod(endpoint: str, image: str, port: int, keys: str) -> Object:
-    env: list[Object] = [{"name": "API_URL", "value": f"http://{endpoint}"}, {"name": "PORT", "value": str(port)}]
-    if keys:
-        env.append({"name": "API_KEY", "valueFrom": {"secretKeyRef": {"name": keys, "key": PRIMARY_KEY}}})
+def _pod(workload: Workload, mine: dict[str, str]) -> Object:
+    secrets = {"imagePullSecrets": [{"name": workload.pull_secret}]} if workload.pull_secret else {}
     return {
         "automountServiceAccountToken": False,
+        "terminationGracePeriodSeconds": 30,
+        **secrets,
         "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
-        "containers": [
-            {
-                "name": "frontend",
-                "image": image,
-                "env": env,
-                "ports": [{"name": "http", "containerPort": port, "protocol": "TCP"}],
-                "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}},
-                "securityContext": {
-                    "allowPrivilegeEscalation": False,
-                    "readOnlyRootFilesystem": True,
-                    "capabilities": {"drop": ["ALL"]},
-                },
-                "readinessProbe": {"tcpSocket": {"port": "http"}, "periodSeconds": 5},
-                "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108 - inside the container
-            }
-        ],
+        "topologySpreadConstraints": keep_spread(mine),
+        "containers": [_container(workload)],
         "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}}],
     }
 
 
-def _walls(endpoint: str, port: int) -> Object:
+def _container(workload: Workload) -> Object:
+    env: list[Object] = [
+        {"name": "API_URL", "value": f"http://{workload.endpoint}"},
+        {"name": "PORT", "value": str(workload.frontend_port)},
+    ]
+    if workload.token_secret:
+        key = {"name": workload.token_secret, "key": PRIMARY_KEY}
+        env.append({"name": "API_KEY", "valueFrom": {"secretKeyRef": key}})
+    opens = {"tcpSocket": {"port": "http"}, "timeoutSeconds": 5}  # its paths are its own affair
+    return {
+        "name": "frontend",
+        "image": workload.frontend_image,
+        "env": env,
+        "ports": [{"name": "http", "containerPort": workload.frontend_port, "protocol": "TCP"}],
+        "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}},
+        "securityContext": dict(NO_RIGHTS),
+        "startupProbe": {**opens, "periodSeconds": 1, "failureThreshold": workload.start_timeout_s},
+        "readinessProbe": {**opens, "periodSeconds": 5, "failureThreshold": 2},
+        "livenessProbe": {**opens, "periodSeconds": 10, "failureThreshold": 3},
+        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108 - inside the container
+    }
+
+
+def _walls(workload: Workload) -> Object:
     """Anybody may ask the frontend; it asks the endpoint's pods and the name server, nobody else."""
     dns = {"ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]}
-    behind = {"to": [{"podSelector": {"matchLabels": {ENDPOINT_LABEL: endpoint}}}]}
+    behind = {"to": [{"podSelector": {"matchLabels": {ENDPOINT_LABEL: workload.endpoint}}}]}
     return {
-        "podSelector": {"matchLabels": {FRONTEND_LABEL: endpoint}},
+        "podSelector": {"matchLabels": {FRONTEND_LABEL: workload.endpoint}},
         "policyTypes": ["Ingress", "Egress"],
-        "ingress": [{"ports": [{"protocol": "TCP", "port": port}]}],
+        "ingress": [{"ports": [{"protocol": "TCP", "port": workload.frontend_port}]}],
         "egress": [dns, behind],
     }

@@ -11,8 +11,10 @@ from tidemill.release.labels import (
     ENDPOINT_LABEL,
     MANAGED,
     REPLICAS_ANNOTATION,
+    RESTRICTED_PODS,
     SERVING_ANNOTATION,
     SETTINGS_ANNOTATION,
+    app_labels,
 )
 from tidemill.release.pods import make_pod
 from tidemill.release.routes import Split, canary_ingress, http_route, route_objects
@@ -20,6 +22,7 @@ from tidemill.release.walls import network_policy
 from tidemill.release.workload import Workload, check_workload, write_range
 
 Object = dict[str, Any]
+COMPONENT = "model-server"
 
 # Applied first to last, deleted last to first: a namespace must be there before what lives in it.
 APPLY_ORDER = (
@@ -45,10 +48,7 @@ def make_objects(workload: Workload, *, serving: str = "", split: Split | None =
     if workload.is_autoscaled:
         objects.append(_autoscaler(workload))
     if workload.frontend_image:
-        place = (workload.endpoint, workload.namespace)
-        objects += make_frontend(
-            *place, workload.frontend_image, workload.frontend_port, workload.node_port, keys=workload.token_secret
-        )
+        objects += make_frontend(workload)
     if workload.route != "service":
         objects.append(version_service(workload))
     objects += route_objects(workload.route, workload.door, split)
@@ -65,12 +65,13 @@ def everything_around(workload: Workload) -> tuple[Object, ...]:
 
 
 def _meta(workload: Workload, name: str, **more: str) -> Object:
-    labels = {**MANAGED, ENDPOINT_LABEL: workload.endpoint, **more}
+    labels = {**MANAGED, **app_labels(workload.endpoint, COMPONENT), ENDPOINT_LABEL: workload.endpoint, **more}
     return {"name": name, "namespace": workload.namespace, "labels": labels}
 
 
 def _namespace(workload: Workload) -> Object:
-    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": workload.namespace, "labels": dict(MANAGED)}}
+    labels = {**MANAGED, **RESTRICTED_PODS}
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": workload.namespace, "labels": labels}}
 
 
 def _service_account(workload: Workload) -> Object:
@@ -118,10 +119,11 @@ def version_service(workload: Workload) -> Object:
 
 
 def _deployment(workload: Workload) -> Object:
+    labels = app_labels(workload.endpoint, COMPONENT, workload.version)
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": _meta(workload, workload.name, **{DEPLOYMENT_LABEL: workload.deployment})
+        "metadata": _meta(workload, workload.name, **labels, **{DEPLOYMENT_LABEL: workload.deployment})
         | {"annotations": {**workload.annotations, REPLICAS_ANNOTATION: write_range(workload)}},
         "spec": {
             **({} if workload.is_autoscaled else {"replicas": workload.replicas}),  # one of the two owns the number
@@ -131,7 +133,7 @@ def _deployment(workload: Workload) -> Object:
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
             "template": {
                 "metadata": {
-                    "labels": {**MANAGED, **workload.selector, **workload.labels},
+                    "labels": {**MANAGED, **labels, **workload.selector, **workload.labels},
                     # the pods stay where only what is around them changes
                     "annotations": {k: v for k, v in workload.annotations.items() if k != SETTINGS_ANNOTATION},
                 },

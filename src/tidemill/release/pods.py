@@ -13,7 +13,7 @@ Object = dict[str, Any]
 KEYS = "/etc/tidemill/keys"
 GROUP_READS = 0o440
 
-_RESTRICTED = {
+NO_RIGHTS = {
     "allowPrivilegeEscalation": False,
     "readOnlyRootFilesystem": True,
     "capabilities": {"drop": ["ALL"]},
@@ -33,14 +33,8 @@ def make_pod(workload: Workload) -> Object:
             "fsGroup": 65532,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "topologySpreadConstraints": [
-            {
-                "maxSkew": 1,
-                "topologyKey": "kubernetes.io/hostname",
-                "whenUnsatisfiable": "ScheduleAnyway",
-                "labelSelector": {"matchLabels": workload.selector},
-            }
-        ],
+        "topologySpreadConstraints": keep_spread(workload.selector),
+        **_place(workload),
         **({"initContainers": [_model_container(workload)]} if workload.model_image else {}),
         "containers": [_container(workload)],
         "volumes": [
@@ -52,6 +46,28 @@ def make_pod(workload: Workload) -> Object:
     }
 
 
+def keep_spread(labels: Mapping[str, str]) -> list[Object]:
+    """Pods of these labels on different nodes as far as there are any."""
+    return [
+        {
+            "maxSkew": 1,
+            "topologyKey": "kubernetes.io/hostname",
+            "whenUnsatisfiable": "ScheduleAnyway",
+            "labelSelector": {"matchLabels": dict(labels)},
+        }
+    ]
+
+
+def _place(workload: Workload) -> Object:
+    """On which nodes, and before whom."""
+    asked = {
+        "nodeSelector": dict(workload.node_selector),
+        "tolerations": [dict(t) for t in workload.tolerations],
+        "priorityClassName": workload.priority_class,
+    }
+    return {k: v for k, v in asked.items() if v}
+
+
 def _model_container(workload: Workload) -> Object:
     """Copies the model out of its image, which the node fetched and checked by digest: no network, no login in the pod."""
     return {
@@ -59,7 +75,7 @@ def _model_container(workload: Workload) -> Object:
         "image": workload.model_image,
         "command": list(COPY_MODEL),
         "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}},
-        "securityContext": dict(_RESTRICTED),
+        "securityContext": dict(NO_RIGHTS),
         "volumeMounts": [{"name": "model", "mountPath": MODEL_VOLUME}],
     }
 
@@ -74,7 +90,7 @@ def _container(workload: Workload) -> Object:
         "env": [{"name": k, "value": v} for k, v in sorted(_environment(workload).items())],
         "ports": [{"name": "http", "containerPort": workload.port, "protocol": "TCP"}],
         "resources": {"requests": asked, "limits": {**limits, **workload.devices}},
-        "securityContext": dict(_RESTRICTED),
+        "securityContext": dict(NO_RIGHTS),
         "startupProbe": _probe("/readyz", 1, workload.start_timeout_s, told.get("startup", {})),
         "readinessProbe": _probe("/readyz", 5, 2, told.get("readiness", {})),
         "livenessProbe": _probe("/healthz", 10, 3, told.get("liveness", {})),
@@ -86,7 +102,8 @@ def _container(workload: Workload) -> Object:
         container["volumeMounts"].append({"name": "model", "mountPath": MODEL, "readOnly": True})
     if workload.recording:
         container["volumeMounts"] += workload.recording.mounts()
-        container |= {"envFrom": secrets} if (secrets := workload.recording.secrets()) else {}
+    if others := _others_variables(workload):
+        container["envFrom"] = others
     if workload.token_secret:
         container["volumeMounts"].append({"name": "keys", "mountPath": KEYS, "readOnly": True})
     if workload.arguments:
@@ -99,6 +116,13 @@ def _environment(workload: Workload) -> dict[str, str]:
     recording = workload.recording.variables() if workload.recording else {}
     keys = {"TIDEMILL_TOKEN_FILE": KEYS} if workload.token_secret else {}
     return {"TIDEMILL_DEPLOYMENT": workload.deployment, **recording, **workload.environment, **keys}
+
+
+def _others_variables(workload: Workload) -> list[Object]:
+    """Variables that Secrets and ConfigMaps of the namespace hold; what is said by name has the last word."""
+    kinds = {"secret": "secretRef", "config_map": "configMapRef"}
+    named: list[Object] = [{kinds[kind]: {"name": name}} for item in workload.env_from for kind, name in item.items()]
+    return [*named, *(workload.recording.secrets() if workload.recording else [])]
 
 
 def _keys(workload: Workload) -> Object:

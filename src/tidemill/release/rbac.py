@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tidemill.release.labels import MANAGED
+from tidemill.release.labels import MANAGED, RESTRICTED_PODS
 from tidemill.release.objects import Object
 
 API = "rbac.authorization.k8s.io"
@@ -41,7 +41,11 @@ def make_rbac(namespace: str, account: str = "tidemill-deployer", *, keys: str =
         rules.append({"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]})
         rules.append({"apiGroups": [""], "resources": ["secrets"], "resourceNames": [keys], "verbs": list(OWN_KEYS)})
     return (
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": dict(MANAGED)}},
+        {
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": {"name": namespace, "labels": {**MANAGED, **RESTRICTED_PODS}},
+        },
         {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta(account)},
         {"apiVersion": f"{API}/v1", "kind": "Role", "metadata": meta(account), "rules": rules},
         {

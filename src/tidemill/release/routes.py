@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from tidemill.release.labels import ENDPOINT_LABEL, MANAGED
+from tidemill.release.labels import ENDPOINT_LABEL, MANAGED, app_labels
 
 Object = dict[str, Any]
 
@@ -29,6 +30,8 @@ class Door:
     host: str = ""
     ingress_class: str = ""
     gateway: str = ""
+    tls: str = ""
+    annotations: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def canary(self) -> str:
@@ -54,9 +57,14 @@ class Split:
 def ingress(door: Door, split: Split | None = None) -> Object:
     """The main Ingress; a mirror is an annotation of it, a share is another Ingress beside it."""
     item = _ingress(door, door.endpoint, door.service)
+    if door.tls:
+        item["spec"]["tls"] = [{"hosts": [door.host], "secretName": door.tls}]
+    if door.annotations:
+        item["metadata"]["annotations"] = dict(door.annotations)
     if split is not None and split.mirror:
         address = f"{split.service}.{door.namespace}.svc.cluster.local"
         item["metadata"]["annotations"] = {
+            **door.annotations,
             f"{NGINX}/mirror-target": f"http://{address}$request_uri",
             f"{NGINX}/mirror-host": address,
         }
@@ -98,7 +106,7 @@ def http_route(door: Door, split: Split | None = None) -> Object:
     return {
         "apiVersion": f"{GATEWAY_API}/v1",
         "kind": "HTTPRoute",
-        "metadata": _meta(door, door.endpoint),
+        "metadata": _meta(door, door.endpoint) | ({"annotations": dict(door.annotations)} if door.annotations else {}),
         "spec": {"parentRefs": [parent], "hostnames": [door.host], "rules": [rule]},
     }
 
@@ -108,7 +116,8 @@ def _backend(service: str) -> Object:
 
 
 def _meta(door: Door, name: str) -> Object:
-    return {"name": name, "namespace": door.namespace, "labels": {**MANAGED, ENDPOINT_LABEL: door.endpoint}}
+    labels = {**MANAGED, **app_labels(door.endpoint, "route"), ENDPOINT_LABEL: door.endpoint}
+    return {"name": name, "namespace": door.namespace, "labels": labels}
 
 
 def route_objects(kind: str, door: Door, split: Split | None = None) -> tuple[Object, ...]:
@@ -127,6 +136,10 @@ def find_route_problems(kind: str, door: Door, *, frontend: bool) -> list[str]:
     problems = []
     if door.host and not _HOST.match(door.host) and "${" not in door.host:
         problems.append(f"`{door.host}` is no host name (lower-case, without a scheme, port or path)")
+    if door.tls and not door.host:
+        problems.append("`tls` needs the `host` the certificate is for")
+    if door.tls and kind == "gateway":
+        problems.append("the Gateway's listener has the certificate: `tls` is for an Ingress")
     if kind == "service":
         return problems
     if not door.host:

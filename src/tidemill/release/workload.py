@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from tidemill.base.errors import UsageError
-from tidemill.release.frontend import frontend_name
-from tidemill.release.labels import DEPLOYMENT_LABEL, ENDPOINT_LABEL
+from tidemill.release.labels import DEPLOYMENT_LABEL, ENDPOINT_LABEL, MODEL_ANNOTATION, frontend_name
 from tidemill.release.recording import Recording
 from tidemill.release.routes import Door, find_route_problems
 from tidemill.spec.cluster_values import cpu_problem, memory_problem, read_quantity, unresolved, variable_problems
@@ -52,6 +52,13 @@ class Workload:
     model_image: str = ""
     frontend_image: str = ""
     frontend_port: int = 8080
+    frontend_replicas: int = 0
+    env_from: tuple[Mapping[str, str], ...] = ()
+    node_selector: Mapping[str, str] = field(default_factory=dict)
+    tolerations: tuple[Mapping[str, Any], ...] = ()
+    priority_class: str = ""
+    tls: str = ""
+    route_annotations: Mapping[str, str] = field(default_factory=dict)
     recording: Recording | None = None
 
     @property
@@ -72,8 +79,27 @@ class Workload:
     @property
     def door(self) -> Door:
         """Where requests from outside come in."""
-        service = frontend_name(self.endpoint) if self.frontend_image else self.endpoint
-        return Door(self.endpoint, self.namespace, service, self.host, self.ingress_class, self.gateway)
+        service = self.frontend_name if self.frontend_image else self.endpoint
+        return Door(
+            self.endpoint,
+            self.namespace,
+            service,
+            self.host,
+            self.ingress_class,
+            self.gateway,
+            self.tls,
+            self.route_annotations,
+        )
+
+    @property
+    def frontend_name(self) -> str:
+        """Of all objects of the frontend."""
+        return frontend_name(self.endpoint)
+
+    @property
+    def version(self) -> str:
+        """Of the model, as the annotations tell it."""
+        return self.annotations.get(MODEL_ANNOTATION, "").rpartition(":")[2]
 
 
 def check_workload(workload: Workload) -> None:

@@ -93,6 +93,8 @@ class Route(Part):
     gateway: str | None = None
     proxy_namespace: str | None = None
     mirror: bool = False
+    tls: str | None = None
+    annotations: Tags | None = None
 
     @model_validator(mode="after")
     def _copies(self) -> Self:
@@ -119,6 +121,38 @@ class Capture(Part):
         return int(self.buffer[:-2]) * (1024 if self.buffer.endswith("Gi") else 1)
 
 
+class EnvFrom(Part):
+    """Variables that a Secret or a ConfigMap of the namespace holds."""
+
+    secret: str | None = None
+    config_map: str | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if bool(self.secret) == bool(self.config_map):
+            raise ValueError("name a `secret` or a `config_map`")
+        return self
+
+    def named(self) -> dict[str, str]:
+        """Kind → name."""
+        return {"secret": self.secret} if self.secret else {"config_map": self.config_map or ""}
+
+
+class Toleration(Part):
+    """A taint of nodes that pods put up with."""
+
+    key: str | None = None
+    operator: Literal["Exists", "Equal"] = "Equal"
+    value: str | None = None
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
+    toleration_seconds: int | None = None
+
+    def as_kubernetes(self) -> dict[str, Any]:
+        """As a pod has it."""
+        given = self.model_dump(exclude={"toleration_seconds"}) | {"tolerationSeconds": self.toleration_seconds}
+        return {k: v for k, v in given.items() if v is not None}
+
+
 class Stage(Part):
     """One place a version is deployed to, on the way to production."""
 
@@ -132,6 +166,7 @@ class Stage(Part):
     audit_ignore: Annotated[list[str], BeforeValidator(_listed)] = Field(default_factory=list)
     audit_url: str | None = None
     frontend_image: str | None = None
+    frontend_replicas: Annotated[int | None, Field(ge=1)] = None
     frontend_port: Annotated[int, Field(ge=1, le=65535)] = 8080
     model_delivery: Literal["image", "init"] = "image"
     pull_secret: str | None = None
@@ -164,6 +199,10 @@ class Stage(Part):
     start_timeout_s: Annotated[float, Field(gt=0)] = 120
     gates: Annotated[list[str], BeforeValidator(_listed)] = Field(default_factory=list)
     environment_variables: Tags | None = None
+    env_from: list[EnvFrom] = Field(default_factory=list)
+    node_selector: Tags | None = None
+    tolerations: list[Toleration] = Field(default_factory=list)
+    priority_class: str | None = None
     capture: Annotated[Capture | Literal["off"] | None, BeforeValidator(_place)] = None
     cpu: Annotated[str | None, BeforeValidator(_amount)] = None
     memory: Annotated[str | None, BeforeValidator(_amount)] = None

@@ -43,3 +43,21 @@ def test_the_frontend_is_no_version_of_the_endpoint() -> None:
 def test_its_image_is_named_by_digest_too() -> None:
     with pytest.raises(UsageError, match="frontend's image"):
         make_objects(workload(frontend_image="ghcr.io/me/web:latest"))
+
+
+def test_it_is_held_to_the_standard_of_the_endpoint() -> None:
+    made = make_objects(workload(frontend_image=IMAGE, replicas=3, pull_secret="ghcr"))
+    objects = {(o["kind"], o["metadata"]["name"]): o for o in made}
+    api, page = (objects["Deployment", n]["spec"] for n in ("digits-v3", "digits-frontend"))
+    assert (page["replicas"], page["progressDeadlineSeconds"]) == (3, api["progressDeadlineSeconds"])
+    pod = page["template"]["spec"]
+    assert pod["imagePullSecrets"] == [{"name": "ghcr"}]
+    (spread,) = pod["topologySpreadConstraints"]
+    labels = page["template"]["metadata"]["labels"]
+    assert spread["labelSelector"]["matchLabels"].items() <= labels.items()
+    budget = objects["PodDisruptionBudget", "digits-frontend"]["spec"]
+    assert budget["selector"] == page["selector"]
+    (container,) = pod["containers"]
+    assert {"startupProbe", "readinessProbe", "livenessProbe"} <= container.keys()
+    alone = make_objects(workload(frontend_image=IMAGE, replicas=3, frontend_replicas=1))
+    assert [o["spec"]["replicas"] for o in alone if o["kind"] == "Deployment"] == [3, 1]

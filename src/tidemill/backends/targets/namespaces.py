@@ -12,7 +12,7 @@ from lightkube.resources.core_v1 import Namespace
 
 from tidemill.base.clock import Clock
 from tidemill.base.errors import ConflictError, FailedError
-from tidemill.release.labels import MANAGED
+from tidemill.release.labels import MANAGED, RESTRICTED_PODS
 
 # Another field manager than the deployments': applying those must not take the preview's labels away.
 FIELD_MANAGER = "tidemill-preview"
@@ -43,7 +43,11 @@ class Namespaces:
             raise ConflictError(
                 f"The namespace `{name}` exists and is not a preview's", hint="Choose another ID, or delete it by hand."
             )
-        wanted = Namespace(metadata=ObjectMeta(name=name, labels={**MANAGED, **labels}, annotations=dict(annotations)))
+        wanted = Namespace(
+            metadata=ObjectMeta(
+                name=name, labels={**MANAGED, **RESTRICTED_PODS, **labels}, annotations=dict(annotations)
+            )
+        )
         self._client.apply(wanted, field_manager=FIELD_MANAGER, force=True)
 
     def find(self, label: str, value: str) -> list[NamespaceState]:

@@ -10,6 +10,7 @@ import httpx2 as httpx
 from lightkube import Client
 from lightkube.codecs import from_dict, resource_registry
 from lightkube.generic_resource import create_namespaced_resource
+from lightkube.resources.core_v1 import Namespace
 
 from tidemill.backends.cluster import speaking_to_cluster
 from tidemill.release.labels import MANAGED
@@ -36,6 +37,8 @@ class Objects:
 
     def apply(self, item: Object) -> None:
         """Make the object so; what else others manage on it stays."""
+        if item["kind"] == "Namespace" and self._has_namespace(item["metadata"]["name"]):
+            return  # it may be somebody else's: it keeps its labels, and what it lets its pods do
         with speaking_to_cluster(f"{item['kind']} `{item['metadata']['name']}`"):
             try:
                 self._client.apply(from_dict(item), force=True)
@@ -46,6 +49,17 @@ class Objects:
                 if older is None or exc.response.status_code != HTTPStatus.NOT_FOUND:
                     raise
                 self._client.apply(from_dict({**item, "apiVersion": older}), force=True)
+
+    def _has_namespace(self, name: str) -> bool:
+        """Whether it is there, or nobody tells this account."""
+        with speaking_to_cluster(f"reading namespace `{name}`"):
+            try:
+                self._client.get(Namespace, name)
+            except httpx.HTTPStatusError as exc:
+                if exc.response.status_code not in NOT_MINE:
+                    raise
+                return exc.response.status_code == HTTPStatus.FORBIDDEN
+        return True
 
     def delete(self, item: Object, *, tolerated: set[HTTPStatus] = NOT_THERE) -> None:
         """Remove the object; that it is not there, or what else is `tolerated`, is no error."""

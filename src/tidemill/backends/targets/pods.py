@@ -12,12 +12,14 @@ from lightkube import Client
 from lightkube.resources.core_v1 import Event, Pod
 
 from tidemill.backends.cluster import speaking_to_cluster
+from tidemill.backends.targets.causes import container_words, events_of, how_it_ended, memory_hint
 from tidemill.backends.targets.proxy import ClusterProxy
 from tidemill.base.errors import FailedError
 from tidemill.release.pod_counts import PodCounts, read_counts
 from tidemill.release.workload import Workload
 
 LOG_LINES = 20
+SERVER = "server"
 HOPELESS = {
     "ErrImagePull",
     "ImagePullBackOff",
@@ -50,22 +52,24 @@ class Pods:
                 if waiting and waiting.reason in HOPELESS:
                     return f"{waiting.reason}: {waiting.message or ''}".strip()
                 if status.restartCount >= RESTARTS_TOLERATED:
-                    return f"it ended {status.restartCount} times"
+                    cause = how_it_ended(status)
+                    words = f"it ended {status.restartCount} times" + (f", last: {cause}" if cause else "")
+                    return words + memory_hint(cause, workload.memory_limit)
         return ""
 
     def explain(self, workload: Workload) -> str:
         """What the pods and the cluster say: phase, reasons, events, last log lines."""
         lines: builtins.list[str] = []
-        for pod in self.list(workload):
-            name = pod.metadata.name if pod.metadata else ""
+        pods = self.list(workload)
+        for pod in pods:
+            name = pod.metadata.name if pod.metadata and pod.metadata.name else ""
             lines.append(f"pod {name}: {pod.status.phase if pod.status else 'Unknown'}")
-            at = _still_preparing(pod)
+            lines += [f"  {words}" for words in container_words(pod, _statuses(pod))]
+            at = _still_preparing(pod) or SERVER
             lines += [f"  | {line}" for line in self.logs(workload.namespace, name, lines=LOG_LINES, container=at)]
         with speaking_to_cluster("reading events"):
             events = builtins.list(self._client.list(Event, namespace=workload.namespace, fields={"type": "Warning"}))
-        mine = [e for e in events if (e.involvedObject.name or "").startswith(workload.name)]
-        lines += [f"event {e.reason}: {e.message}" for e in mine[-5:]]
-        return "\n".join(lines)
+        return "\n".join([*lines, *events_of(events, workload.name, pods)[-5:]])
 
     def logs(
         self, namespace: str, pod: str, *, lines: int = LOG_LINES, container: str | None = None
@@ -74,11 +78,12 @@ class Pods:
         chosen = f"&container={container}" if container else ""
         url = f"/api/v1/namespaces/{namespace}/pods/{pod}/log?tailLines={lines}{chosen}"
         status, text = self._proxy.call(url, None, {})
-        if status != HTTPStatus.OK:
-            return [f"(no log: {_reason(text)})"]
-        if not text:
-            status, text = self._proxy.call(f"{url}&previous=true", None, {})
-        return text.decode(errors="replace").splitlines() if status == HTTPStatus.OK else []
+        if status == HTTPStatus.OK and text:
+            return text.decode(errors="replace").splitlines()
+        before, last = self._proxy.call(f"{url}&previous=true", None, {})
+        if before == HTTPStatus.OK and last:
+            return last.decode(errors="replace").splitlines()
+        return ["(it wrote nothing)"] if status == HTTPStatus.OK else [f"(no log: {_reason(text)})"]
 
     def counts(self, workload: Workload, headers: Mapping[str, str]) -> dict[str, PodCounts]:
         """Per pod of a version what it counted, read from its `/metrics`; a pod that does not answer is not in it."""
