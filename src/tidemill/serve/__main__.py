@@ -20,7 +20,7 @@ def main(argv: list[str] | None = None) -> int:
         end_with_parent(options.beats, options.listener)
     if options.listener is not None:
         return _answer(options, socket.socket(fileno=options.listener))
-    listener = bind(options.host, options.port, shared=options.workers > 1 or options.share_port)
+    listener = bind(options.host, options.port, shared=options.workers > 1)
     if listener is None:
         return 4
     with listener:
@@ -31,7 +31,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _may_convert(options: argparse.Namespace) -> bool:
     """Whether this may be the first start of a model that is converted: its library answers then until another process is ready."""
-    other = options.share_port or options.converted or options.code or options.app
+    other = options.converted or options.code or options.app
     return bool(options.model and options.allow_pickle and not other)
 
 

@@ -17,6 +17,7 @@ from tidemill.serve.signature import ModelSignature
 TEXT = frozenset({"", "application/json", "text/plain", "application/x-www-form-urlencoded"})
 NPY, ARROW = "application/x-npy", "application/vnd.apache.arrow.stream"
 UNSUPPORTED = 415
+LARGE_FILES, LARGE_TEXT = 2 << 10, 64 << 10  # bytes: the smallest picture file may unfold to millions of pixels
 READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
@@ -38,6 +39,12 @@ def read_rows(signature: ModelSignature, request: Request) -> Batch:
     raise RequestProblem(
         f"`{kind}` is not accepted here; send application/json", loc=("header", "content-type"), status=UNSUPPORTED
     )
+
+
+def is_heavy(request: Request) -> bool:
+    """Whether reading pictures from the body may take longer than others should wait for."""
+    files = request.content_type not in TEXT or b'"image"' in request.body
+    return len(request.body) > (LARGE_FILES if files else LARGE_TEXT)
 
 
 def _many(batch: Batch) -> Batch:

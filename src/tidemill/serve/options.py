@@ -42,7 +42,6 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--max-queue", type=int, default=DEFAULTS.max_queue)
     parser.add_argument("--timeout", type=float, default=DEFAULTS.timeout_s, help="seconds")
     parser.add_argument("--workers", type=int, default=1, help="processes that share the port")
-    parser.add_argument("--share-port", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--listener", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--beats", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--soon", action="store_true", help=argparse.SUPPRESS)

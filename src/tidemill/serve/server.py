@@ -11,7 +11,7 @@ from typing import Any
 
 from tidemill.serve.access import BAD, AccessLog
 from tidemill.serve.batching import Batcher
-from tidemill.serve.bodies import check_feedback, read_rows
+from tidemill.serve.bodies import check_feedback, is_heavy, read_rows
 from tidemill.serve.capture import Capture
 from tidemill.serve.decode import Batch
 from tidemill.serve.engine import Engine
@@ -223,8 +223,19 @@ class InferenceServer:
     async def _predict(self, request: Request) -> Response:
         if self._engine is None:
             return await self._score(request)
-        batch = self._read(self._engine.signature, request)
+        batch = await self._rows(self._engine, request)
         return self._encode(await self._ask(self._engine, batch))
+
+    async def _rows(self, engine: Engine, request: Request) -> Batch:
+        """What the body holds; pictures that take their time are unfolded beside the event loop, which answers others meanwhile."""
+        if engine.signature.image is None or not is_heavy(request):
+            return self._read(engine.signature, request)
+        self._enter()
+        try:
+            async with asyncio.timeout(self._settings.timeout_s):
+                return await asyncio.to_thread(self._read, engine.signature, request)
+        finally:
+            self._waiting -= 1
 
     async def _ask(self, engine: Engine, batch: Batch) -> Any:  # noqa: ANN401
         """Predict, on the event loop when that is faster; beyond the queue's bound a 429 tells the client to come back."""
@@ -275,7 +286,7 @@ class InferenceServer:
         engine = self._engine
         if engine is None:
             return json_response({"detail": "No model"}, UNREADY, [RETRY])
-        batch = self._read(engine.signature, request)
+        batch = await self._rows(engine, request)
         answer = await self._ask(engine, Batch(batch.rows, single=False, warnings=batch.warnings))
         return self._encode([row["prediction"] for row in answer["predictions"]])
 

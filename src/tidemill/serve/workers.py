@@ -1,7 +1,7 @@
 """Servers that are kept running: one that ends or falls silent is started again, all drain on SIGTERM.
 
-`python -m tidemill.serve.workers ARGS` takes what `python -m tidemill.serve` takes. One server inherits the port from this process,
-so that connections wait while another takes its place; several share the port, each with a socket of its own.
+`python -m tidemill.serve.workers ARGS` takes what `python -m tidemill.serve` takes. Each server inherits its socket from this process,
+which keeps it open: connections wait there while another server takes the place of one that ended. Several share the port.
 """
 
 from __future__ import annotations
@@ -93,11 +93,9 @@ def run_workers(argv: list[str], listener: socket.socket, count: int, timeout_s:
     """Keep `count` servers running on the listener's port until told to stop; their exit code."""
     command = [sys.executable, "-m", "tidemill.serve", *argv, "--workers", "1", "--end-when-hung"]
     command += ["--port", str(listener.getsockname()[1])]
-    if count == 1:
-        workers = [Worker([*command, "--listener", str(listener.fileno())], (listener.fileno(),), soon=True)]
-    else:
-        # The listener only holds the port then: it never listens, so every connection goes to a worker's own.
-        workers = [Worker([*command, "--share-port"]) for _ in range(count)]
+    # Of several, the listener only holds the port: it never listens, so every connection goes to a worker's own.
+    own = [listener] if count == 1 else _more(listener, count)
+    workers = [Worker([*command, "--listener", str(s.fileno())], (s.fileno(),), soon=count == 1) for s in own]
     patience_s = SILENT_TIMEOUTS * timeout_s + SILENT_S
     with _stop_signals() as stopping:
         while not stopping:
@@ -109,8 +107,20 @@ def run_workers(argv: list[str], listener: socket.socket, count: int, timeout_s:
                     _drain(workers)
                     return code
             time.sleep(LOOK_S)
-    listener.close()
+    for each in (listener, *own):
+        each.close()
     return _drain(workers)
+
+
+def _more(listener: socket.socket, count: int) -> list[socket.socket]:
+    """Sockets on the same port. A worker's gets connections from when the worker listens, and keeps them when it ends."""
+    made = []
+    for _ in range(count):
+        made.append(socket.socket(listener.family, listener.type))
+        for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):
+            made[-1].setsockopt(socket.SOL_SOCKET, option, 1)
+        made[-1].bind(listener.getsockname())
+    return made
 
 
 def _make_faster(workers: list[Worker]) -> None:

@@ -87,6 +87,25 @@ def test_one_server_alone_is_started_again_and_connections_wait_for_it(code: Pat
     assert "ended with 7; started again" in log
 
 
+def test_what_waits_at_workers_that_are_killed_is_answered_by_those_that_take_their_place(code: Path) -> None:
+    with kept(code, "--workers", "2") as (process, url):
+        host, _, port = url.removeprefix("http://").rpartition(":")
+        wait_until(lambda: len({score(url, "who")[1]["pid"] for _ in range(20)}) == 2)
+        before = children(process.pid)
+        for pid in before:
+            os.kill(pid, signal.SIGSTOP)  # the kernel takes connections for them that they never see
+        waiting = [http.client.HTTPConnection(host, int(port), timeout=40) for _ in range(20)]
+        for connection in waiting:
+            connection.request("POST", "/score", b"who")
+        for pid in before:
+            os.kill(pid, signal.SIGKILL)
+        answers = [connection.getresponse() for connection in waiting]
+        assert {a.status for a in answers} == {200}
+        assert not {json.loads(a.read())["pid"] for a in answers} & set(before)
+        for connection in waiting:
+            connection.close()
+
+
 def test_a_server_that_hangs_answers_504_and_is_replaced(code: Path) -> None:
     with kept(code, "--timeout", "0.3") as (process, url):
         before = children(process.pid)
