@@ -21,7 +21,7 @@ from tidemill.base.errors import BackendError, FailedError, UsageError
 from tidemill.base.failpoint import failpoint
 from tidemill.base.hashing import digest_value
 from tidemill.release.labels import POD_ANNOTATION, SETTINGS_ANNOTATION
-from tidemill.release.workload import Workload, check_workload
+from tidemill.release.workload import Workload, find_problems
 from tidemill.spec.project import Stage
 
 Say = Callable[[str], None]
@@ -35,7 +35,7 @@ def deploy_kubernetes(
     endpoint = endpoint_name(base, stage_name, {stage_name: stage})
     version = candidate.version
     name = f"{document.name if document and document.name else 'blue'}-{version.version}"
-    workload = make_workload(app, project, candidate, stage, endpoint=endpoint, deployment=name)
+    workload = make_workload(app, project, candidate, (stage_name, stage), endpoint=endpoint, deployment=name)
     target = app.kubernetes(stage.context or "")
     target.check_route(workload, mirror=stage.route.mirror)
     states = {s.deployment: s for s in target.observe(workload.namespace, endpoint)}
@@ -165,13 +165,14 @@ def _take_away(target: Any, workload: Workload, states: Mapping[str, Any], name:
 
 
 def make_workload(
-    app: App, project: Project, candidate: Candidate, stage: Stage, *, endpoint: str, deployment: str
+    app: App, project: Project, candidate: Candidate, asked: tuple[str, Stage], *, endpoint: str, deployment: str
 ) -> Workload:
     """The stage's wishes in a cluster's terms; `UsageError` before anything is built when they cannot be met."""
+    stage_name, stage = asked
     if not stage.registry:
         raise UsageError(
-            "A kubernetes stage needs a `registry`",
-            hint="Example: registry: ghcr.io/me, or --set stages.NAME.registry=127.0.0.1:5000",
+            f"Stage {stage_name} (kubernetes) needs a `registry`",
+            hint=f"Example: registry: ghcr.io/me, or --set stages.{stage_name}.registry=127.0.0.1:5000",
         )
     version = candidate.version
     about = describe_version(version.name, version.version, version.digest, candidate.job.name)
@@ -179,7 +180,12 @@ def make_workload(
     workload = stage_workload(
         app, project, stage, endpoint=endpoint, deployment=deployment, image=image, annotations=about
     )
-    check_workload(workload)
+    problems = find_problems(workload)
+    if problems:
+        raise UsageError(
+            "\n  ".join([f"Stage {stage_name} cannot be deployed:", *problems]),
+            hint=f"Nothing was sent to the cluster. Correct stages.{stage_name} in {project.path}, or the deployment's document.",
+        )
     return workload
 
 

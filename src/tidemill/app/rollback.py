@@ -46,7 +46,7 @@ def put_back(app: App, project: Project, stage_name: str, stage: Stage, *, reaso
     releases = history(app, stage_name)
     if not releases:
         raise NotFoundError(f"Nothing was ever released to {stage_name}", hint="Release first: tidemill up")
-    if FAILED in (find_bake(app, stage_name) or {}) and finish_bake(app, project, stage_name, stage, say)[1]:
+    if FAILED in (find_bake(app, stage_name) or {}) and finish_bake(app, project, stage_name, stage, say):
         return releases[0]  # a version that did badly was being put back already
     present = roll_back_from(app, stage_name, stage, releases[0])
     previous = previous_release(app, stage_name, str(present["digest"]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -20,32 +21,40 @@ from tidemill.spec.project import Stage
 Say = Callable[[str], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What became of a bake that was left open: what was seen, or why the version was put back."""
+
+    digest: str
+    seen: str = ""
+    failure: FailedError | None = None
+
+
 def finish_bakes(
     app: App, project: Project, stages: Mapping[str, Stage], say: Say
-) -> Mapping[tuple[str, str], FailedError]:
-    """Finish what was left open in each stage: by stage and model digest, why a version was put back."""
+) -> Mapping[tuple[str, str], Finished]:
+    """Finish what was left open in each stage: what became of it, by stage and model digest."""
     found = {name: finish_bake(app, project, name, stage, say) for name, stage in stages.items()}
-    return {(name, digest): failure for name, (digest, failure) in found.items() if failure is not None}
+    return {(name, done.digest): done for name, done in found.items() if done is not None}
 
 
-def finish_bake(app: App, project: Project, stage_name: str, stage: Stage, say: Say) -> tuple[str, FailedError | None]:
-    """Go on with the bake by the limits it was begun with; the version's digest, and why it was put back and is held."""
+def finish_bake(app: App, project: Project, stage_name: str, stage: Stage, say: Say) -> Finished | None:
+    """Go on with the bake by the limits it was begun with; a version that does badly is put back and held. None for nothing open."""
     begun = find_bake(app, stage_name)
     if begun is None:
-        return "", None
+        return None
     limits = stage.model_copy(update={name: begun[name] for name in LIMITS})
     bake = _open(app, project, stage_name, limits, begun, say)
     if bake is None or not bake.is_open():
         forget_bake(app, stage_name)
-        return "", None
-    reason = str(begun.get(FAILED, ""))
+        return None
+    reason, seen = str(begun.get(FAILED, "")), ""
     if not reason:
         left = _seconds_left(begun)
-        say(
-            f"{begun['deployment']} had all traffic when the last command was killed: watching the {left:.0f} s that are left"
-        )
+        name = begun["deployment"]
+        say(f"{name} had all traffic when the last command was killed: watching the {left:.0f} s that are left")
         try:
-            say(bake.watch(left))
+            seen = bake.watch(left)
         except FailedError as exc:
             reason = exc.message
             app.store.put(BAKES, stage_name, {**begun, FAILED: reason})
@@ -53,9 +62,10 @@ def finish_bake(app: App, project: Project, stage_name: str, stage: Stage, say: 
         bake.put_back()
         failure = fail_bake(app, stage_name, begun, FailedError(reason))
         say(failure.message)
-        return str(begun["digest"]), failure
+        return Finished(str(begun["digest"]), failure=failure)
+    say(seen)
     forget_bake(app, stage_name)
-    return str(begun["digest"]), None
+    return Finished(str(begun["digest"]), seen)
 
 
 def _open(app: App, project: Project, stage_name: str, stage: Stage, begun: Mapping[str, Any], say: Say) -> Any:  # noqa: ANN401 - either bake

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -110,18 +110,20 @@ def up(
     require_deployable(project, stages)
     rules = rules_of(project, stages)
     with releasing(app, say):
-        undone = finish_bakes(app, project, stages, say)
+        finished = {**finish_bakes(app, project, stages, say)}
     with training(app, say):
         candidate = make_candidate(app, project, observers, relax_pins=relax_pins)
         if candidate.ran:
             sign(app, candidate.version)
     with releasing(app, say):
+        finished |= finish_bakes(app, project, stages, say)  # of one that was killed while this one trained
         verdicts: list[Verdict] = []
         deployed: list[Deployed] = []
         notes: list[str] = []
         for name, stage in stages.items():
-            if (name, candidate.version.digest) in undone:
-                raise undone[name, candidate.version.digest]
+            watched = finished.get((name, candidate.version.digest))
+            if watched is not None and watched.failure is not None:
+                raise watched.failure
             keep_out = held(app, name, candidate.version.digest)
             if keep_out is not None:
                 _finish_rollback(app, project, name, stage, keep_out, say)
@@ -135,7 +137,8 @@ def up(
             people = require_approvals(app, stage, name, candidate.version)
             _prove_origin(app, project, candidate.version, name, stage)
             notes += _old_weights(app, candidate.version, name)
-            deployed.append(_deploy(app, project, candidate, name, stage, say))
+            made = _deploy(app, project, candidate, name, stage, say)
+            deployed.append(replace(made, evidence=made.evidence or (watched.seen if watched else "")))
             known = serving_release(app, name)  # one that was killed before it could write this down left another here
             if deployed[-1].changed or known is None or known["digest"] != candidate.version.digest:
                 _record(app, candidate, deployed[-1], found, people)

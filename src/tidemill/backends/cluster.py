@@ -15,6 +15,11 @@ from lightkube.core.exceptions import ConfigError
 from tidemill.base.errors import BackendError, UsageError
 
 FIELD_MANAGER = "tidemill"
+HINTS: dict[int | None, str] = {
+    HTTPStatus.UNAUTHORIZED: "The login in your kubeconfig is not taken, or not any more: renew it.",
+    HTTPStatus.FORBIDDEN: "The account in your kubeconfig may not do this. An administrator makes one that may with: "
+    "tidemill render --rbac --stage NAME | kubectl apply -f -",
+}
 
 
 def find_cluster(context: str = "") -> SingleConfig:
@@ -26,11 +31,22 @@ def find_cluster(context: str = "") -> SingleConfig:
         where = os.environ.get("KUBECONFIG", "~/.kube/config")
         raise UsageError(
             f"No usable cluster in {where}: {exc}",
-            hint="Set KUBECONFIG, or `context:` of the stage or compute in tidemill.yaml.",
+            hint=f"Set KUBECONFIG, or `context:` of the stage or compute in tidemill.yaml.{_known_contexts()}",
         ) from exc
     if chosen is None:
-        raise UsageError(f"No context `{context}` in the kubeconfig", hint=f"Known: {', '.join(config.contexts)}")
+        raise UsageError(
+            f"No context `{context}` in the kubeconfig", hint=f"Set `context:` in tidemill.yaml.{_known_contexts()}"
+        )
     return chosen
+
+
+def _known_contexts() -> str:
+    """The contexts there are, in words; nothing where there is no kubeconfig."""
+    try:
+        known = list(KubeConfig.from_env().contexts)
+    except (ConfigError, OSError):
+        return ""
+    return f" Contexts there: {', '.join(known)}." if known else ""
 
 
 @contextmanager
@@ -40,7 +56,7 @@ def speaking_to_cluster(what: str) -> Iterator[None]:
         yield
     except ApiError as exc:
         code = exc.status.code
-        hint = "Check the role of the account in your kubeconfig." if code == HTTPStatus.FORBIDDEN else ""
+        hint = HINTS.get(code, "")
         raise BackendError(f"The cluster refused {what}: HTTP {code}: {exc.status.message}", hint=hint) from exc
     except httpx.HTTPError as exc:
         raise BackendError(

@@ -313,3 +313,12 @@ def test_what_serves_already_is_told_with_the_images_it_runs_so_that_a_rollback_
     assert (first.changed, again.changed) == (True, False)
     assert (again.image, again.model_image, again.arguments) == (images.server, images.model, images.arguments)
     assert again.workload == first.workload
+
+
+def test_what_cannot_be_deployed_is_said_all_at_once_with_the_stage_and_the_file(up: Up) -> None:
+    with pytest.raises(UsageError, match="Stage production cannot be deployed:") as refused:
+        up(namespace="${NS}", ingress_host="<HOST>")
+    assert "`namespace` still holds `${NS}`" in refused.value.message
+    assert "`host` still holds `<HOST>`" in refused.value.message
+    assert "stages.production" in refused.value.hint
+    assert not up.cluster.did

@@ -125,7 +125,8 @@ def test_a_good_version_is_watched_on_and_then_done(stage: Stage) -> None:
     assert stage.stands() == ("blue-2", ["blue-2"])
     assert any("30" in w or "0 of 30 requests failed" in w for w in stage.said if "watched for" in w)
     assert find_bake(stage.app, "production") is None
-    assert history(stage.app, "production")[0]["version"] == "2"
+    newest = history(stage.app, "production")[0]
+    assert (newest["version"], "watched for" in newest["evidence"]) == ("2", True)
     assert not stage.up(2).changed
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,7 +14,8 @@ from functools import cached_property
 from importlib import metadata
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import unquote, urlparse
+from urllib.parse import unquote, urlparse, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from tidemill.backends.registries.mlflow_tables import as_tags, read_versions
 from tidemill.base.clock import iso
@@ -26,6 +28,7 @@ from tidemill.record.ports import ModelRequest, ModelVersion
 TAG = "tidemill."
 EXPERIMENT = "tidemill-models"
 LATEST = "latest"
+CONNECT_S = 10.0
 # what MLflow would print is not what the command was asked for
 QUIET = {
     "GIT_PYTHON_REFRESH": "quiet",
@@ -43,8 +46,29 @@ def speaking_to_mlflow(what: str) -> Iterator[None]:
         yield
     except MlflowException as exc:
         raise BackendError(
-            f"MLflow refused {what}: {exc}", hint="Check MLFLOW_TRACKING_URI and that the server runs."
+            f"MLflow refused {what}: {exc}",
+            hint="Check the tracking URI (MLFLOW_TRACKING_URI, or SRC and DST) and that the server runs.",
         ) from exc
+
+
+def require_answer(uri: str) -> None:
+    """`BackendError` at once where nobody listens at a server's address: MLflow would try again for minutes."""
+    parts = urlsplit(uri)
+    host = parts.hostname or ""
+    if parts.scheme not in {"http", "https"} or (parts.scheme in getproxies() and not proxy_bypass(host)):
+        return
+    try:
+        socket.create_connection((host, parts.port or (443 if parts.scheme == "https" else 80)), CONNECT_S).close()
+    except OSError as exc:
+        raise BackendError(
+            f"The MLflow server {hide_login(uri)} does not answer: {exc}", hint="Check its address and that it runs."
+        ) from exc
+
+
+def hide_login(uri: str) -> str:
+    """An address without the password it may hold."""
+    parts = urlsplit(uri)
+    return uri.replace(f":{parts.password}@", ":…@") if parts.password else uri
 
 
 class MlflowRegistry:
@@ -72,8 +96,9 @@ class MlflowRegistry:
         with locked(self._folder / "create.lock"):
             if not self._server and not self._database.exists():
                 self._take_template()
-            client = MlflowClient(self.tracking_uri, self.tracking_uri)
-            with speaking_to_mlflow("opening the registry"):
+            require_answer(self._server)
+            with speaking_to_mlflow(f"opening the registry {hide_login(self._server) or 'of this workspace'}"):
+                client = MlflowClient(self.tracking_uri, self.tracking_uri)
                 client.search_registered_models(max_results=1)
         return client
 

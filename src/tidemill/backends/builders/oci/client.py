@@ -29,13 +29,14 @@ _CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
 
 
 @contextmanager
-def speaking_to_registry(what: str) -> Iterator[None]:
+def speaking_to_registry(registry: str, what: str) -> Iterator[None]:
     """Turn the HTTP library's errors into ours, keeping the original as the cause."""
     try:
         yield
     except httpx.HTTPError as exc:
         raise BackendError(
-            f"The registry did not answer while {what}: {exc}", hint="Check its address and that it runs."
+            f"The registry `{registry}` did not answer while {what}: {exc}",
+            hint="Check its address (`registry:` or `base_image:` of the stage) and that it runs.",
         ) from exc
 
 
@@ -66,7 +67,10 @@ class RegistryClient:
             "GET", f"/v2/{image.repository}/manifests/{image.reference}", image.repository, headers={"Accept": ACCEPT}
         )
         if answer.status_code == HTTPStatus.NOT_FOUND:
-            raise NotFoundError(f"No image `{image}` in the registry", hint="Check its name and tag.")
+            raise NotFoundError(
+                f"There is no image `{image}` in the registry",
+                hint="Correct its name and tag, or push it; what an image is built on is `base_image:` of the stage.",
+            )
         self._expect(answer, f"reading `{image}`", HTTPStatus.OK)
         manifest: dict[str, Any] = answer.json()
         if manifest.get("mediaType") in {OCI_INDEX, DOCKER_LIST}:
@@ -168,7 +172,7 @@ class RegistryClient:
 
     def _call(self, method: str, path: str, repository: str, **how: Any) -> httpx.Response:  # noqa: ANN401
         """One request; a 401 is answered once with the login the registry asks for."""
-        with speaking_to_registry(f"asked for {method} {path.split('?', maxsplit=1)[0]}"):
+        with speaking_to_registry(self.registry, f"asked for {method} {path.split('?', maxsplit=1)[0]}"):
             answer = self._http.request(method, path, **self._signed(repository, how))
             if answer.status_code == HTTPStatus.UNAUTHORIZED:
                 self._tokens[repository] = self._log_in(answer, repository)
@@ -208,7 +212,10 @@ class RegistryClient:
     def _expect(self, answer: httpx.Response, what: str, status: HTTPStatus) -> None:
         if answer.status_code in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
             raise BackendError(
-                f"The registry refused {what}: HTTP {answer.status_code}", hint=f"Run `docker login {self.registry}`."
+                f"The registry `{self.registry}` refused {what}: HTTP {answer.status_code}",
+                hint=f"Run `docker login {self.registry}`.",
             )
         if answer.status_code != status:
-            raise BackendError(f"The registry failed {what}: HTTP {answer.status_code} {answer.text[:200]}")
+            raise BackendError(
+                f"The registry `{self.registry}` failed {what}: HTTP {answer.status_code} {answer.text[:200]}"
+            )
