@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -15,7 +14,7 @@ from tidemill.plan.scope import Place, Scope
 from tidemill.plan.steps import Entry
 from tidemill.spec.expression import has_reference, literal_text, parse_template
 from tidemill.spec.fields import OutputValue
-from tidemill.spec.pipeline import DoWhile, IfElse, ParallelFor
+from tidemill.spec.pipeline import DoWhile, IfElse, ParallelFor, read_items
 
 Subplans = Mapping[str, tuple[Step, ...]]
 Ends = Callable[[str], Mapping[str, StepOutput]]  # a step's name → where each of its outputs comes from
@@ -49,7 +48,7 @@ class ControlReader:
     def given(self, step: Any) -> dict[str, Any]:  # noqa: ANN401
         """Inputs of the body that the control step itself gives, with the value of the first round as far as it is known."""
         if isinstance(step, ParallelFor):
-            first = next(iter(read_items(step.items)), {}) if not has_reference(step.items) else {}
+            first = next(iter(read_items(step.items) or ()), {}) if not has_reference(step.items) else {}
             return dict(first)
         return {name: None for names in mapped(step).values() for name in names} if isinstance(step, DoWhile) else {}
 
@@ -137,17 +136,6 @@ def mapped_inputs(mapping: Mapping[str, Any] | None) -> dict[str, list[str]]:
         texts = [v.get("name", "") if isinstance(v, Mapping) else str(v) for v in listed]
         found[output] = [_name(text) for text in texts if text]
     return found
-
-
-def read_items(value: Any) -> list[Mapping[str, Any]]:  # noqa: ANN401 - any YAML value
-    """The items of a `parallel_for` written as a list, as a mapping of names to items, or as JSON text; `[]` for none."""
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except ValueError:
-            return []
-    found = list(value.values()) if isinstance(value, Mapping) else value if isinstance(value, list) else []
-    return [item for item in found if isinstance(item, Mapping)]
 
 
 def _outputs(step: Any, read: Step, blocks: Subplans) -> dict[str, OutputSpec]:  # noqa: ANN401

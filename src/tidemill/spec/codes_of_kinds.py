@@ -27,6 +27,13 @@ ROWS = (
         "# before\nsampling_algorithm: grid\nsearch_space: {lr: {type: uniform, min_value: 0, max_value: 1}}\n# after\nsampling_algorithm: random",
     ),
     Code(
+        "TM-S104", ERROR, "Range with nothing in it",
+        "A hyperparameter's range begins above its end.",
+        "Nothing can be drawn from it.",
+        "Exchange min_value and max_value.",
+        "# before\nlr: {type: uniform, min_value: 0.2, max_value: 0.01}\n# after\nlr: {type: uniform, min_value: 0.01, max_value: 0.2}",
+    ),
+    Code(
         "TM-P101", ERROR, "Parallel job without its parts",
         "A parallel job needs `task` with its entry script, and `input_data`.",
         "It cannot run.",
@@ -39,6 +46,13 @@ ROWS = (
         "Azure refuses the job.",
         "Keep one.",
         'mini_batch_size: "10"',
+    ),
+    Code(
+        "TM-P103", ERROR, "Mini batch of no size",
+        "`mini_batch_size` is neither a number of files above 0 nor, for tables, a size such as 10kb.",
+        "The data cannot be split.",
+        "Files (uri_folder, uri_file): a number. Tables (mltable): a size in kb, mb or gb.",
+        '# before\nmini_batch_size: "0"\n# after\nmini_batch_size: "10"',
     ),
     Code(
         "TM-L101", ERROR, "Deployment without a model",

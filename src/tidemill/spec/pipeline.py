@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -76,6 +77,25 @@ class ParallelFor(Open):
     max_concurrency: int | None = None
     inputs: dict[str, Any] | None = None
     outputs: Outputs = Field(default_factory=dict)
+
+
+def read_items(value: Any) -> list[Mapping[str, Any]] | None:  # noqa: ANN401 - any YAML value
+    """The items of a `parallel_for` that are written out: a list, names with items, or either as JSON, or a JSON object a line.
+
+    None for what is no list of objects; that may still be data which lists them.
+    """
+    found = value
+    if isinstance(value, str):
+        try:
+            found = json.loads(value)
+        except ValueError:
+            try:
+                found = [json.loads(line) for line in value.splitlines() if line.strip()]
+            except ValueError:
+                return None
+    found = list(found.values()) if isinstance(found, Mapping) else found
+    ok = isinstance(found, list) and all(isinstance(item, Mapping) for item in found)
+    return found if ok else None
 
 
 def step_kind(value: Any) -> str:  # noqa: ANN401 - any YAML value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 NEEDED_CONF = ("spark.driver.cores", "spark.driver.memory", "spark.executor.cores", "spark.executor.memory")
 STATIC_CONF = ("spark.executor.instances",)
 DYNAMIC_CONF = ("spark.dynamicAllocation.minExecutors", "spark.dynamicAllocation.maxExecutors")
+COUNT = re.compile(r"(\d+)")
+COUNT_OR_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:[kmg]b?|b)?", re.IGNORECASE)
 TASK_WORDS = {"run_function", "function"}
 
 
@@ -74,6 +77,7 @@ def _parallel(context: Context, document: Any, path: Path_) -> Iterator[Finding]
         yield context.finding(
             "TM-P102", "`mini_batch_size` and `partition_keys` exclude each other", (*path, "partition_keys"), key=True
         )
+    yield from _size(context, document, path)
     if document.input_data is not None:
         yield from _input_data(context, document.input_data, document.inputs, (*path, "input_data"))
     if document.retry_settings is not None:
@@ -81,6 +85,27 @@ def _parallel(context: Context, document: Any, path: Path_) -> Iterator[Finding]
     if document.task is not None:
         yield from _ignored(context, document.task, (*path, "task"))
         yield from _task(context, document.task, document, (*path, "task"))
+
+
+def _size(context: Context, document: Any, path: Path_) -> Iterator[Finding]:  # noqa: ANN401
+    """Azure counts files where there are files, and bytes where there are rows."""
+    text = (document.mini_batch_size or "").strip()
+    if not text or "${{" in text:
+        return
+    files = {"uri_folder", "uri_file"} & {_type_of_data(document)}
+    found = (COUNT if files else COUNT_OR_SIZE).fullmatch(text)
+    if found is None or not float(found[1]):
+        of = "files" if files else "files, or of bytes as in 10kb"
+        yield context.finding(
+            "TM-P103", f"`mini_batch_size` is `{text}`, which is no number of {of}", (*path, "mini_batch_size")
+        )
+
+
+def _type_of_data(document: Any) -> str:  # noqa: ANN401
+    """The type of the input that is split, as far as the document says it."""
+    names = [r.path[1] for r in parse_template(document.input_data or "").references if len(r.path) > 1]
+    given = document.inputs.get(names[0]) if names else None
+    return str(getattr(given, "type", "") or "")
 
 
 def _input_data(context: Context, text: str, inputs: Mapping[str, Any], path: Path_) -> Iterator[Finding]:

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from tidemill.base.findings import Finding
 from tidemill.base.suggest import did_you_mean
-from tidemill.spec.expression import Reference, parse_template
-from tidemill.spec.pipeline import DoWhile, IfElse, ParallelFor
+from tidemill.spec.expression import Reference, has_reference, parse_template
+from tidemill.spec.pipeline import DoWhile, IfElse, ParallelFor, read_items
 from tidemill.spec.rules.cycles import find_cycle
 from tidemill.spec.rules.scope import Scope, texts_of
 
@@ -43,6 +43,29 @@ def check_control(scope: Scope, name: str) -> Iterator[Finding]:
             wrong = _problem(scope, reference, field)
             if wrong is not None:
                 yield scope.finding(wrong[0], wrong[1], ("jobs", name, field), hint=wrong[2])
+
+
+def check_items(scope: Scope, name: str) -> Iterator[Finding]:
+    """Items that are written out are objects: each gives the body's inputs of one round."""
+    step = scope.jobs[name]
+    if not isinstance(step, ParallelFor) or has_reference(step.items):
+        return
+    written = step.items.lstrip()[:1] in {"[", "{"} if isinstance(step.items, str) else isinstance(step.items, list)
+    if written and read_items(step.items) is None:
+        hint = 'Example: items: [{"learning_rate": 0.1}, {"learning_rate": 0.2}]'
+        yield scope.finding(
+            "TM-D109", f"The items of `{name}` are no list of objects", ("jobs", name, "items"), hint=hint
+        )
+
+
+def given_by_loops(scope: Scope, name: str) -> set[str]:
+    """Inputs that every item of a `parallel_for` over the step gives, as far as the items are written out."""
+    found: set[str] = set()
+    for step in scope.jobs.values():
+        if isinstance(step, ParallelFor) and _target(step.body) == name and not has_reference(step.items):
+            items = read_items(step.items) or []
+            found |= set.intersection(*(set(item) for item in items)) if items else set()
+    return found
 
 
 def check_circles(scope: Scope) -> Iterator[Finding]:

@@ -16,7 +16,7 @@ from tidemill.spec.folders import SKIPPED
 from tidemill.spec.kinds import COMPONENTS, Kind
 from tidemill.spec.pipeline import CommandStep, DoWhile, IfElse, ParallelFor, PipelineJob, PipelineStep
 from tidemill.spec.references import FileRef, parse_reference
-from tidemill.spec.rules.bindings import check_bindings, check_circles, check_control
+from tidemill.spec.rules.bindings import check_bindings, check_circles, check_control, check_items, given_by_loops
 from tidemill.spec.rules.commands import command_findings
 from tidemill.spec.rules.context import Context
 from tidemill.spec.rules.documents import near_name
@@ -69,6 +69,7 @@ def _check_step(scope: Scope, name: str) -> Iterator[Finding]:
         yield scope.finding("TM-D201", f"`{name}` cannot name a step", ("jobs", name), hint=hint, key=True)
     if isinstance(step, (IfElse, DoWhile, ParallelFor)):
         yield from check_control(scope, name)
+        yield from check_items(scope, name)
         return
     yield from _check_component(scope, name, step)
     for place, owner in commands_of(step):
@@ -161,6 +162,7 @@ def _check_inputs(scope: Scope, name: str, step: Any) -> Iterator[Finding]:  # n
             yield scope.finding(wrong[0], f"Input `{key}` of `{name}`: {wrong[1]}", (*path, key))
     if getattr(step, "type", "command") == "sweep":
         return
+    given = {**given, **dict.fromkeys(given_by_loops(scope, name))}
     for key, port in known.items():
         if isinstance(port, InputPort) and key not in given and not port.optional and port.default is None:
             near = did_you_mean(key, [k for k in given if k not in known])

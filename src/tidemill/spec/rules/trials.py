@@ -30,6 +30,7 @@ def check_sweep_job(context: Context) -> Iterator[Finding]:
     """A sweep of its own."""
     document: SweepJob = context.document
     yield from _sampling(context, document.sampling_algorithm, document.search_space, ())
+    yield from _ranges(context, document.search_space, ())
     trial = document.trial
     if trial is None or isinstance(trial, str):
         return
@@ -49,6 +50,7 @@ def check_sweep_component(context: Context) -> Iterator[Finding]:
     """A reusable sweep: drawn values fill the trial's inputs."""
     document: SweepComponent = context.document
     yield from _sampling(context, document.sampling_algorithm, document.search_space, ())
+    yield from _ranges(context, document.search_space, ())
     yield from _against_trial(context, document.trial, document.search_space, ())
 
 
@@ -59,6 +61,7 @@ def check_sweep_steps(context: Context) -> Iterator[Finding]:
         space, algorithm = getattr(step, SPACE, None), getattr(step, "sampling_algorithm", None)
         if step.type == "sweep":
             yield from _sampling(context, algorithm, step.search_space, path)
+            yield from _ranges(context, step.search_space, path)
             yield from _against_trial(context, step.trial, step.search_space, path)
             yield from _required_inputs(context, step, path)
         elif step.type == "automl" and space:
@@ -84,6 +87,16 @@ def _automl(context: Context, task: Any, path: Path_) -> Iterator[Finding]:  # n
             f"max_concurrent_trials {at_once} is above max_trials {total}",
             (*path, "limits", "max_concurrent_trials"),
         )
+
+
+def _ranges(context: Context, space: Mapping[str, Any], path: Path_) -> Iterator[Finding]:
+    """A range that begins above its end has nothing in it."""
+    for name, drawn in space.items():
+        low, high = getattr(drawn, "min_value", None), getattr(drawn, "max_value", None)
+        if isinstance(low, int | float) and isinstance(high, int | float) and low > high:
+            text = f"`{name}` is drawn from {low:g} to {high:g}: there is nothing between them"
+            hint = "Exchange min_value and max_value."
+            yield context.finding("TM-S104", text, (*path, SPACE, name), hint=hint)
 
 
 def _sampling(context: Context, algorithm: Any, space: Mapping[str, Any], path: Path_) -> Iterator[Finding]:  # noqa: ANN401 - Sampling, text or nothing

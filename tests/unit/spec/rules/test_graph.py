@@ -207,3 +207,16 @@ def test_of_several_components_of_one_name_the_nearest_is_meant(tmp_path: Path) 
     assert said(tmp_path, step % "data") == []
     assert said(tmp_path, step % "raw") == []
     assert ("TM-B102", "jobs.a.inputs.other") in said(tmp_path, step % "other")
+
+
+LOOP = """  each: {{type: parallel_for, body: "${{{{parent.jobs.a}}}}", items: '{items}'}}
+  a: {{component: ./fit.yml, inputs: {{data: "${{{{parent.inputs.data}}}}"}}}}
+"""
+
+
+def test_items_that_are_written_out_give_the_body_its_inputs(tmp_path: Path) -> None:
+    head = HEAD.replace("outputs:\n  model: {type: uri_folder}\n", "")
+    assert said(tmp_path, head + LOOP.format(items='[{"rate": 0.1}, {"rate": 0.2}]')) == []
+    assert said(tmp_path, head + LOOP.format(items='[{"rate": 0.1}, {"epochs": 2}]')) == [("TM-B101", "jobs.a")]
+    assert ("TM-D109", "jobs.each.items") in said(tmp_path, head + LOOP.format(items="[1, "))
+    assert ("TM-D109", "jobs.each.items") in said(tmp_path, head + LOOP.format(items="[0.1, 0.2]"))
