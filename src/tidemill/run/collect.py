@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tidemill.base.errors import FailedError
-from tidemill.plan.graph import READ_ONLY, DataInput, OutputSpec, Step
+from tidemill.plan.graph import READ_ONLY, DataInput, OutputSpec, Step, StepOutput
 from tidemill.run.context import RunContext
 from tidemill.run.folders import StepFolder
 from tidemill.run.models import ModelRequest
@@ -138,6 +138,5 @@ def _notice(context: RunContext, step: Step, sources: Mapping[str, Source], refs
         context.raise_finding(finding, step.name)
     for name, source in sources.items():
         binding = step.inputs[name]
-        watched = isinstance(binding, DataInput) and not source.kept and binding.mode == READ_ONLY
-        if watched and context.has_changed(source):
+        if isinstance(binding, DataInput | StepOutput) and binding.mode == READ_ONLY and context.has_changed(source):
             context.raise_finding(notice_changed_input(step, name), step.name)

@@ -141,7 +141,13 @@ class RunContext:
         return Source(content, path, only, path.name, kept and self.ports.artifacts.is_whole(content))
 
     def has_changed(self, before: Source) -> bool:
-        """Whether data that was only to be read is other now than when it was hashed."""
+        """Whether data that was only to be read is other now than when it was hashed.
+
+        What is kept by content has no right to write, but root and whoever gives himself the right need none; it is
+        dropped then, so that whoever needs it next makes it anew.
+        """
+        if before.kept:
+            return not self.ports.artifacts.is_whole(before.ref)
         if before.path is None or before.is_file:
             return False
         with self.ports.stamps(before.path) as stamps:

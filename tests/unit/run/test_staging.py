@@ -12,7 +12,7 @@ import pytest
 
 from tests.unit.run.conftest import Workspace, bind, command, of, pipeline
 from tidemill.base.ids import StepName, make_job_name
-from tidemill.plan.graph import DataInput, DataRef, Distribution, OutputSpec, Resources, Step, StepKind
+from tidemill.plan.graph import DataInput, DataRef, Distribution, OutputSpec, Resources, Step, StepKind, StepOutput
 from tidemill.run.models import ModelRequest, ModelVersion
 from tidemill.run.runner import execute
 
@@ -69,6 +69,18 @@ def test_large_data_is_linked_and_a_step_that_changes_it_is_named(workspace: Wor
     step = command("vandal", "echo b >> ${{inputs.d}}/a", inputs={"d": data})
     result = workspace.run(pipeline(step), copy_below_bytes=0)
     assert [f.code for f in result.findings] == ["TM-N104"]
+
+
+def test_a_step_that_forces_its_way_into_what_is_kept_is_named_and_what_it_spoiled_is_made_anew(
+    workspace: Workspace,
+) -> None:
+    make = command("make", "echo 1 > ${{outputs.o}}/one", outputs={"o": "uri_folder"})
+    force = "f=$(readlink -f ${{inputs.d}}/one); chmod u+w $f; echo bad >> $f"
+    vandal = command("vandal", force, inputs={"d": StepOutput(StepName("make"), "o")})
+    assert [f.code for f in workspace.run(pipeline(make, vandal)).findings] == ["TM-N104"]
+    again = workspace.run(pipeline(make))
+    assert not again.steps["make"].reused
+    assert (next(iter(again.steps["make"].outputs.values())) / "one").read_text() == "1\n"
 
 
 def test_an_output_goes_where_its_document_sends_it(workspace: Workspace) -> None:
