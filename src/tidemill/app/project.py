@@ -54,7 +54,10 @@ def read_project(settings: Settings, overrides: Sequence[Override] = ()) -> Proj
             findings=(*loaded.findings, *_of_deployment(loaded)),
             hint=f"Run `tidemill check {path}` for everything about it.",
         )
-    return Project(loaded.document, path.parent, path)
+    document = loaded.document
+    if not document.name:
+        document = document.model_copy(update={"name": path.parent.absolute().name or "project"})
+    return Project(document, path.parent, path)
 
 
 def _of_deployment(loaded: Loaded) -> tuple[Finding, ...]:

@@ -93,6 +93,11 @@ def run_job(
     plan = plan_job(app, request)
     if noticed is not None:
         noticed(plan.findings)
+    if request.name and app.store.job(request.name) is not None:
+        raise ConflictError(
+            f"There is a job `{request.name}` already",
+            hint="Choose another name; `tidemill job resume` takes one up again.",
+        )
     with taking_up(app, plan, force=request.force) as left:
         job = choose_name(app, plan.name)
         record = request.as_record()

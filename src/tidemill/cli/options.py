@@ -9,7 +9,7 @@ import click
 
 from tidemill.cli.answers import remember_yes
 from tidemill.cli.folder import change_folder
-from tidemill.cli.output import FORMATS
+from tidemill.cli.output import FORMATS, apply_query
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -53,9 +53,18 @@ def output_options(default: str) -> Decorator:
             show_default=True,
             help="Output format.",
         )(function)
-        return click.option("--query", metavar="JMESPATH", help="Select from the output.")(function)
+        return click.option("--query", metavar="JMESPATH", callback=_read_query, help="Select from the output.")(
+            function
+        )
 
     return add
+
+
+def _read_query(context: click.Context, option: click.Parameter, value: str | None) -> str | None:
+    """A query that cannot be one is refused before anything is done for it."""
+    del context, option
+    apply_query(None, value)
+    return value
 
 
 SCOPE = (("-g", "--resource-group"), ("-w", "--workspace-name"), ("--subscription",))

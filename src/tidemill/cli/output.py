@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -44,12 +45,21 @@ def has_tag(tags: Mapping[str, str], wanted: str | None) -> bool:
 def format_value(value: Any, fmt: str) -> str:  # noqa: ANN401
     """`value` as text that ends in a newline (or is empty)."""
     if fmt in {"json", "jsonc"}:
-        return json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n"
+        return json.dumps(_finite(value), indent=2, ensure_ascii=False, default=str) + "\n"
     if fmt in {"yaml", "yamlc"}:
         return yaml.safe_dump(json.loads(json.dumps(value, default=str)), sort_keys=False, allow_unicode=True)
     if fmt == "tsv":
         return format_tsv(value)
     return format_table(value)
+
+
+def _finite(value: Any) -> Any:  # noqa: ANN401
+    """NaN and infinities as null: JSON (RFC 8259) has no word for them, and readers refuse Python's."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {k: _finite(v) for k, v in value.items()}
+    return [_finite(v) for v in value] if isinstance(value, list | tuple) else value
 
 
 def format_tsv(value: Any) -> str:  # noqa: ANN401

@@ -115,9 +115,17 @@ def make_env(work: StepWork, prepared: PreparedEnvironment, paths: Mapping[str, 
     bins = [str(p) for p in prepared.path_prefix] or [str(prepared.python.parent)]
     env["PATH"] = os.pathsep.join([*bins, env.get("PATH", os.defpath)])
     env = _with_environment(env, prepared.env)
+    if prepared.key != "host" and prepared.image is None:
+        env = _with_environment(env, own_packages(folder.root))
     if context.ports.tracker:
         env = _with_environment(env, context.ports.tracker.begin(context.job, step, folder.root))
     return _with_environment(env, step.environment_variables)
+
+
+def own_packages(folder: Path) -> dict[str, str]:
+    """What `pip install` in a command adds is the step's own, as in a container: others share the environment it runs in."""
+    place = str(folder / "packages")
+    return {"PIP_TARGET": place, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PYTHONPATH": place}
 
 
 def _with_environment(env: dict[str, str], more: Mapping[str, str]) -> dict[str, str]:

@@ -258,9 +258,9 @@ class Check(Part):
 
 
 class Project(Part):
-    """The project file. Every field is optional but the name."""
+    """The project file. Every field is optional; without a name it has that of its folder."""
 
-    name: Text
+    name: Text = ""
     pipeline: str | None = None
     model: Annotated[ProjectModel | None, BeforeValidator(_named)] = None
     data: dict[str, str] = Field(default_factory=dict)

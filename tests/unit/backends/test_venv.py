@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from tidemill.backends.environments.packages import PackageList
 from tidemill.backends.environments.venv import Venv, build_venv, find_python
 from tidemill.base import proc
 from tidemill.base.errors import UsageError
+from tidemill.run.command import own_packages
 
 
 def build(root: Path, packages: PackageList, *, relax: bool = False) -> Venv:
@@ -31,6 +33,16 @@ def test_ten_steps_that_ask_at_once_build_one_environment(tmp_path: Path) -> Non
     assert said.count("building environment e") == 1
     venv = build(tmp_path, packages)
     assert proc.run([str(venv.python), "-c", "import six; print(six.__version__)"]).stdout == "1.16.0\n"
+
+
+def test_what_a_command_installs_with_pip_is_the_steps_own(tmp_path: Path) -> None:
+    venv = build(tmp_path / "envs", PackageList("", (), ()))
+    env = {**os.environ, **own_packages(tmp_path / "step")}
+    done = proc.run([str(venv.python), "-m", "pip", "install", "-q", "six==1.16.0"], env=env)
+    assert done.returncode == 0, done.stderr
+    asked = [str(venv.python), "-c", "import six; print(six.__version__)"]
+    assert proc.run(asked, env=env).stdout == "1.16.0\n"
+    assert proc.run(asked).returncode != 0, "the environment that all steps share has it, too"
 
 
 def test_a_half_built_environment_is_built_anew(tmp_path: Path) -> None:

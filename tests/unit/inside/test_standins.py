@@ -22,6 +22,7 @@ run.log("accuracy", 0.5); run.log_list("loss", [3, 2, 1]); run.log_row("row", x=
 run.log_confusion_matrix("confusion", {"data": {"matrix": [[1, 0], [0, 1]]}})
 open("model.txt", "w").write("weights")
 run.upload_file("outputs/model.txt", "model.txt"); run.tag("a", "b"); run.complete()
+run.upload_folder("all", ".")
 print(run.id, run.parent.id, run.experiment.name, run.get_details()["status"], run.get_metrics()["accuracy"])
 """
     )
@@ -31,6 +32,7 @@ print(run.id, run.parent.id, run.experiment.name, run.get_details()["status"], r
     ]  # fmt: skip
     outputs = step.folder / "cwd" / "outputs"
     assert sorted(p.relative_to(outputs).as_posix() for p in outputs.rglob("*") if p.is_file()) == [
+        "all/model.txt", "all/outputs/logged/confusion.json", "all/outputs/logged/row.jsonl", "all/outputs/model.txt",
         "logged/confusion.json", "logged/row.jsonl", "model.txt",
     ]  # fmt: skip
 

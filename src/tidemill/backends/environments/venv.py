@@ -43,7 +43,7 @@ def venv_key(packages: PackageList) -> str:
     """What decides about a venv's content."""
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     options = [packages.options] if packages.options else []
-    return digest_value([packages.python or version, packages.conda, packages.pip, *options])[:24]
+    return digest_value([packages.python or version, packages.conda, packages.pip, "with pip", *options])[:24]
 
 
 def build_venv(packages: PackageList, root: Path, *, relax: bool, label: str, say: Say) -> Venv:
@@ -81,7 +81,8 @@ def _create(packages: PackageList, folder: Path, *, relax: bool, label: str) -> 
     here = f"{sys.version_info.major}.{sys.version_info.minor}"
     python = sys.executable if wanted in {"", here} else find_python(wanted)
     done = proc.run(
-        [*_uv(), "venv", "--quiet", "--python", python, "--no-python-downloads", str(folder)], timeout_s=BUILD_S
+        [*_uv(), "venv", "--quiet", "--seed", "--python", python, "--no-python-downloads", str(folder)],
+        timeout_s=BUILD_S,
     )
     if done.returncode == 0:
         return []
@@ -90,7 +91,7 @@ def _create(packages: PackageList, folder: Path, *, relax: bool, label: str) -> 
             f"Environment `{label}` pins Python {wanted}, which is not on this machine (this is {here})",
             hint="Install it, or loosen just what cannot be had with --relax-pins (or `pins: relaxed` in tidemill.yaml).",
         )
-    made = proc.run([*_uv(), "venv", "--quiet", "--python", sys.executable, str(folder)], timeout_s=BUILD_S)
+    made = proc.run([*_uv(), "venv", "--quiet", "--seed", "--python", sys.executable, str(folder)], timeout_s=BUILD_S)
     if made.returncode != 0:
         raise BackendError(f"uv cannot make a virtual environment: {made.stderr.strip()[-500:]}")
     return [f"python={wanted} -> {here}"]

@@ -99,10 +99,10 @@ class Run:
 
     def upload_folder(self, name, path, **kwargs):
         """Copy a folder into the run's artifacts."""
-        for folder, _, names in os.walk(path):
-            for each in names:
-                source = os.path.join(folder, each)
-                self.upload_file(os.path.join(name, os.path.relpath(source, path)), source)
+        # listed first: the artifacts may lie in the folder that is copied
+        found = [os.path.join(folder, each) for folder, _, names in os.walk(path) for each in names]
+        for source in found:
+            self.upload_file(os.path.join(name, os.path.relpath(source, path)), source)
 
     def download_file(self, name, output_file_path=None, **kwargs):
         """Copy an artifact of this run out."""
