@@ -12,6 +12,7 @@ from tidemill.base.errors import BackendError
 from tidemill.record.ports import ModelVersion
 
 PATIENCE_S = 300.0
+SAME_BYTES = {"PYTHONHASHSEED": "0"}  # the converter writes what it holds in sets: their order must not be drawn by lot
 
 
 def conversions(app: App) -> Path:
@@ -29,7 +30,7 @@ def keep_conversion(
     folder = conversions(app)
     argv = [str(python), "-m", "tidemill.serve.convert", str(version.path), str(folder), "--digest", version.digest]
     try:
-        done = proc.run(argv, env={**os.environ, **environment}, timeout_s=PATIENCE_S)
+        done = proc.run(argv, env={**os.environ, **environment, **SAME_BYTES}, timeout_s=PATIENCE_S)
     except BackendError as exc:
         return (), exc.message
     words = done.stderr.strip().splitlines()
