@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import random
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tidemill.backends.executors import local
 from tidemill.backends.executors.local import LocalExecutor
+from tidemill.base import proc
+from tidemill.run.ports import TaskEnd
 from tidemill.testing.executors import ExecutorContract, make_task, submit
 
 
@@ -64,3 +72,106 @@ def test_a_task_whose_log_cannot_be_written_ends_and_says_why(executor: LocalExe
     assert "No space left" in end.message
     assert time.monotonic() - started < 30
     assert submit(executor, make_task(tmp_path / "b", "true")).wait().ok
+
+
+LEAVERS = {
+    "a session of its own": "setsid sleep {n} &",
+    "a session of its own, no variables": "env -i setsid sleep {n} </dev/null >/dev/null 2>&1 &",
+    "a daemon of Python's": f"{sys.executable} -c \"import subprocess; subprocess.Popen(['sleep', '{{n}}'], start_new_session=True)\"",
+    "a daemon's child": "setsid bash -c 'sleep {n} & wait' &",
+}
+ENDS = {
+    "completed": ("sleep 0.2", TaskEnd(0)),
+    "failed": ("sleep 0.2; exit 3", TaskEnd(3)),
+    "timed out": ("sleep 60", TaskEnd(-15, timed_out=True)),
+    "canceled": ("sleep 60", TaskEnd(-15, canceled=True)),
+}
+
+
+def sleepers(number: str) -> list[str]:
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            found += [path.parent.name] if path.read_bytes() == f"sleep\0{number}\0".encode() else []
+    return found
+
+
+@pytest.mark.parametrize("leaver", LEAVERS)
+@pytest.mark.parametrize("ending", ENDS)
+def test_nothing_that_left_the_steps_session_outlives_the_step(
+    executor: LocalExecutor, tmp_path: Path, leaver: str, ending: str
+) -> None:
+    number = str(random.SystemRandom().randrange(10**6, 10**8))
+    rest, expected = ENDS[ending]
+    timeout_s = 0.5 if ending == "timed out" else None
+    task = make_task(tmp_path / "a", f"{LEAVERS[leaver].format(n=number)} {rest}", timeout_s=timeout_s)
+    if LEAVERS[leaver].endswith('"'):
+        task = replace(task, command=f"{LEAVERS[leaver].format(n=number)}; {rest}")
+    submitted = submit(executor, task)
+    if ending == "canceled":
+        deadline = time.monotonic() + 10
+        while not sleepers(number) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert sleepers(number)
+        executor.cancel(task.ticket)
+    end = submitted.wait()
+    assert (end.exit_code, end.timed_out, end.canceled) == (expected.exit_code, expected.timed_out, expected.canceled)
+    assert not sleepers(number)
+
+
+def test_what_left_the_session_is_asked_politely_and_then_killed(executor: LocalExecutor, tmp_path: Path) -> None:
+    polite = "setsid bash -c \"trap 'echo bye; exit' TERM; sleep 60 & wait\" &"
+    stubborn = "setsid bash -c \"trap '' TERM; echo deaf; while true; do sleep 0.1; done\" &"
+    task = make_task(tmp_path / "a", f"{polite} {stubborn} sleep 0.3")
+    started = time.monotonic()
+    assert submit(executor, task).wait().ok
+    assert time.monotonic() - started < 5
+    assert sorted(task.log.read_text().splitlines()) == ["bye", "deaf"]
+
+
+def test_the_end_of_one_task_leaves_what_another_started_alone(executor: LocalExecutor, tmp_path: Path) -> None:
+    daemon = "setsid bash -c 'sleep 1; echo lives' & sleep 1.5"
+    long = submit(executor, task := make_task(tmp_path / "long", daemon))
+    time.sleep(0.3)
+    submit(executor, make_task(tmp_path / "short", "setsid sleep 60 & exit 3")).wait()
+    assert long.wait().ok
+    assert task.log.read_text() == "lives\n"
+
+
+def test_daemons_of_a_step_that_end_on_their_own_are_not_kept_as_zombies(
+    executor: LocalExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "TIDY_S", 0.05)
+    submitted = submit(executor, make_task(tmp_path / "a", "for i in 1 2 3; do (setsid true &); done; sleep 1"))
+    time.sleep(0.7)
+    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    states = [Path(f"/proc/{c}/stat").read_text().rpartition(")")[2].split()[0] for c in children]
+    assert "Z" not in states
+    assert submitted.wait().ok
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from tidemill.backends.executors.local import LocalExecutor
+from tidemill.testing.executors import make_task, submit
+executor = LocalExecutor(1, scope=sys.argv[1])
+submit(executor, make_task(Path(sys.argv[1]) / "a", sys.argv[2])).wait()
+"""
+
+
+@pytest.mark.parametrize("leaver", LEAVERS)
+def test_nothing_that_left_the_steps_session_outlives_a_run_killed_by_force(tmp_path: Path, leaver: str) -> None:
+    number = str(random.SystemRandom().randrange(10**6, 10**8))
+    command = f"{LEAVERS[leaver].format(n=number)}\nsleep 60"
+    driver = proc.start([sys.executable, "-c", KILLED, str(tmp_path), command])
+    deadline = time.monotonic() + 20
+    while not sleepers(number) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert sleepers(number)
+    driver.kill()
+    driver.wait()
+    deadline = time.monotonic() + 5
+    while sleepers(number) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not sleepers(number)

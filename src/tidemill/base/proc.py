@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
+import resource
 import signal
 import subprocess  # noqa: TID251 - here and nowhere else
 import sys
+import threading
 import time
 from typing import IO, TYPE_CHECKING
 
 from tidemill.base.errors import BackendError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 Popen = subprocess.Popen
@@ -21,6 +24,10 @@ CompletedProcess = subprocess.CompletedProcess
 TimeoutExpired = subprocess.TimeoutExpired
 PIPE = subprocess.PIPE
 DEVNULL = subprocess.DEVNULL
+# Linux has kept this limit and its inheritance, and has not enforced it, since 2.4.25: a number in it follows every
+# descendant through `setsid`, `env -i` and `exec`, and only a process that wants to be lost loses it.
+RLIMIT_LOCKS = 10
+_STARTING = threading.Lock()  # so that nothing else inherits a tag
 
 
 def run(
@@ -32,22 +39,24 @@ def run(
     timeout_s: float | None = None,
 ) -> CompletedProcess[str]:
     """Run to the end and return exit code and text; `BackendError` when the program is not there or too slow."""
+    stdin_kind = None if stdin is None else PIPE
     try:
-        return subprocess.run(
-            list(argv),
-            cwd=cwd,
-            env=env,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=timeout_s,
-            errors="replace",
-        )
+        with _STARTING:
+            process = subprocess.Popen(
+                list(argv), cwd=cwd, env=env, stdin=stdin_kind, stdout=PIPE, stderr=PIPE, text=True, errors="replace"
+            )
     except FileNotFoundError as exc:
         raise BackendError(f"`{argv[0]}` is not installed", hint=f"Install it, or put it on PATH: {argv[0]}") from exc
-    except subprocess.TimeoutExpired as exc:
-        raise BackendError(f"`{argv[0]}` did not end within {timeout_s:g} s") from exc
+    with process:
+        try:
+            out, err = process.communicate(stdin, timeout=timeout_s)
+        except subprocess.TimeoutExpired as exc:
+            process.kill()
+            raise BackendError(f"`{argv[0]}` did not end within {timeout_s:g} s") from exc
+        except BaseException:
+            process.kill()
+            raise
+    return CompletedProcess(list(argv), process.returncode, out, err)
 
 
 def start(
@@ -60,19 +69,45 @@ def start(
     stdin: int = subprocess.DEVNULL,
 ) -> subprocess.Popen[bytes]:
     """Start in a session of its own, by default with no standard input, so that the whole group can be stopped."""
-    return subprocess.Popen(
-        list(argv), cwd=cwd, env=env, stdin=stdin, stdout=stdout, stderr=stderr, start_new_session=True
-    )
+    with _STARTING:
+        return subprocess.Popen(
+            list(argv), cwd=cwd, env=env, stdin=stdin, stdout=stdout, stderr=stderr, start_new_session=True
+        )
+
+
+def start_tagged(
+    argv: Sequence[str], tag: int, *, cwd: Path, env: Mapping[str, str], stdout: IO[bytes] | int
+) -> subprocess.Popen[bytes]:
+    """Start as `start` does; it and all its descendants can be told by `base.descent` from then on."""
+    with _STARTING, _tagging(tag):
+        return subprocess.Popen(
+            list(argv), cwd=cwd, env=env, stdin=DEVNULL, stdout=stdout, stderr=subprocess.STDOUT, start_new_session=True
+        )
+
+
+@contextlib.contextmanager
+def _tagging(tag: int) -> Iterator[None]:
+    """What is started meanwhile inherits this process's own limit, which is put back: no moment is without it."""
+    if sys.platform != "linux":
+        yield
+        return
+    before = resource.getrlimit(RLIMIT_LOCKS)
+    resource.setrlimit(RLIMIT_LOCKS, (tag, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(RLIMIT_LOCKS, before)
 
 
 def start_sharing(argv: Sequence[str], files: Sequence[int]) -> subprocess.Popen[bytes]:
     """Start in a session of its own, with these open files of ours, its words where ours go."""
-    return subprocess.Popen(list(argv), stdin=subprocess.DEVNULL, start_new_session=True, pass_fds=files)
+    with _STARTING:
+        return subprocess.Popen(list(argv), stdin=subprocess.DEVNULL, start_new_session=True, pass_fds=files)
 
 
 def start_child(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
     """Start a process that is told to end when this one does, however that happens; its words appended to `log`."""
-    with log.open("ab") as out:
+    with log.open("ab") as out, _STARTING:
         return subprocess.Popen(
             list(argv), cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, start_new_session=True,
             preexec_fn=_ending_with_parent(),  # noqa: PLW1509 - one system call, found before the fork: it needs no lock
@@ -149,6 +184,25 @@ def stop_group(pid: int, *, grace_s: float = 5.0) -> None:
             time.sleep(0.02)
 
 
+def group_of(pid: int) -> int:
+    """The process group of a process; 0 when it is gone."""
+    try:
+        return os.getpgid(pid)
+    except ProcessLookupError:
+        return 0
+
+
+def group_is_there(pgid: int) -> bool:
+    """Whether anything at all, a zombie included, is in the group: much cheaper to ask than `group_lives`."""
+    try:
+        os.killpg(pgid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
 def group_lives(pgid: int) -> bool:
     """Whether any process of the group runs that is not a zombie."""
     for name in os.listdir("/proc") if os.path.isdir("/proc/self") else ():  # noqa: PTH112, PTH208
@@ -165,16 +219,24 @@ def group_lives(pgid: int) -> bool:
 
 
 def find_marked(variable: str, value: str) -> list[int]:
-    """Ids of processes whose environment holds `variable=value`, as their descendants inherit it; Linux only."""
-    wanted = f"{variable}={value}".encode()
-    found: list[int] = []
-    for name in os.listdir("/proc") if os.path.isdir("/proc/self") else ():  # noqa: PTH112, PTH208
-        if not name.isdigit() or int(name) == os.getpid():
-            continue
-        try:
-            with open(f"/proc/{name}/environ", "rb") as file:  # noqa: PTH123
-                if wanted in file.read().split(b"\0"):
-                    found.append(int(name))
-        except OSError:
-            continue
-    return found
+    """Ids of processes whose environment holds `variable=value`, as their descendants inherit it."""
+    if not os.path.isdir("/proc/self"):  # noqa: PTH112
+        return _find_marked_by_ps(f"{variable}={value}")
+    ids = (int(name) for name in os.listdir("/proc") if name.isdigit())  # noqa: PTH208
+    return [pid for pid in ids if pid != os.getpid() and carries(pid, variable, value)]
+
+
+def carries(pid: int, variable: str, value: str) -> bool:
+    """Whether the environment that a process began with holds `variable=value`; Linux only."""
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:  # noqa: PTH123
+            return f"{variable}={value}".encode() in file.read().split(b"\0")
+    except OSError:
+        return False
+
+
+def _find_marked_by_ps(wanted: str) -> list[int]:
+    """The same from `ps`, which shows the variables of one's own processes after their words (macOS, BSD)."""
+    listing = run(["ps", "axeww", "-o", "pid=,command="]).stdout
+    rows = (line.split(maxsplit=1) for line in listing.splitlines() if f" {wanted} " in f"{line} ")
+    return [int(pid) for pid, _ in rows if int(pid) != os.getpid()]

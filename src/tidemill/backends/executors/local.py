@@ -13,15 +13,16 @@ from dataclasses import dataclass, field
 from typing import IO, Any
 
 from tidemill.backends import containers
+from tidemill.backends.executors.strays import MARK, TICKET, Strays
 from tidemill.backends.executors.watchdog import Watchdog
-from tidemill.base import proc
+from tidemill.base import descent, proc
 from tidemill.base.ids import JobName
 from tidemill.run.ports import Task, TaskEnd, TaskWatch, Ticket
 
 GRACE_S = 5.0
 LOOK_S = 0.05
 READ_BYTES = 1 << 16
-MARK = "TIDEMILL_TASK_OF"
+TIDY_S = 10.0
 MASK = b"***"
 
 
@@ -35,11 +36,12 @@ class _Process:
     pending: bytes = b""
     exited: bool = False
     lingers: bool = False
+    kill_at: float = 0.0
 
 
 @dataclass(slots=True, eq=False)
 class _Running:
-    """A task under way; `exit_code` is the first that was not 0."""
+    """A task under way; `exit_code` is the first that was not 0, `strays` left its groups and use their grace."""
 
     task: Task
     watch: TaskWatch
@@ -51,7 +53,14 @@ class _Running:
     canceled: bool = False
     timed_out: bool = False
     broken: str = ""
+    tag: int = 0
+    strays: frozenset[int] = frozenset()
     usage: dict[str, float] = field(default_factory=lambda: {"cpu_s": 0.0, "peak_mib": 0.0})
+
+    @property
+    def groups(self) -> set[int]:
+        """Its processes' groups."""
+        return {p.popen.pid for p in self.processes}
 
 
 class LocalExecutor:
@@ -68,6 +77,7 @@ class LocalExecutor:
         self._calls: deque[Callable[[], None]] = deque()
         self._running: dict[Ticket, _Running] = {}
         self._watchdog = Watchdog()
+        self._strays = Strays(scope)
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._closing = False
@@ -81,7 +91,7 @@ class LocalExecutor:
         """Start the task's processes; a task that cannot start ends at once with the reason."""
         running: _Running | None = None
         try:
-            running = _Running(task, watch, task.log.open("ab", buffering=0))
+            running = _Running(task, watch, task.log.open("ab", buffering=0), tag=self._strays.next_tag(task.job))
             for index, extra in enumerate(task.processes):
                 running.processes.append(self._start(running, index, dict(extra)))
         except OSError as exc:
@@ -99,7 +109,7 @@ class LocalExecutor:
         self._call(lambda: self._cancel(ticket))
 
     def reap(self, job: JobName, handles: Iterable[str], spare: Collection[str] = ()) -> int:  # noqa: ARG002 - nothing outlives
-        """End processes that a killed run of `job` left: by id and start, then by the mark all descendants carry."""
+        """End processes that a killed run of `job` left: by id and start, then by what all descendants carry."""
         found = 0
         for handle in handles:
             kind, _, rest = handle.partition(":")
@@ -107,9 +117,7 @@ class LocalExecutor:
             if kind == "pid" and pid.isdigit() and stamp and proc.started_at(int(pid)) == stamp:
                 proc.stop_group(int(pid), grace_s=self._grace_s)
                 found += 1
-        for orphan in proc.find_marked(MARK, f"{self._scope}|{job}"):
-            _kill(orphan, signal.SIGKILL)
-            found += 1
+        found += descent.end_marked(MARK, f"{self._scope}|{job}", grace_s=self._grace_s)
         return found + containers.remove_of_job(self._scope, job)
 
     def close(self) -> None:
@@ -127,16 +135,19 @@ class LocalExecutor:
         argv = list(task.argv) or ["bash", "-c", task.command]
         if task.environment.image:
             argv = containers.run_argv(task, index, extra, self._scope)
-        env = {**task.env, **extra, MARK: f"{self._scope}|{task.job}"}
+        family = f"{self._scope}|{task.job}"
+        env = {**task.env, **extra, MARK: family, TICKET: task.ticket}
         direct = not (task.secrets or running.watch.wrote or len(task.processes) > 1)
-        popen = proc.start(argv, cwd=task.cwd, env=env, stdout=running.log if direct else proc.PIPE)
-        self._watchdog.watch(popen.pid)
+        stdout = running.log if direct else proc.PIPE
+        popen = self._strays.start(lambda: proc.start_tagged(argv, running.tag, cwd=task.cwd, env=env, stdout=stdout))
+        self._watchdog.watch(popen.pid, running.tag, family)
         return _Process(popen, index)
 
     def _abandon(self, running: _Running | None) -> None:
         for process in running.processes if running else ():
             proc.stop_group(process.popen.pid, grace_s=0.1)
             process.popen.wait()
+            self._strays.ended(process.popen.pid)
             self._watchdog.unwatch(process.popen.pid)
         if running:
             running.log.close()
@@ -163,9 +174,12 @@ class LocalExecutor:
 
     def _patience(self) -> float | None:
         moments = [m for r in self._running.values() for m in (r.deadline, r.kill_at) if m is not None]
-        if any(p.lingers for r in self._running.values() for p in r.processes):
+        if any(r.strays or any(p.lingers for p in r.processes) for r in self._running.values()):
             return LOOK_S
-        return max(0.0, min(moments) - time.monotonic()) if moments else None
+        patience = max(0.0, min(moments) - time.monotonic()) if moments else None
+        if self._running and self._strays.adopts:  # those that end on their own are buried now and then
+            return min(TIDY_S, patience or TIDY_S)
+        return patience
 
     def _look_at_clock(self) -> None:
         now = time.monotonic()
@@ -173,13 +187,23 @@ class LocalExecutor:
             if running.kill_at is not None and now >= running.kill_at:
                 running.kill_at = None
                 _signal_groups(running, signal.SIGKILL)
+                descent.send(running.strays, signal.SIGKILL)
             if running.deadline is not None and now >= running.deadline:
                 running.deadline = None
                 running.timed_out = True
                 self._ask_to_end(running)
-            for process in running.processes:
-                if process.lingers and not proc.group_lives(process.popen.pid):
-                    self._gone(running, process)
+            self._look_at_rest(running, now)
+        self._strays.bury()
+
+    def _look_at_rest(self, running: _Running, now: float) -> None:
+        """What the task's processes left, in their groups or out of them."""
+        for process in running.processes:
+            if process.lingers and not proc.group_lives(process.popen.pid):
+                self._gone(running, process)
+            elif process.lingers and now >= process.kill_at:
+                _kill_group(process.popen.pid, signal.SIGKILL)
+        if running.strays:
+            self._finish_if_alone(running)
 
     def _admit(self, running: _Running) -> None:
         self._running[running.task.ticket] = running
@@ -207,42 +231,61 @@ class LocalExecutor:
         self._selector.register(process.pidfd, selectors.EVENT_READ, lambda: self._exited(running, process))
 
     def _exited(self, running: _Running, process: _Process) -> None:
-        """The process is a zombie. What it left in its group ends too: at once, or in its grace if it was asked to."""
+        """The process is a zombie. What it left in its group is asked to end, and made to after its grace."""
         if process.exited:
             return
         process.exited = True
         if process.pidfd is not None:
             self._selector.unregister(process.pidfd)
             os.close(process.pidfd)
-        asked = running.kill_at is not None
-        if not asked:
-            _kill_group(process.popen.pid, signal.SIGKILL)
+        if running.kill_at is None:
+            _kill_group(process.popen.pid, signal.SIGTERM)
         _, status, usage = os.wait4(process.popen.pid, 0)
+        self._strays.ended(process.popen.pid)
         process.popen.returncode = code = os.waitstatus_to_exitcode(status)
         running.usage["cpu_s"] += usage.ru_utime + usage.ru_stime
         running.usage["peak_mib"] = max(running.usage["peak_mib"], usage.ru_maxrss / 1024)
         if code and not running.exit_code:
             running.exit_code = code
-            self._ask_to_end(running)
-        process.lingers = asked and proc.group_lives(process.popen.pid)
-        if not process.lingers:
+            if any(not p.exited for p in running.processes):
+                self._ask_to_end(running)
+        process.lingers = proc.group_is_there(process.popen.pid) and proc.group_lives(process.popen.pid)
+        if process.lingers:
+            process.kill_at = time.monotonic() + self._grace_s
+        else:
             self._gone(running, process)
 
     def _gone(self, running: _Running, process: _Process) -> None:
-        """Nothing is left of the process's group: take its last words."""
+        """Nothing is left of the process's group."""
         process.lingers = False
         task = running.task
         if task.environment.image and (running.canceled or running.timed_out or running.exit_code):
             containers.remove([containers.container_name(task, process.index, self._scope)])
-        self._watchdog.unwatch(process.popen.pid)
-        if process.popen.stdout:
-            self._read(running, process)
-            self._stop_reading(running, process)
         if all(p.exited and not p.lingers for p in running.processes):
+            self._finish_if_alone(running)
+
+    def _finish_if_alone(self, running: _Running) -> None:
+        """The task has ended once nothing that left its groups is there; each such process is asked to end, once."""
+        found = self._strays.of(running.task, running.tag)
+        asked, running.strays = running.strays, found
+        if found - asked:
+            descent.send(found - asked, signal.SIGTERM)
+            self._give_grace(running)
+        if not found:
             self._finish(running)
 
+    def _give_grace(self, running: _Running) -> None:
+        if running.kill_at is None:
+            running.kill_at = time.monotonic() + self._grace_s
+
     def _finish(self, running: _Running) -> None:
+        """Take the last words of each process, and say how the task ended."""
         del self._running[running.task.ticket]
+        for process in running.processes:
+            self._watchdog.unwatch(process.popen.pid)
+            if process.popen.stdout:
+                self._read(running, process)
+                self._stop_reading(running, process)
         running.log.close()
         usage = {} if running.task.environment.image else dict(running.usage)  # what was measured is the client's
         end = TaskEnd(
@@ -303,9 +346,10 @@ class LocalExecutor:
             self._ask_to_end(running)
 
     def _ask_to_end(self, running: _Running) -> None:
+        below = {pid for p in running.processes if not p.exited for pid in descent.descendants(p.popen.pid)}
         _signal_groups(running, signal.SIGTERM)
-        if running.kill_at is None:
-            running.kill_at = time.monotonic() + self._grace_s
+        descent.send((pid for pid in below if proc.group_of(pid) not in running.groups), signal.SIGTERM)
+        self._give_grace(running)
 
     def _shut_down(self) -> None:
         self._closing = True
@@ -322,13 +366,6 @@ def _signal_groups(running: _Running, number: signal.Signals) -> None:
 def _kill_group(group: int, number: signal.Signals) -> None:
     try:
         os.killpg(group, number)
-    except (ProcessLookupError, PermissionError):
-        return
-
-
-def _kill(pid: int, number: signal.Signals) -> None:
-    try:
-        os.kill(pid, number)
     except (ProcessLookupError, PermissionError):
         return
 

@@ -7,22 +7,36 @@ import threading
 
 from tidemill.base import proc
 
-# Reads `+ group` and `- group`; when the pipe closes, the writer is gone, and what is still listed must go too.
+# Reads `+ group tag mark` and `- group`; when the pipe closes, the writer is gone, and what is still listed must go too:
+# the groups, and whatever left them but carries the tag (a limit) or the mark (a variable).
 SCRIPT = r"""
 trap '' TERM INT HUP
-declare -A groups
-while read -r op group; do
-  if [ "$op" = + ]; then groups[$group]=1; else unset "groups[$group]"; fi
+groups=() tags=() marks=()
+while read -r op group tag mark; do
+  if [ "$op" = + ]; then
+    groups[$group]=1 tags[$group]=$tag marks[$group]=$mark
+  else
+    unset "groups[$group]"
+  fi
 done
 [ "${#groups[@]}" = 0 ] && exit 0
-for group in "${!groups[@]}"; do kill -TERM -- "-$group"; done 2>/dev/null
+list() {
+  for group in "${!groups[@]}"; do
+    kill -0 -- "-$group" && echo "-$group"
+    grep -lE "^Max file locks +${tags[$group]} " /proc/[0-9]*/limits | tr -cd '0-9
+'
+    grep -lzxF "TIDEMILL_TASK_OF=${marks[$group]}" /proc/[0-9]*/environ | tr -cd '0-9
+'
+  done 2>/dev/null
+}
+left=$(list)
+[ -n "$left" ] && kill -TERM -- $left 2>/dev/null
 for try in 1 2 3 4 5 6 7 8 9 10; do
-  alive=
-  for group in "${!groups[@]}"; do kill -0 -- "-$group" 2>/dev/null && alive=1; done
-  [ -z "$alive" ] && exit 0
+  left=$(list)
+  [ -z "$left" ] && exit 0
   sleep 0.2
 done
-for group in "${!groups[@]}"; do kill -KILL -- "-$group"; done 2>/dev/null
+kill -KILL -- $left 2>/dev/null
 """
 
 
@@ -33,12 +47,12 @@ class Watchdog:
         self._process: proc.Popen[bytes] | None = None
         self._lock = threading.Lock()
 
-    def watch(self, group: int) -> None:
-        """From now on `group` must not outlive this process."""
+    def watch(self, group: int, tag: int, mark: str) -> None:
+        """From now on `group`, and all that carries `tag` or `mark`, must not outlive this process."""
         with self._lock:
             if self._process is None:
                 self._process = proc.start(["bash", "-c", SCRIPT], stdout=proc.DEVNULL, stdin=proc.PIPE)
-            self._tell(f"+ {group}\n")
+            self._tell(f"+ {group} {tag} {mark}\n")
 
     def unwatch(self, group: int) -> None:
         """`group` has ended."""
