@@ -50,7 +50,7 @@ class _Interrupt:
 def execute(plan: Plan, *, job: JobName, ports: RunPorts, options: RunOptions | None = None) -> JobResult:
     """Run the plan as `job` to its end; every fact goes to the observers, every child is gone when this returns.
 
-    Ctrl-C and SIGTERM cancel what runs, record it, and raise `InterruptedRun`. With `options.resume` the job is
+    Ctrl-C, SIGTERM and SIGHUP cancel what runs, record it, and raise `InterruptedRun`. With `options.resume` the job is
     taken up again: steps that completed under the same key are not run. A job another process drives is a
     `ConflictError`.
     """
@@ -280,7 +280,10 @@ def _about(step: Step) -> dict[str, object]:
 
 @contextmanager
 def _signals_to(inbox: queue.SimpleQueue[RunEvent | _Ended | _Interrupt | None]) -> Iterator[None]:
-    """Ctrl-C and SIGTERM become messages, in the main thread; nothing is ever torn in the middle by one."""
+    """Ctrl-C, SIGTERM and a terminal that hangs up become messages; nothing is ever torn in the middle by one.
+
+    Who started this process with SIGHUP ignored, as `nohup` does, wants it to go on.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -288,7 +291,10 @@ def _signals_to(inbox: queue.SimpleQueue[RunEvent | _Ended | _Interrupt | None])
     def tell(_number: int, _frame: FrameType | None) -> None:
         inbox.put(_Interrupt())
 
-    before = {number: signal.signal(number, tell) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    before = {number: signal.signal(number, tell) for number in numbers}
     try:
         yield
     finally:

@@ -98,13 +98,14 @@ def test_killed_at_random_moments_the_job_resumes(tmp_path: Path) -> None:
             raise AssertionError(f"seed {seed}, round {round_}") from exc
 
 
-def test_an_interrupt_cancels_politely_and_the_job_resumes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupt_cancels_politely_and_the_job_resumes(tmp_path: Path, number: signal.Signals) -> None:
     home = tmp_path / ".tidemill"
     process = start(home, "run")
     trace = tmp_path / "trace"
     while not trace.exists():
         time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     process.communicate(timeout=60)
     assert process.returncode == 1
     store = SqliteStore(home / "tidemill.db")
