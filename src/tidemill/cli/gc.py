@@ -21,8 +21,10 @@ def command(fmt: str, query: str | None, *, dry_run: bool) -> None:
         found = collect(app, dry_run=dry_run)
     if fmt != "human" or query:
         print_value(found, fmt="json" if fmt == "human" else fmt, query=query)
-    else:
-        click.echo(f"{'would free' if dry_run else 'freed'} {found['bytes'] / 1e6:.1f} MB in {found['files']} files")
+        return
+    click.echo(f"{'would free' if dry_run else 'freed'} {found['bytes'] / 1e6:.1f} MB in {found['files']} files")
+    if found["spared_files"]:
+        click.echo(f"spared {found['spared_bytes'] / 1e6:.1f} MB in {found['spared_files']} files: a run may need them")
 
 
 COMMANDS = {"gc": command}

@@ -54,8 +54,9 @@ class AssetStore:
         if not is_name(request.name):
             raise UsageError(f"`{request.name}` cannot name an asset", hint="Use letters, digits, `-`, `_` and `.`.")
         bytes_here = request.kind == "data" and not request.url
-        digest = self._keep(request) if bytes_here else digest_value(request.url or dict(request.body))
-        return self._add(request, digest)
+        with self._artifacts.in_use():
+            digest = self._keep(request) if bytes_here else digest_value(request.url or dict(request.body))
+            return self._add(request, digest)
 
     def register_data(self, name: str, version: str | None, ref: str, path: Path, kind: str) -> str:
         """Keep a step's output as a data asset; the version it got."""

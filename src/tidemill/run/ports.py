@@ -194,6 +194,10 @@ class ArtifactStore(Protocol):
         """Keep only a folder's list of files, so that a later change can be explained; its ref."""
         ...
 
+    def in_use(self) -> AbstractContextManager[None]:
+        """While it is held, nothing that was kept or found whole is collected as garbage."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Remembered:

@@ -55,7 +55,7 @@ def execute(plan: Plan, *, job: JobName, ports: RunPorts, options: RunOptions | 
     `ConflictError`.
     """
     require_automl(plan)
-    with ports.locks.job(job):
+    with ports.locks.job(job), ports.artifacts.in_use():
         run = _Run(plan, job, ports, options or RunOptions())
         with _signals_to(run.inbox):
             return run.to_end()

@@ -11,9 +11,11 @@ import stat as st
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tidemill.backends.artifacts.occupancy import Occupancy
 from tidemill.base.clock import SystemClock
 from tidemill.base.errors import BackendError
 from tidemill.base.hashing import TreeEntry, digest_file, digest_tree
@@ -37,10 +39,15 @@ class _Found:
 
 @dataclass(frozen=True, slots=True)
 class Garbage:
-    """What was (or would be) removed; bytes that job folders still link to stay on the disk until those go."""
+    """What was (or would be) removed, and what nobody refers to but was spared for those who use the store now.
+
+    Bytes that job folders still link to stay on the disk until those go.
+    """
 
     objects: int
     size_bytes: int
+    spared: int = 0
+    spared_bytes: int = 0
 
 
 class FolderArtifacts:
@@ -55,6 +62,7 @@ class FolderArtifacts:
         self._trees = root / "trees"
         self._incoming = root / "incoming"
         self._incoming.mkdir(parents=True, exist_ok=True)
+        self._occupancy = Occupancy(root)
         self._clear_incoming()
         self._made: set[str] = set()
         self._known: dict[str, tuple[dict[str, int], tuple[TreeEntry, ...]]] = {}
@@ -62,7 +70,7 @@ class FolderArtifacts:
 
     def keep(self, path: Path, *, copy: bool = False) -> Artifact:
         """Take in a folder or file; its files become read-only links to what is kept, unless `copy`."""
-        with _disk_errors(f"keep `{path}`"):
+        with _disk_errors(f"keep `{path}`"), self._occupancy.changing():
             if not path.is_dir():
                 return self._keep_file(path, copy=copy)
             found_files, empty = _list_tree(path, foreign=copy)
@@ -85,10 +93,10 @@ class FolderArtifacts:
 
     def place(self, ref: str, target: Path, *, writable: bool = False) -> None:
         """Make the artifact appear at `target`; `KeyError` if any of it is missing or changed."""
-        if not self.is_whole(ref):
-            raise KeyError(ref)
         kind, _, digest = ref.partition(":")
-        with _disk_errors(f"place `{target}`"):
+        with _disk_errors(f"place `{target}`"), self._occupancy.changing():
+            if not self._check_all(ref):
+                raise KeyError(ref)
             if kind == "file":
                 target.parent.mkdir(parents=True, exist_ok=True)
                 _materialise(self._object(digest), str(target), writable=writable)
@@ -108,8 +116,13 @@ class FolderArtifacts:
 
     def is_whole(self, ref: str) -> bool:
         """Whether every byte is there; objects found changed are removed."""
+        with self._occupancy.changing():
+            return self._check_all(ref)
+
+    def _check_all(self, ref: str) -> bool:
         digest = ref.partition(":")[2]
         try:
+            os.utime(self._tree(digest))  # whoever looks is about to use it
             times, entries = self._read_tree(digest)
         except (OSError, ValueError, KeyError):
             return False
@@ -128,9 +141,20 @@ class FolderArtifacts:
     def remember(self, entries: Sequence[TreeEntry]) -> str:
         """Keep only the list of files."""
         digest = digest_tree(entries)
-        if not self._tree(digest).exists():
-            return self._write_tree(tuple(sorted(entries)), {})
+        with self._occupancy.changing():
+            try:
+                os.utime(self._tree(digest))
+            except FileNotFoundError:
+                return self._write_tree(tuple(sorted(entries)), {})
         return f"folder:{digest}"
+
+    def in_use(self) -> AbstractContextManager[None]:
+        """Hold what is kept or looked at from now on against whoever collects garbage meanwhile."""
+        return self._occupancy.in_use()
+
+    def busy_since(self) -> float:
+        """What to spare at least: whatever was touched since then may be in use. To be asked before what is needed."""
+        return self._occupancy.busy_since()
 
     def _clear_incoming(self) -> None:
         """Half-made files of processes that were killed; what is younger may be in use."""
@@ -141,29 +165,31 @@ class FolderArtifacts:
                     if entry.stat(follow_symlinks=False).st_mtime < oldest:
                         os.unlink(entry.path)  # noqa: PTH108
 
-    def collect_garbage(self, keep: Iterable[str], *, dry_run: bool = False) -> Garbage:
-        """Remove everything no ref in `keep` needs (or only count it). Nothing may run meanwhile."""
-        needed, trees = self._needed(keep)
-        count = size = 0
-        for path in [p for p in self._objects.glob("*/*") if p.name not in needed]:
-            count, size = count + 1, size + path.stat().st_size
+    def collect_garbage(
+        self, keep: Iterable[str], *, dry_run: bool = False, spare_since: float = float("inf")
+    ) -> Garbage:
+        """Remove everything no ref in `keep` needs (or only count it), but what was touched after `spare_since`."""
+        with self._occupancy.changing(alone=True):
+            trees = {ref.partition(":")[2] for ref in keep}
+            lists = list(self._trees.glob("*/*.json"))
+            fresh = {p.stem for p in lists if p.stem not in trees and p.stat().st_mtime >= spare_since}
+            with self._lock:
+                self._known.clear()
+            needed, spared = self._objects_of(trees), self._objects_of(fresh)
+            sizes = {p: p.stat().st_size for p in self._objects.glob("*/*") if p.name not in needed}
+            gone = [p for p in sizes if p.name not in spared]
             if not dry_run:
-                path.unlink()
-        for path in [*(p for p in self._trees.glob("*/*.json") if p.stem not in trees), *self._incoming.iterdir()]:
-            if not dry_run:
-                path.unlink()
-        with self._lock:
-            self._known.clear()
-        return Garbage(count, size)
+                for path in [*gone, *(p for p in lists if p.stem not in trees | fresh), *self._incoming.iterdir()]:
+                    path.unlink()
+        size = sum(sizes[p] for p in gone)
+        return Garbage(len(gone), size, len(sizes) - len(gone), sum(sizes.values()) - size)
 
-    def _needed(self, keep: Iterable[str]) -> tuple[set[str], set[str]]:
-        """Digests of the objects, and of the lists, that the refs need."""
-        objects: set[str] = set()
-        trees = {ref.partition(":")[2] for ref in keep}
+    def _objects_of(self, trees: Iterable[str]) -> set[str]:
+        """Digests of the files that the lists name."""
+        found: set[str] = set()
         for digest in trees:
-            entries = self.entries(f"folder:{digest}") or ()
-            objects.update(e.digest for e in entries if e.digest)
-        return objects, trees
+            found.update(e.digest for e in self.entries(f"folder:{digest}") or () if e.digest)
+        return found
 
     def object_path(self, digest: str) -> Path:
         """Where a file's bytes lie, whether or not they are there."""

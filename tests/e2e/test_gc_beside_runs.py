@@ -1,0 +1,51 @@
+"""`tidemill gc` called again and again beside runs takes nothing from them."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+
+from tests.e2e.conftest import Run
+
+PIPELINE = """
+type: pipeline
+inputs: {n: 1}
+jobs:
+  a:
+    command: for i in $(seq 50); do echo $i-${{inputs.n}}-$RANDOM > ${{outputs.o}}/f$i; done
+    environment: {image: x}
+    inputs: {n: "${{parent.inputs.n}}"}
+    outputs: {o: {type: uri_folder}}
+  b:
+    command: cp -r ${{inputs.i}}/. ${{outputs.o}}; [ $(ls ${{inputs.i}} | wc -l) = 50 ]; sleep 0.3
+    environment: {image: x}
+    inputs: {i: "${{parent.jobs.a.outputs.o}}"}
+    outputs: {o: {type: uri_folder}}
+  c:
+    command: "[ $(ls ${{inputs.i}} | wc -l) = 50 ]"
+    environment: {image: x}
+    inputs: {i: "${{parent.jobs.b.outputs.o}}"}
+"""
+
+
+def test_collecting_garbage_beside_runs_fails_none_of_them(tmp_path: Path, tidemill: Run) -> None:
+    (tmp_path / "w.yml").write_text(PIPELINE)
+    over = threading.Event()
+    answers = []
+
+    def collect() -> None:
+        while not over.is_set():
+            answers.append(json.loads(tidemill("gc", "-o", "json").stdout))
+
+    thread = threading.Thread(target=collect)
+    thread.start()
+    try:
+        for number in range(3):
+            tidemill("run", "w.yml", "--set", f"inputs.n={number}")
+    finally:
+        over.set()
+        thread.join()
+    assert answers
+    reused = tidemill("run", "w.yml", "--set", "inputs.n=2")
+    assert "0 ran, 3 reused" in reused.stdout + reused.stderr
