@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from tidemill.app.lineage import describe_origin, with_commit
+from tidemill.app.made_from import Kept, keep
 from tidemill.app.project import Project
-from tidemill.app.run import RunRequest, choose_name, make_options, plan_job, taking_up
+from tidemill.app.run import RunRequest, choose_name, make_options, plan_kept, taking_up
 from tidemill.app.wiring import App
 from tidemill.base.errors import FailedError, UsageError
 from tidemill.base.findings import Finding
@@ -50,10 +51,10 @@ def make_candidate(
     if file is None:
         raise UsageError(f"{project.path} names no `pipeline`", hint="Add `pipeline: pipeline.yml`.")
     request = RunRequest(file, relax_pins=relax_pins)
-    plan = plan_job(app, request)
+    plan, kept = plan_kept(app, request)
     with taking_up(app, plan) as left:
         done = find_done(app, plan)
-        job = done or _execute(app, plan, request, observers, left)
+        job = done or _execute(app, (plan, kept), request, observers, left)
     version = _registered(app, project, plan, job)
     metrics = {k: v for step in job.steps.values() for k, v in step.metrics.items()}
     return Candidate(
@@ -80,13 +81,15 @@ def find_done(app: App, plan: Plan) -> JobResult | None:
 
 def _execute(
     app: App,
-    plan: Plan,
+    planned: tuple[Plan, Kept],
     request: RunRequest,
     observers: Sequence[RunObserver],
     left: Mapping[str, tuple[str, ...]],
 ) -> JobResult:
+    plan, kept = planned
     options = make_options(app, request=request.as_record(), left=left)
     job: JobName = choose_name(app, plan.name)
+    keep(app, job, plan, kept, options.secrets)
     result = execute(
         with_commit(plan), job=job, ports=app.run_ports(observers, relax_pins=request.relax_pins), options=options
     )

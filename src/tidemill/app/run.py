@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 from tidemill.app.executors import OUTLIVING
 from tidemill.app.lineage import with_commit
+from tidemill.app.made_from import Asked, Kept, as_then, find_kept, keep, say_changes
 from tidemill.app.wiring import App
 from tidemill.base.clock import SystemClock, iso
 from tidemill.base.dotenv import read_dotenv
@@ -23,14 +24,16 @@ from tidemill.plan.make import PlanOptions, make_plan
 from tidemill.record.ports import JobRow
 from tidemill.record.runs import clean_up, get_job, handles_by_key, interrupted_jobs, open_handles, past_steps, reap
 from tidemill.run.context import RunOptions
+from tidemill.run.job import JobView
 from tidemill.run.ports import RunObserver
 from tidemill.run.result import JobResult
 from tidemill.run.retry import Retry
 from tidemill.run.runner import execute
 from tidemill.spec.check import check_loaded
 from tidemill.spec.kinds import JOBS, Kind
-from tidemill.spec.load import Loaded, load_valid
+from tidemill.spec.load import Loaded, load_source, load_valid
 from tidemill.spec.overrides import Override, parse_override
+from tidemill.spec.source import parse_source
 
 RUNNABLE = (*JOBS, Kind.COMMAND_COMPONENT, Kind.PIPELINE_COMPONENT)
 SECRET_WORDS = ("SECRET", "PASSWORD", "TOKEN", "API_KEY", "CONNECTION_STRING")
@@ -78,9 +81,20 @@ def _no_repository(file: Path) -> Any:  # noqa: ANN401
 
 def plan_job(app: App, request: RunRequest) -> Plan:
     """The resolved graph of a job file; `SpecError` with every problem at once."""
+    return plan_kept(app, request)[0]
+
+
+def plan_kept(app: App, request: RunRequest) -> tuple[Plan, Kept]:
+    """As `plan_job`, and what the plan was made from."""
     loaded = load_job(request.file, request.overrides)
-    name = JobName(request.name) if request.name else None
-    return make_plan(loaded, assets=app.assets, options=PlanOptions(name=name))
+    kept = Kept({str(request.file.absolute()): loaded.source.text})
+    return _make_plan(app, loaded, kept, request.name), kept
+
+
+def _make_plan(app: App, loaded: Loaded, kept: Kept, name: str | None = None) -> Plan:
+    asked = Asked(app.assets, kept)
+    options = PlanOptions(name=JobName(name) if name else None, read=asked.read)
+    return make_plan(loaded, assets=asked, options=options)
 
 
 def run_job(
@@ -90,7 +104,7 @@ def run_job(
     noticed: Callable[[Sequence[Finding]], None] | None = None,
 ) -> JobResult:
     """Run a job file to its end. What planning found worth knowing is told to `noticed` first."""
-    plan = plan_job(app, request)
+    plan, kept = plan_kept(app, request)
     if noticed is not None:
         noticed(plan.findings)
     if request.name and app.store.job(request.name) is not None:
@@ -102,6 +116,7 @@ def run_job(
         job = choose_name(app, plan.name)
         record = request.as_record()
         options = make_options(app, request=record, force=request.force, parallel=request.parallel, left=left)
+        keep(app, job, plan, kept, options.secrets)
         ports = app.run_ports(observers, relax_pins=request.relax_pins, executor=request.executor)
         return execute(with_commit(plan), job=job, ports=ports, options=options)
 
@@ -142,8 +157,13 @@ def choose_name(app: App, wished: JobName | None) -> JobName:
     return JobName(f"{wished}-{number}")
 
 
-def resume_job(app: App, name: str, observers: Sequence[RunObserver] = ()) -> JobResult:
-    """Take an ended or interrupted job up again; completed steps do not run twice."""
+def resume_job(
+    app: App, name: str, observers: Sequence[RunObserver] = (), say: Callable[[str], None] = lambda _: None
+) -> JobResult:
+    """Take an ended or interrupted job up again, from the documents of then; completed steps do not run twice.
+
+    What has changed since is told to `say`.
+    """
     if app.is_driven(name):
         raise ConflictError(
             f"Job `{name}` is being run by another process", hint=f"Watch it: tidemill job stream -n {name}"
@@ -151,14 +171,7 @@ def resume_job(app: App, name: str, observers: Sequence[RunObserver] = ()) -> Jo
     view = get_job(app.store, name)
     left = handles_by_key(app.store, [r for r in interrupted_jobs(app.store, app.is_driven) if r.name == name])
     settle_interrupted(app, {name}, resumed=name)
-    file = view.request.get("file")
-    if not file or not Path(file).exists():
-        raise NotFoundError(
-            f"The file job `{name}` was made from is not there any more: {file}",
-            hint="Put it back, or run another file.",
-        )
-    overrides = tuple(parse_override(o) for o in view.request.get("overrides", ()))
-    plan = plan_job(app, RunRequest(Path(file), overrides))
+    plan = _plan_again(app, view, say)
     options = make_options(app, request=view.request, resume=past_steps(view), left=left)
     return execute(
         plan,
@@ -170,6 +183,25 @@ def resume_job(app: App, name: str, observers: Sequence[RunObserver] = ()) -> Jo
         ),
         options=options,
     )
+
+
+def _plan_again(app: App, view: JobView, say: Callable[[str], None]) -> Plan:
+    file = str(view.request.get("file") or "")
+    overrides = tuple(parse_override(o) for o in view.request.get("overrides", ()))
+    kept = find_kept(app, view.name)
+    if kept is not None and file in kept.documents:
+        source = parse_source(Path(file), kept.documents[file])
+        plan = _make_plan(app, load_source(source, overrides=overrides), kept)
+        for change in say_changes(app, plan, kept):
+            say(change)
+        return as_then(app, view.name, plan, kept)
+    if not file or not Path(file).exists():
+        raise NotFoundError(
+            f"The file job `{view.name}` was made from is not there any more: {file}",
+            hint="Put it back, or run another file.",
+        )
+    say(f"no copy of {file} was kept with the job: it is read as it is now")
+    return plan_job(app, RunRequest(Path(file), overrides))
 
 
 def settle_interrupted(app: App, kept: Collection[str] = (), *, resumed: str = "") -> int:

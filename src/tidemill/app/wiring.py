@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
@@ -160,7 +159,7 @@ class App:
             environments=environments,
             data=self.data,
             locks=self.locks,
-            stamps=functools.partial(StampMemory, store),
+            stamps=self.run_stamps,
             observers=(RunRecorder(store), *((meter,) if meter else ()), *observers),
             log_observers=tuple(o for o in observers if isinstance(o, LogObserver)),
             models=_LateRegistrar(self),
@@ -170,6 +169,10 @@ class App:
             searches=_open_search,
             gpus=find_gpus,
         )
+
+    def run_stamps(self, path: Path) -> StampMemory:
+        """Digests of unchanged files at or below a path."""
+        return StampMemory(self.store, path)
 
     def executors(self, environments: EnvironmentProvider, chosen: str = "") -> Executors:
         """Where steps run. `chosen` runs every step, if given."""

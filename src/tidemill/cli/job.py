@@ -200,7 +200,7 @@ def cancel(name: str, fmt: str, query: str | None) -> None:
 def resume(name: str, fmt: str, query: str | None, *, stream_logs: bool) -> int:
     """Take an interrupted or failed job up again; completed steps do not run twice."""
     with open_app(read_settings()) as app, Progress(stream_logs=stream_logs) as progress:
-        result = resume_job(app, name, [progress])
+        result = resume_job(app, name, [progress], lambda said: click.echo(said, err=True))
     report(result, fmt, query)
     return 0 if result.ok else 1
 

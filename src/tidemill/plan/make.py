@@ -14,7 +14,7 @@ from tidemill.plan.graph import DataInput, InputBinding, Literal, Plan, PlanSett
 from tidemill.plan.order import find_cycle, sort_steps
 from tidemill.plan.ports import AssetLookup
 from tidemill.plan.problems import Problems
-from tidemill.plan.resolve import Resolver
+from tidemill.plan.resolve import ReadDocument, Resolver, read_document
 from tidemill.plan.scope import Place, Scope
 from tidemill.plan.steps import Definition, Entry, StepMaker
 from tidemill.spec.kinds import Kind
@@ -37,6 +37,7 @@ class PlanOptions:
     name: JobName | None = None
     display_name: str | None = None
     experiment_name: str | None = None
+    read: ReadDocument = read_document
 
 
 def make_plan(loaded: Loaded, *, assets: AssetLookup, options: PlanOptions | None = None) -> Plan:
@@ -48,7 +49,7 @@ def make_plan(loaded: Loaded, *, assets: AssetLookup, options: PlanOptions | Non
     if loaded.document is None:
         raise SpecError(f"{loaded.path} is not valid", findings=loaded.findings)
     problems = Problems()
-    resolver = Resolver(assets, problems)
+    resolver = Resolver(assets, problems, options.read if options else read_document)
     binder = Binder(resolver, problems)
     maker = StepMaker(resolver, binder, problems)
     if loaded.kind in PIPELINES:

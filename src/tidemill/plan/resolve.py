@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,20 @@ from tidemill.spec.load import Loaded, load
 from tidemill.spec.references import AssetRef, ExpressionRef, FileRef, UrlRef, is_register_model, parse_reference
 
 REGISTER_MODEL = "register_model"
+ReadDocument = Callable[[Path], Loaded | None]
+
+
+def read_document(path: Path) -> Loaded | None:
+    """A document by its file; None if there is none."""
+    return load(path) if is_plain_file(path) else None
 
 
 class Resolver:
     """Looks things up once, however many steps name them, and notes what cannot be found."""
 
-    def __init__(self, assets: AssetLookup, problems: Problems) -> None:
+    def __init__(self, assets: AssetLookup, problems: Problems, read: ReadDocument = read_document) -> None:
         self._assets = assets
+        self._read = read
         self._problems = problems
         self._files: dict[Path, Loaded | None] = {}
         self._components: dict[tuple[Path, str], Loaded | str | None] = {}
@@ -73,7 +81,10 @@ class Resolver:
                 return None
 
     def _component_file(self, path: Path, place: Place) -> Loaded | None:
-        if not is_plain_file(path):
+        if path not in self._files:
+            self._files[path] = self._read(path)
+        found = self._files[path]
+        if found is None:
             near = sorted(p.name for p in path.parent.glob("*.y*ml")) if is_folder(path.parent) else []
             self._problems.error(
                 "TM-R101",
@@ -83,10 +94,7 @@ class Resolver:
                 path=place.dotted("component"),
             )
             return None
-        if path not in self._files:
-            self._files[path] = load(path)
-        found = self._files[path]
-        return self._usable(found, place) if found else None
+        return self._usable(found, place)
 
     def _usable(self, found: Loaded, place: Place) -> Loaded | None:
         self._problems.extend([f for f in found.findings if f.at.file])
@@ -110,7 +118,7 @@ class Resolver:
         ref = parse_reference(text)
         if isinstance(ref, FileRef):
             path = _absolute(ref, place)
-            found = load(path) if is_plain_file(path) else None
+            found = self._read(path)
             if found is not None and isinstance(found.document, Environment):
                 return environment_of(found.document, path.parent, found.document.name or path.stem)
             self._problems.error(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -94,26 +95,34 @@ class PackageList:
     options: tuple[str, ...] = ()
 
 
-def read_packages(document: Any, folder: Path, label: str) -> PackageList:  # noqa: ANN401 - an Environment document or None
+Read = Callable[[Path], str]
+
+
+def read_text(path: Path) -> str:
+    """The text of a file."""
+    return path.read_text(encoding="utf-8")
+
+
+def read_packages(document: Any, folder: Path, label: str, read: Read = read_text) -> PackageList:  # noqa: ANN401 - an Environment document or None
     """The packages of an environment document; `UsageError` when it lists none."""
     conda_file = getattr(document, "conda_file", None)
     build = getattr(document, "build", None)
     if isinstance(conda_file, dict):
-        return _from_conda(conda_file, folder)
+        return _from_conda(conda_file, folder, read)
     if conda_file is not None:
         path = folder / str(conda_file)
-        return _from_conda(_read_yaml(path), path.parent)
+        return _from_conda(_read_yaml(path, read), path.parent, read)
     if build is not None:
-        return _from_docker(folder / build.path, build.dockerfile_path or "Dockerfile")
+        return _from_docker(folder / build.path, build.dockerfile_path or "Dockerfile", read)
     raise UsageError(
         f"Environment `{label}` has no package list to build a venv from",
         hint="Map it to `host`, or give it a `conda_file`, in tidemill.yaml.",
     )
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
+def _read_yaml(path: Path, read: Read) -> dict[str, Any]:
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        found = yaml.safe_load(read(path))
     except FileNotFoundError as exc:
         raise SpecError(f"No conda file at {path}", hint="The path is relative to the environment's file.") from exc
     except yaml.YAMLError as exc:
@@ -121,13 +130,13 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _from_conda(content: dict[str, Any], folder: Path) -> PackageList:
+def _from_conda(content: dict[str, Any], folder: Path, read: Read) -> PackageList:
     python = ""
     conda: list[str] = []
     pip: list[str] = []
     for item in content.get("dependencies") or []:
         if isinstance(item, dict):
-            pip += [line for text in item.get("pip") or [] for line in _requirement_lines(str(text), folder)]
+            pip += [line for text in item.get("pip") or [] for line in _requirement_lines(str(text), folder, read)]
             continue
         spec = str(item).split("::")[-1].strip()
         name, pin = _split(spec)
@@ -187,13 +196,13 @@ def _replace(requirement: str) -> str:
     return "" if name.startswith("azureml") and name not in KEPT_OF_AZUREML else requirement
 
 
-def _requirement_lines(text: str, folder: Path) -> list[str]:
+def _requirement_lines(text: str, folder: Path, read: Read) -> list[str]:
     text = text.strip()
     if not text or text.startswith("#"):
         return []
     option, _, rest = text.replace("=", " ", 1).partition(" ") if text.startswith("--") else text.partition(" ")
     if option in {"-r", "--requirement"}:
-        return read_requirements(folder / rest.strip())
+        return read_requirements(folder / rest.strip(), read)
     if option in {"-e", "--editable"}:
         return [f"-e {(folder / rest.strip()).resolve()}"]
     if option in INDEX_OPTIONS:
@@ -201,10 +210,10 @@ def _requirement_lines(text: str, folder: Path) -> list[str]:
     return [] if text.startswith("-") else [text]
 
 
-def read_requirements(path: Path) -> list[str]:
+def read_requirements(path: Path, read: Read = read_text) -> list[str]:
     """The requirements of a file, `-r` followed; of its options those that name package indexes."""
     try:
-        lines = path.read_text(encoding="utf-8").replace("\\\n", " ").splitlines()
+        lines = read(path).replace("\\\n", " ").splitlines()
     except FileNotFoundError as exc:
         raise SpecError(
             f"No requirements file at {path}", hint="The path is relative to the file that names it."
@@ -212,14 +221,14 @@ def read_requirements(path: Path) -> list[str]:
     found: list[str] = []
     for line in lines:
         text = re.split(r"\s#|\s--hash", line, maxsplit=1)[0].strip()
-        found += _requirement_lines(text, path.parent)
+        found += _requirement_lines(text, path.parent, read)
     return found
 
 
-def _from_docker(context: Path, dockerfile: str) -> PackageList:
+def _from_docker(context: Path, dockerfile: str, read: Read) -> PackageList:
     path = context / dockerfile
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read(path)
     except FileNotFoundError as exc:
         raise SpecError(f"No {dockerfile} in {context}", hint="Check `build.path` and `dockerfile_path`.") from exc
     lines = [line for line in text.replace("\\\n", " ").splitlines() if not line.lstrip().startswith("#")]
@@ -228,8 +237,8 @@ def _from_docker(context: Path, dockerfile: str) -> PackageList:
     base = PackageList(python.group(1) if python else "")
     for found in _CONDA_ENV.finditer(commands):
         file = _copied(context, found.group(1))
-        base = _from_conda(_read_yaml(file), file.parent)
-    pip = [line for found in _PIP.finditer(commands) for line in _pip_arguments(found.group(1), context)]
+        base = _from_conda(_read_yaml(file, read), file.parent, read)
+    pip = [line for found in _PIP.finditer(commands) for line in _pip_arguments(found.group(1), context, read)]
     more = _sorted_out(base.python, list(base.conda), [*base.pip, *pip])
     return replace(more, options=(*base.options, *more.options), dropped=(*base.dropped, *more.dropped))
 
@@ -239,14 +248,14 @@ def _copied(context: Path, name: str) -> Path:
     return context / name if (context / name).exists() else context / Path(name).name
 
 
-def _pip_arguments(text: str, context: Path) -> list[str]:
+def _pip_arguments(text: str, context: Path, read: Read) -> list[str]:
     """Lines of a requirements file that mean the same as the arguments of `pip install`."""
     words = iter(w.strip("'\"") for w in text.split())
     lines: list[str] = []
     for word in words:
         option, _, value = word.partition("=")
         if word in {"-r", "--requirement"}:
-            lines += read_requirements(_copied(context, next(words, "")))
+            lines += read_requirements(_copied(context, next(words, "")), read)
         elif option in INDEX_OPTIONS:
             lines.append(f"{option} {value or next(words, '')}")
         elif word in _TAKES_VALUE:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from tidemill.backends.environments.container import container_key, prepare_container
-from tidemill.backends.environments.packages import PackageList, read_packages
+from tidemill.backends.environments.packages import PackageList, read_packages, read_text
 from tidemill.backends.environments.venv import build_venv, venv_key
 from tidemill.plan.graph import EnvironmentRef
 from tidemill.run.ports import PreparedEnvironment, Say
@@ -45,6 +46,17 @@ class Environments:
             return prepare_container(environment, self._folder, say)
         python = Path(sys.executable)
         return PreparedEnvironment(python, (python.parent,), {}, self.key(environment))
+
+    def files(self, environment: EnvironmentRef) -> dict[Path, str]:
+        """What is read to know its packages: conda file, requirements, Dockerfile; none if there are no such packages."""
+        found: dict[Path, str] = {}
+
+        def read(path: Path) -> str:
+            return found.setdefault(Path(os.path.normpath(path)), read_text(path))
+
+        if environment.kind == "venv":
+            read_packages(environment.document, environment.folder, environment.label, read)
+        return found
 
     def _packages(self, environment: EnvironmentRef) -> PackageList:
         return read_packages(environment.document, environment.folder, environment.label)
