@@ -28,7 +28,7 @@ def collect(context: RunContext, step: Step, folder: StepFolder, sources: Mappin
     _fill_artifacts(step, folder)
     for name in step.outputs:
         path = folder.outputs / name
-        if not path.exists():
+        if not (path.exists() or path.is_symlink()):
             context.raise_finding(notice_missing(step, name), step.name)
             continue
         kept = context.ports.artifacts.keep(path)

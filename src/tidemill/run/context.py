@@ -114,7 +114,7 @@ class RunContext:
 
         def take() -> tuple[Snapshot, str]:
             with self.ports.stamps(code) as stamps:
-                snapshot = take_snapshot(code, step.additional_includes, stamps)
+                snapshot = take_snapshot(code, step.additional_includes, stamps, self.canceled.is_set)
             return snapshot, self.ports.artifacts.remember(snapshot.entries)
 
         found: tuple[Snapshot, str] = self.once(("code", code, step.additional_includes), take)
@@ -128,8 +128,9 @@ class RunContext:
     def _read_data(self, ref: DataRef, say: Say, *, writable: bool) -> Source:
         path = self.ports.data.fetch(ref, say)
         with self.ports.stamps(path) as stamps:
-            only = path.is_file()
-            entries = hash_folder(path.parent, [path], stamps) if only else hash_folder(path, cache=stamps)
+            only = not path.is_dir()
+            root, chosen = (path.parent, [path]) if only else (path, None)
+            entries = hash_folder(root, chosen, stamps, self.canceled.is_set)
         if only:
             content, size = f"file:{entries[0].digest}", entries[0].size_bytes
         else:

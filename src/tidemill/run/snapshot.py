@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tidemill.base.errors import SpecError
 from tidemill.base.hashing import StampCache, TreeEntry, hash_files
 from tidemill.base.ignore import Ignored, make_ignore
+from tidemill.base.trees import Seen, follow, is_folder
 
 IGNORE_FILES = (".amlignore", ".gitignore")
 # `.env` holds secrets: steps get its values as variables, and no copy of it is kept
 NEVER = frozenset({".git", ".tidemill", "__pycache__", ".ipynb_checkpoints", ".env"})
+EDITORS_LOCK = ".#"  # a link to nowhere beside a file that is open
 NESTED_MARK = "pyvenv.cfg"
 
 
@@ -38,7 +40,12 @@ class Snapshot:
                 target.chmod(0o755)
 
 
-def take_snapshot(code: Path, includes: Sequence[Path] = (), stamps: StampCache | None = None) -> Snapshot:
+def take_snapshot(
+    code: Path,
+    includes: Sequence[Path] = (),
+    stamps: StampCache | None = None,
+    give_up: Callable[[], bool] | None = None,
+) -> Snapshot:
     """The snapshot of a code folder (or single file), with `additional_includes` merged in."""
     found: dict[str, Path] = {}
     for root in (code, *includes):
@@ -49,7 +56,7 @@ def take_snapshot(code: Path, includes: Sequence[Path] = (), stamps: StampCache 
             found.setdefault(relative, path)
     names = sorted(found)
     paths = [found[n] for n in names]
-    hashed = hash_files(paths, stamps)
+    hashed = hash_files(paths, stamps, give_up)
     entries = tuple(
         TreeEntry(name, digest, stat.st_size, bool(stat.st_mode & 0o100))
         for name, (digest, stat) in zip(names, hashed, strict=True)
@@ -59,29 +66,33 @@ def take_snapshot(code: Path, includes: Sequence[Path] = (), stamps: StampCache 
 
 def list_code(root: Path, *, keep_name: bool = False) -> Iterator[tuple[str, Path]]:
     """Relative name and path of every file that counts; `keep_name` puts them below the folder's own name."""
-    if root.is_file():
+    if not root.is_dir():
         yield root.name, root
         return
     ignored = read_ignore(root)
     prefix = f"{root.name}/" if keep_name else ""
-    for relative in _walk(root, "", ignored, frozenset({os.path.realpath(root)})):
+    for relative in _walk(root, "", ignored, frozenset()):
         yield prefix + relative, root / relative
 
 
-def _walk(root: Path, below: str, ignored: Ignored, seen: frozenset[str]) -> Iterator[str]:
+def _walk(root: Path, below: str, ignored: Ignored, seen: Seen) -> Iterator[str]:
     with os.scandir(root / below) as listing:
         found = sorted(listing, key=lambda e: e.name)
     for entry in found:
         relative = below + entry.name
-        if entry.name in NEVER:
+        if entry.name in NEVER or entry.name.startswith(EDITORS_LOCK) or _is_special(entry):
             continue
-        if entry.is_dir():
-            real = os.path.realpath(entry.path)
-            nested = os.path.exists(os.path.join(entry.path, NESTED_MARK))  # noqa: PTH110, PTH118 - hot loop
-            if not nested and real not in seen and not ignored(relative, True):
-                yield from _walk(root, relative + "/", ignored, seen | {real})
-        elif entry.is_file() and not ignored(relative, False):
+        if ignored(relative, os.path.isdir(entry.path)):  # noqa: PTH112 - unlike the entry, it never raises
+            continue
+        if not is_folder(entry):
             yield relative
+        elif not os.path.exists(os.path.join(entry.path, NESTED_MARK)):  # noqa: PTH110, PTH118 - hot loop
+            yield from _walk(root, relative + "/", ignored, follow(entry, seen))
+
+
+def _is_special(entry: os.DirEntry[str]) -> bool:
+    """A pipe, socket or device: no part of a program, as for git."""
+    return not (entry.is_symlink() or entry.is_dir() or entry.is_file())
 
 
 def read_ignore(root: Path) -> Ignored:

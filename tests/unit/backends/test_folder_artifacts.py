@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tidemill.backends.artifacts.folder import FolderArtifacts
+from tidemill.base.errors import FailedError
 
 
 @pytest.fixture
@@ -145,3 +146,15 @@ def test_garbage_is_what_nothing_points_at(artifacts: FolderArtifacts, folder: P
     assert artifacts.collect_garbage({ref}) == planned
     assert artifacts.is_whole(ref)
     assert artifacts.collect_garbage({ref}).objects == 0
+
+
+@pytest.mark.parametrize(
+    ("target", "said"), [("nothing", "where nothing is"), (".", "no end"), ("/dev/null", "device")]
+)
+def test_a_link_that_leads_to_no_file_is_not_dropped_in_silence(
+    artifacts: FolderArtifacts, tmp_path: Path, target: str, said: str
+) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "link").symlink_to(target)
+    with pytest.raises(FailedError, match=said):
+        artifacts.keep(tmp_path / "out")

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
+import pytest
+
+from tidemill.base.errors import FailedError
 from tidemill.base.ignore import make_ignore
 from tidemill.run.snapshot import list_code, take_snapshot
 
@@ -61,7 +65,29 @@ def test_one_file_is_code_and_includes_are_merged_below_their_name(tmp_path: Pat
     assert [e.path for e in snapshot.entries] == ["one.py", "shared/util.py"]
 
 
-def test_a_link_in_a_circle_ends(tmp_path: Path) -> None:
+def test_a_link_in_a_circle_is_named_unless_it_is_ignored(tmp_path: Path) -> None:
     write(tmp_path, "a/x.py")
     (tmp_path / "a" / "loop").symlink_to(tmp_path)
-    assert "a/x.py" in names(tmp_path)
+    with pytest.raises(FailedError, match="a/loop` leads to a folder that it lies in"):
+        names(tmp_path)
+    (tmp_path / ".amlignore").write_text("loop\n.amlignore\n")
+    assert names(tmp_path) == ["a/x.py"]
+
+
+def test_a_link_to_nowhere_is_named_but_not_an_editors_lock(tmp_path: Path) -> None:
+    write(tmp_path, "x.py")
+    (tmp_path / ".#x.py").symlink_to("somebody@somewhere.4711")
+    assert names(tmp_path) == ["x.py"]
+    (tmp_path / "gone.py").symlink_to("nothing.py")
+    with pytest.raises(FailedError, match=r"gone\.py` leads to `nothing\.py`, where nothing is"):
+        names(tmp_path)
+    (tmp_path / "gone.py").unlink()
+    (tmp_path / "self").symlink_to("self")
+    with pytest.raises(FailedError, match="self` leads to `self`"):
+        names(tmp_path)
+
+
+def test_pipes_and_sockets_are_no_code(tmp_path: Path) -> None:
+    write(tmp_path, "x.py")
+    os.mkfifo(tmp_path / "pipe")
+    assert names(tmp_path) == ["x.py"]

@@ -19,6 +19,7 @@ from tidemill.backends.artifacts.occupancy import Occupancy
 from tidemill.base.clock import SystemClock
 from tidemill.base.errors import BackendError
 from tidemill.base.hashing import TreeEntry, digest_file, digest_tree
+from tidemill.base.trees import Seen, follow, is_folder, refuse
 from tidemill.run.ports import Artifact
 
 READ_ONLY = 0o444
@@ -85,6 +86,8 @@ class FolderArtifacts:
             return Artifact(ref, sum(f.size_bytes for f in found_files), len(found_files))
 
     def _keep_file(self, path: Path, *, copy: bool) -> Artifact:
+        if not path.is_file():
+            raise refuse(str(path))
         stat = path.stat()
         found = _Found(str(path), path.name, stat.st_size, executable=False, foreign=copy or _is_foreign(path))
         digest, changed_ns = self._take(found)
@@ -326,10 +329,10 @@ def _is_foreign(path: Path) -> bool:
 
 
 def _list_tree(root: Path, *, foreign: bool) -> tuple[list[_Found], list[str]]:
-    """Files below `root` and folders that hold nothing; links are followed, but never in a circle."""
+    """Files below `root` and folders that hold nothing, links followed."""
     files: list[_Found] = []
     empty: list[str] = []
-    stack: list[tuple[str, str, bool, frozenset[str]]] = [(str(root), "", False, frozenset())]
+    stack: list[tuple[str, str, bool, Seen]] = [(str(root), "", False, frozenset())]
     while stack:
         folder, prefix, linked, seen = stack.pop()
         with os.scandir(folder) as listing:
@@ -337,16 +340,14 @@ def _list_tree(root: Path, *, foreign: bool) -> tuple[list[_Found], list[str]]:
         if not found and prefix:
             empty.append(prefix)
         for entry in found:
-            if entry.is_dir():
+            if is_folder(entry):
                 inner = linked or entry.is_symlink()
-                real = os.path.realpath(entry.path) if inner else ""
-                if real not in seen or not inner:
-                    stack.append((entry.path, f"{prefix}{entry.name}/", inner, seen | {real} if inner else seen))
-            elif entry.is_file():
-                stat = entry.stat()
-                executable = bool(stat.st_mode & st.S_IXUSR)
-                copied = foreign or linked or stat.st_nlink > 1 or entry.is_symlink() or executable
-                files.append(_Found(entry.path, prefix + entry.name, stat.st_size, executable, copied))
+                stack.append((entry.path, f"{prefix}{entry.name}/", inner, follow(entry, seen)))
+                continue
+            stat = entry.stat()
+            executable = bool(stat.st_mode & st.S_IXUSR)
+            copied = foreign or linked or stat.st_nlink > 1 or entry.is_symlink() or executable
+            files.append(_Found(entry.path, prefix + entry.name, stat.st_size, executable, copied))
     files.sort(key=lambda f: f.relative)
     return files, sorted(empty)
 
