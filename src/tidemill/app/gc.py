@@ -1,24 +1,188 @@
-"""`gc`: what nothing refers to any more."""
+"""`gc`: what nothing needs any more, and what is too old; how much there is of each kind."""
 
 from __future__ import annotations
 
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
+from tidemill.app.made_from import COLLECTION
 from tidemill.app.wiring import App
-from tidemill.record.retention import used_refs
+from tidemill.base.clock import SystemClock, iso
+from tidemill.base.errors import ConflictError
+from tidemill.base.ids import JobName
+from tidemill.record.retention import Limits, expired_jobs, expired_steps, keys_of, used_refs
+
+# Kinds in the order in which bytes that several of them link to are counted.
+KINDS = {
+    "outputs": "store",
+    "jobs": "jobs",
+    "environments": "envs",
+    "downloads": "downloads",
+    "converted models": "converted",
+    "images": "images",
+    "tracking and models": "mlflow",
+    "data assets": "assets",
+}
+OTHER = "other"
+GONE = ".gone-"
+MENTIONS = ("endpoints/*/*.json", "serves/*.json")
 
 
-def collect(app: App, *, dry_run: bool) -> dict[str, Any]:
-    """Remove artifacts no cache entry, asset or unfinished job needs; what was (or would be) freed.
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What else may go: jobs, environments and downloads not used for so long; jobs beyond the newest of their document."""
+
+    older_than: timedelta | None = None
+    keep: int | None = None
+
+
+def collect(app: App, wish: Wish, *, dry_run: bool) -> dict[str, Any]:
+    """Remove (or only name) what may go; what was (or would be) freed, and how much there is of each kind.
 
     What a run under way has touched is spared: it may need it although nothing refers to it yet.
     """
     since = app.artifacts.busy_since()  # before the references: what is recorded in between was touched after it
-    found = app.artifacts.collect_garbage(used_refs(app.store), dry_run=dry_run, spare_since=since)
-    return {
+    jobs, keys = _expired(app, wish)
+    places = (app.home / "jobs" / name for name in jobs)
+    folders = {"jobs": [place for place in places if place.exists()], **_unused(app, wish, since)}
+    folders["jobs"] += (app.home / "jobs").glob(f"{GONE}*")  # of a `gc` that was killed
+    found = app.artifacts.collect_garbage(used_refs(app.store, jobs, keys), dry_run=True, spare_since=since)
+    freed = _freed(found.paths, [f for some in folders.values() for f in some])
+    report = {
         "files": found.objects,
-        "bytes": found.size_bytes,
+        "bytes": freed,
         "spared_files": found.spared,
         "spared_bytes": found.spared_bytes,
         "dry_run": dry_run,
+        "gone": {kind: sorted(f.name for f in some) for kind, some in folders.items() if some},
+        "kinds": measure(app.home),
     }
+    if not dry_run:
+        for key in keys:
+            app.store.forget_step(key)
+        for folder in folders.pop("jobs"):
+            _remove_job(app, folder)
+        for folder in (f for some in folders.values() for f in some):
+            _remove(folder)
+        app.artifacts.collect_garbage(used_refs(app.store, jobs), spare_since=since)
+    return report
+
+
+def _expired(app: App, wish: Wish) -> tuple[list[str], set[str]]:
+    """Names of jobs whose files go, and keys of results that are forgotten."""
+    if wish.older_than is None and wish.keep is None:
+        return [], set()
+    before = iso(SystemClock().now() - wish.older_than) if wish.older_than is not None else ""
+    rows = app.store.jobs(archived=True)
+    texts = _mentions(app)
+    gone = [
+        row.name
+        for row in expired_jobs(rows, Limits(before, wish.keep or 1))
+        if not any(f"/jobs/{row.name}/" in text or text == row.name for text in texts)
+    ]
+    kept = keys_of(app.store, {row.name for row in rows} - set(gone))
+    return gone, {step.key for step in expired_steps(app.store.cached_steps(), rows, set(gone), kept)}
+
+
+def _mentions(app: App) -> list[str]:
+    """Where what serves and what is registered lies, and the jobs that registered models came from."""
+    found = [p.read_text(encoding="utf-8", errors="replace") for glob in MENTIONS for p in app.home.glob(glob)]
+    found += [row.path for row in app.store.assets("data", archived=True)]
+    if (app.home / KINDS["tracking and models"]).exists() or app.settings.tracking_uri:
+        for version in app.registry.list(archived=True):
+            found += [f"{version.path}/", version.job or ""]
+    return found
+
+
+def _unused(app: App, wish: Wish, since: float) -> dict[str, list[Path]]:
+    """Environments and downloads that nothing has used for so long, nothing serves from and nothing is registered from."""
+    if wish.older_than is None:
+        return {}
+    before = min(SystemClock().now().timestamp() - wish.older_than.total_seconds(), since)
+    texts = _mentions(app)
+    found: dict[str, list[Path]] = {}
+    for kind, mark in (("environments", "tidemill-ready.json"), ("downloads", "")):
+        root = app.home / KINDS[kind]
+        folders = sorted(root.iterdir()) if root.is_dir() else []
+        found[kind] = [
+            folder
+            for folder in folders
+            if (folder / mark).exists()
+            and folder.is_dir()
+            and (folder / mark).stat().st_mtime < before
+            and not any(f"{folder}/" in text for text in texts)
+        ]
+    return found
+
+
+def _remove_job(app: App, folder: Path) -> None:
+    """The files of a job, unless somebody has taken it up meanwhile."""
+    if folder.name.startswith(GONE):
+        return _remove(folder)
+    with suppress(ConflictError), app.locks.job(JobName(folder.name)):
+        app.store.delete(COLLECTION, folder.name)
+        _remove(folder)
+    return None
+
+
+def _remove(folder: Path) -> None:
+    """Out of the way at once, then file by file."""
+    gone = folder if folder.name.startswith(GONE) else folder.with_name(GONE + folder.name)
+    if gone != folder:
+        folder.replace(gone)
+    shutil.rmtree(gone, ignore_errors=True)
+
+
+def _freed(files: Iterable[Path], folders: Iterable[Path]) -> int:
+    """Bytes that nothing links to once these are gone."""
+    links: Counter[tuple[int, int]] = Counter()
+    sizes: dict[tuple[int, int], tuple[int, int]] = {}
+    stats = [*(_stat(str(p)) for p in files), *(s for folder in folders for s in _stats(str(folder)))]
+    for stat in (s for s in stats if s is not None):
+        identity = stat.st_dev, stat.st_ino
+        links[identity] += 1
+        sizes[identity] = stat.st_size, stat.st_nlink
+    return sum(size for identity, (size, linked) in sizes.items() if links[identity] >= linked)
+
+
+def measure(home: Path) -> dict[str, int]:
+    """Bytes of each kind; a file that several link to counts once, as an output if it is one."""
+    seen: set[tuple[int, int]] = set()
+    found: dict[str, int] = {}
+    known = {home / folder for folder in KINDS.values()}
+    for kind, folder in KINDS.items():
+        found[kind] = sum(_new_sizes(str(home / folder), seen))
+    rest = [p for p in home.iterdir() if p not in known] if home.is_dir() else []
+    found[OTHER] = sum(sum(_new_sizes(str(p), seen)) for p in rest)
+    return {kind: size for kind, size in found.items() if size}
+
+
+def _new_sizes(root: str, seen: set[tuple[int, int]]) -> Iterator[int]:
+    for stat in _stats(root):
+        identity = stat.st_dev, stat.st_ino
+        if identity not in seen:
+            seen.add(identity)
+            yield stat.st_size
+
+
+def _stats(root: str) -> Iterator[os.stat_result]:
+    """Of every file below a folder, or of the file itself; links are not followed."""
+    if not os.path.isdir(root):  # noqa: PTH112 - hundreds of thousands of them
+        yield from (s for s in (_stat(root),) if s is not None)
+        return
+    for folder, _, names in os.walk(root):
+        yield from (s for name in names if (s := _stat(f"{folder}/{name}")) is not None)
+
+
+def _stat(path: str) -> os.stat_result | None:
+    try:
+        return os.lstat(path)
+    except FileNotFoundError:
+        return None

@@ -95,6 +95,17 @@ class AssetRow:
     archived: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class CachedStep:
+    """A result that may stand for a run: under which key, of which job and step, kept as what and when."""
+
+    key: str
+    job: str
+    step: str
+    refs: tuple[str, ...]
+    at: str
+
+
 class RunStore(Protocol):
     """Facts, only ever appended, and what can be looked up quickly because of them. Safe across processes."""
 
@@ -126,8 +137,8 @@ class RunStore(Protocol):
         """Drop that entry."""
         ...
 
-    def step_refs(self) -> set[str]:
-        """Every artifact the step cache still points at."""
+    def cached_steps(self) -> builtins.list[CachedStep]:
+        """Every entry of the step cache, oldest first."""
         ...
 
     def last_parts(self, scope: str, step: str) -> Mapping[str, str] | None:

@@ -1,17 +1,62 @@
-"""What must be kept: everything that could still be used without making it again."""
+"""What must be kept: everything that could still be used without making it again. What may go by age or number. Pure."""
 
 from __future__ import annotations
 
-from tidemill.record.ports import RunStore
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+from tidemill.record.ports import CachedStep, JobRow, RunStore
 from tidemill.record.runs import get_job
 
+RUNNING = "Running"
+COMPLETED = "Completed"
 
-def used_refs(store: RunStore) -> set[str]:
-    """Artifacts the step cache, a data asset or a job that may be resumed still needs."""
-    used = set(store.step_refs())
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """A job goes if it ended before the moment (ISO, any if empty) and is not one of the newest `keep` of its document."""
+
+    before: str = ""
+    keep: int = 1
+
+
+def expired_jobs(rows: Iterable[JobRow], limits: Limits) -> list[JobRow]:
+    """Jobs, given newest first, whose files may go; of each document the newest that completed always stays."""
+    newest: dict[str, int] = {}
+    completed: set[str] = set()
+    gone = []
+    for row in rows:
+        number = newest[row.source] = newest.get(row.source, 0) + 1
+        first = row.status == COMPLETED and row.source not in completed
+        if first:
+            completed.add(row.source)
+        recent = bool(limits.before) and (row.ended_at or row.created_at) >= limits.before
+        if not (first or recent or number <= limits.keep or row.status == RUNNING):
+            gone.append(row)
+    return gone
+
+
+def expired_steps(
+    steps: Sequence[CachedStep], rows: Iterable[JobRow], gone: Collection[str], kept_keys: Collection[str]
+) -> list[CachedStep]:
+    """Remembered results, given oldest first, of jobs that go; not those that others reused, nor the newest of each step."""
+    source = {row.name: row.source for row in rows}
+    newest = {(source.get(s.job, s.job), s.step): s.key for s in steps}
+    stay = {*newest.values(), *kept_keys}
+    return [s for s in steps if s.job in gone and s.key not in stay]
+
+
+def keys_of(store: RunStore, jobs: Iterable[str]) -> set[str]:
+    """Keys of the steps of those jobs, run or reused."""
+    return {step.key for name in jobs for step in get_job(store, name).steps.values() if step.key}
+
+
+def used_refs(store: RunStore, gone: Collection[str] = (), forgotten: Collection[str] = ()) -> set[str]:
+    """Artifacts that the step cache (but for keys `forgotten`), a data asset or an unfinished job (not `gone`) needs."""
+    used = {ref for step in store.cached_steps() if step.key not in forgotten for ref in step.refs}
     used |= {row.digest for row in store.assets("data", archived=True)}
     for row in store.jobs(archived=True):
-        if row.status != "Completed":
+        if row.status != COMPLETED and row.name not in gone:
             view = get_job(store, row.name)
             used |= {ref for step in view.steps.values() for ref in step.outputs.values()}
     return used

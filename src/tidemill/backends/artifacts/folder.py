@@ -49,6 +49,7 @@ class Garbage:
     size_bytes: int
     spared: int = 0
     spared_bytes: int = 0
+    paths: tuple[Path, ...] = ()
 
 
 class FolderArtifacts:
@@ -185,7 +186,7 @@ class FolderArtifacts:
                 for path in [*gone, *(p for p in lists if p.stem not in trees | fresh), *self._incoming.iterdir()]:
                     path.unlink()
         size = sum(sizes[p] for p in gone)
-        return Garbage(len(gone), size, len(sizes) - len(gone), sum(sizes.values()) - size)
+        return Garbage(len(gone), size, len(sizes) - len(gone), sum(sizes.values()) - size, tuple(gone))
 
     def _objects_of(self, trees: Iterable[str]) -> set[str]:
         """Digests of the files that the lists name."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import secrets
 import shutil
 import time
@@ -78,6 +79,7 @@ class RemoteStore:
             if not _is_whole(folder):
                 shutil.rmtree(folder, ignore_errors=True)
                 self._bring(system, place, files, folder, say)
+            os.utime(folder)  # so that collecting garbage by age sees when it was last used
         only = files[0].relative if len(files) == 1 and not _is_folder(place, files) else ""
         return folder / "data" / only
 
@@ -99,6 +101,8 @@ class RemoteStore:
                 list(pool.map(lambda file: _bring_one(system, place, file, folder), missing))
             for gone in {p.relative_to(folder).as_posix() for p in list_files(folder)} - {f.relative for f in files}:
                 (folder / gone).unlink()
+            if folder.exists():
+                os.utime(folder)
         return folder
 
     def _bring(self, system: Any, place: Place, files: Sequence[_File], folder: Path, say: Say) -> None:  # noqa: ANN401

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import re
 import shutil
 import sys
@@ -52,6 +53,7 @@ def build_venv(packages: PackageList, root: Path, *, relax: bool, label: str, sa
     with locked(root / f"{folder.name}.lock"):
         ready = folder / READY
         if ready.exists():
+            os.utime(ready)  # so that collecting garbage by age sees when it was last used
             return Venv(folder, tuple(json.loads(ready.read_text(encoding="utf-8"))["relaxed"]))
         shutil.rmtree(folder, ignore_errors=True)
         say(f"building environment {label}")

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from tidemill.base.errors import ConflictError
 from tidemill.base.hashing import FileStamp
-from tidemill.record.ports import AssetRow, JobRow
+from tidemill.record.ports import AssetRow, CachedStep, JobRow
 from tidemill.run.events import (
     FindingRaised,
     JobCreated,
@@ -157,11 +157,10 @@ class SqlStore(abc.ABC):
         with self._transaction() as db:
             db.execute("DELETE FROM step_cache WHERE key = ?", (key,))
 
-    def step_refs(self) -> set[str]:
-        """Artifacts the cache points at."""
-        return {
-            ref for (outputs,) in self._rows("SELECT outputs FROM step_cache") for ref in json.loads(outputs).values()
-        }
+    def cached_steps(self) -> list[CachedStep]:
+        """Every entry of the cache."""
+        rows = self._rows("SELECT key, job, step, outputs, at FROM step_cache ORDER BY at")
+        return [CachedStep(k, job, step, tuple(json.loads(outs).values()), at) for k, job, step, outs, at in rows]
 
     def last_parts(self, scope: str, step: str) -> Mapping[str, str] | None:
         """The parts of a step's last key."""
