@@ -9,13 +9,13 @@ from tidemill.app.project import Project
 from tidemill.app.releases import last_release, previous_release
 from tidemill.app.wiring import App
 from tidemill.app.workloads import describe_version, stage_workload, with_model_image
-from tidemill.base.errors import NotFoundError, UsageError
+from tidemill.base.errors import BackendError, NotFoundError, UsageError
 from tidemill.base.files import write_atomic
 from tidemill.base.suggest import did_you_mean
 from tidemill.release.labels import keys_name
 from tidemill.release.objects import make_objects
 from tidemill.release.rbac import make_rbac
-from tidemill.release.render import for_kubernetes, render
+from tidemill.release.render import HEADER, for_kubernetes, render
 from tidemill.release.routes import Split
 from tidemill.release.workload import Workload, find_problems
 from tidemill.spec.project import Stage
@@ -62,9 +62,19 @@ def render_stage(  # noqa: PLR0913 - one argument for each option of the command
         objects = make_objects(workload, serving=before, split=Split(workload.name, share))
     else:
         objects = make_objects(workload)
-    if kubernetes:
-        objects = for_kubernetes(objects, kubernetes)
+    version_of = kubernetes or stage.kubernetes or _version_here(app, stage)
+    if version_of:
+        objects = for_kubernetes(objects, version_of)
     return render(objects, style=style, name=endpoint, version=version)
+
+
+def _version_here(app: App, stage: Stage) -> str:
+    """Of the stage's cluster, if one is within reach; rendering needs none."""
+    try:
+        found: str = app.kubernetes(stage.context or "").version()
+    except (BackendError, UsageError):
+        return ""
+    return found
 
 
 def _followed(app: App, stage_name: str, workload: Workload) -> str:
@@ -102,11 +112,14 @@ def pick_stage(stages: dict[str, Stage], name: str | None) -> tuple[str, Stage]:
 
 
 def write_files(files: dict[str, str], folder: Path) -> list[Path]:
-    """The files below `folder`; where each was put."""
+    """The files below `folder`; where each was put. What an earlier render left there and this one does not have goes."""
     paths = []
     for name, text in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(path, text)
+        write_atomic(path, text if path.suffix == ".txt" else HEADER + text)
         paths.append(path)
+    for old in {*folder.glob("*.yaml"), *folder.glob("templates/*.yaml")} - {*paths}:
+        if old.read_text(encoding="utf-8", errors="replace").startswith(HEADER):
+            old.unlink()
     return paths

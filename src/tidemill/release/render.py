@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,15 +9,14 @@ from typing import Any
 import yaml
 
 from tidemill.base.errors import UsageError
+from tidemill.release.chart import make_chart
 from tidemill.release.compose import make_compose
-from tidemill.release.labels import ENDPOINT_LABEL, PRIMARY_KEY
+from tidemill.release.labels import PRIMARY_KEY
 from tidemill.release.objects import Object
 
 STYLES = ("yaml", "kustomize", "helm", "compose")
 STABLE_BUDGETS = 21  # minor version with policy/v1
-_IMAGE = "TIDEMILL-IMAGE-VALUE"
-_MODEL = "TIDEMILL-MODEL-VALUE"
-_REPLICAS = "TIDEMILL-REPLICAS-VALUE"
+HEADER = "# Rendered by Tidemill; the next render into this folder replaces it.\n"
 
 
 def render(objects: Sequence[Object], *, style: str, name: str, version: str) -> dict[str, str]:
@@ -31,7 +29,7 @@ def render(objects: Sequence[Object], *, style: str, name: str, version: str) ->
     if style == "kustomize":
         listing = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", "resources": list(files)}
         return {"kustomization.yaml": _about_keys(objects, style) + _dump(listing), **files}
-    return _chart(objects, name, version)
+    return make_chart(objects, name, version)
 
 
 def _about_keys(objects: Sequence[Object], style: str) -> str:
@@ -58,47 +56,6 @@ def for_kubernetes(objects: Sequence[Object], version: str) -> tuple[Object, ...
     if int(found[1]) >= STABLE_BUDGETS:
         return tuple(objects)
     return tuple({**o, "apiVersion": "policy/v1beta1"} if o["apiVersion"] == "policy/v1" else o for o in objects)
-
-
-def _chart(objects: Sequence[Object], name: str, version: str) -> dict[str, str]:
-    """A chart whose values are what people change by hand: the image, the model's if it has one, and the number of replicas."""
-    values: dict[str, Any] = {}
-    templates: dict[str, str] = {}
-    for item in objects:
-        text = _dump(_with_values(item, values)).replace("{{", '{{ "{{" }}')
-        text = text.replace(_IMAGE, "{{ .Values.image }}").replace(_MODEL, "{{ .Values.modelImage }}")
-        text = text.replace(f"'{_REPLICAS}'", _REPLICAS)
-        templates[f"templates/{_file_name(item)}"] = text.replace(_REPLICAS, "{{ .Values.replicas }}")
-    chart = {
-        "apiVersion": "v2",
-        "name": name,
-        "version": _semantic(version),
-        "appVersion": version,
-        "type": "application",
-    }
-    return {"Chart.yaml": _dump(chart), "values.yaml": _dump(values), **templates}
-
-
-def _with_values(item: Object, values: dict[str, Any]) -> Object:
-    changed: Object = copy.deepcopy(item)
-    if item["kind"] == "HorizontalPodAutoscaler":
-        values["replicas"], changed["spec"]["minReplicas"] = item["spec"]["minReplicas"], _REPLICAS
-    if item["kind"] != "Deployment" or ENDPOINT_LABEL not in item["metadata"]["labels"]:
-        return changed
-    container = changed["spec"]["template"]["spec"]["containers"][0]
-    values["image"], container["image"] = container["image"], _IMAGE
-    if "replicas" in changed["spec"]:  # else the autoscaler's
-        values["replicas"], changed["spec"]["replicas"] = changed["spec"]["replicas"], _REPLICAS
-    for first in changed["spec"]["template"]["spec"].get("initContainers", []):
-        values["modelImage"], first["image"] = first["image"], _MODEL
-    return changed
-
-
-def _semantic(version: str) -> str:
-    """Helm wants three numbers; a model version is usually one."""
-    if version.count(".") == 2 and version.replace(".", "").isdigit():  # noqa: PLR2004 - major.minor.patch
-        return version
-    return f"0.{version if version.isdigit() else 0}.0"
 
 
 def _file_name(item: Mapping[str, Any]) -> str:

@@ -203,6 +203,7 @@ class Stage(Part):
     node_selector: Tags | None = None
     tolerations: list[Toleration] = Field(default_factory=list)
     priority_class: str | None = None
+    kubernetes: Annotated[str | None, Field(pattern=r"^v?1\.\d+(\.\d+)?$")] = None
     capture: Annotated[Capture | Literal["off"] | None, BeforeValidator(_place)] = None
     cpu: Annotated[str | None, BeforeValidator(_amount)] = None
     memory: Annotated[str | None, BeforeValidator(_amount)] = None

@@ -103,6 +103,9 @@ class FakeCluster:
         self.there.pop(workload.deployment, None)
         self.pods.pop(workload.deployment, None)
 
+    def version(self) -> str:
+        return "1.32"
+
     def key_headers(self, workload: Workload) -> dict[str, str]:
         return {"cookie": "tidemill-token=first"} if workload.token_secret else {}
 

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.unit.app.fake_cluster import FakeCluster
+from tests.unit.release.helm import fill, without_empty
 from tidemill.app.releases import record_release
 from tidemill.app.settings import Settings
-from tidemill.app.wiring import open_app
+from tidemill.app.wiring import App, open_app
 from tidemill.base import proc
 from tidemill.cli.main import run_command_line
 
@@ -65,15 +67,114 @@ def test_all_problems_are_named_at_once_and_nothing_is_written(
     assert not (project / "there").exists()
 
 
-def test_a_helm_chart_holds_the_same_objects_with_image_and_replicas_as_values(project: Path) -> None:
+FULL = (
+    ", pull_secret: ghcr, environment_variables: {ZONE: 'x y'}, env_from: [{secret: db}, {config_map: flags}], node_selector: {gpu: 'yes'},"
+    " tolerations: [{key: gpu, operator: Exists, toleration_seconds: 30}], priority_class: high,"
+    " route: {kind: service, host: d.example.org, class: nginx, tls: cert, annotations: {cert-manager.io/cluster-issuer: le}}"
+)
+
+
+@pytest.mark.parametrize("more", ["", f", frontend_image: {IMAGE!r}", FULL])
+def test_a_helm_chart_makes_the_same_objects_in_any_namespace_with_what_people_change_as_values(
+    project: Path, capsys: pytest.CaptureFixture[str], more: str
+) -> None:
+    (project / "tidemill.yaml").write_text(PROJECT % ("mlops-ns", more))
+    assert run_command_line(["render", "--image", IMAGE]) == 0
+    plain = {(o["kind"], o["metadata"]["name"]): o for o in yaml.safe_load_all(capsys.readouterr().out)}
     assert run_command_line(["render", "--image", IMAGE, "--format", "helm", "--out", "chart"]) == 0
     chart = yaml.safe_load((project / "chart" / "Chart.yaml").read_text())
     values: dict[str, Any] = yaml.safe_load((project / "chart" / "values.yaml").read_text())
     assert (chart["apiVersion"], chart["name"]) == ("v2", "digits")
-    assert values == {"image": IMAGE, "replicas": 2}
-    for path in (project / "chart" / "templates").iterdir():
-        text = path.read_text().replace("{{ .Values.image }}", IMAGE).replace("{{ .Values.replicas }}", "2")
-        assert yaml.safe_load(text)["kind"], path
+    assert {
+        "image",
+        "replicas",
+        "maxReplicas",
+        "resources",
+        "env",
+        "nodeSelector",
+        "tolerations",
+        "imagePullSecrets",
+    } <= values.keys()
+    assert not any(e["name"].startswith("TIDEMILL_") for e in values["env"])
+    found = {}
+    for path in (project / "chart" / "templates").glob("*.yaml"):
+        if path.name == "secret-digits-keys.yaml":
+            continue
+        text = path.read_text()
+        assert "mlops-ns" not in text
+        item = yaml.safe_load(fill(text, values))
+        found[item["kind"], item["metadata"]["name"]] = item
+    assert {k for k, _ in plain} - {k for k, _ in found} == {"Namespace"}
+    for name, item in found.items():
+        assert without_empty(item) == without_empty(plain[name])
+
+
+def test_a_chart_makes_the_keys_once_or_takes_yours(project: Path) -> None:
+    assert run_command_line(["render", "--image", IMAGE, "--format", "helm", "--out", "chart"]) == 0
+    text = (project / "chart" / "templates" / "secret-digits-keys.yaml").read_text()
+    assert 'lookup "v1" "Secret" .Release.Namespace "digits-keys"' in text
+    assert text.count("{{- if") == text.count("{{- end }}")
+    assert yaml.safe_load((project / "chart" / "values.yaml").read_text())["existingKeysSecret"] == ""
+    deployment = next((project / "chart" / "templates").glob("deployment-*")).read_text()
+    assert '.Values.existingKeysSecret | default "digits-keys"' in deployment
+
+
+def test_usual_labels_placement_certificates_and_variables_from_elsewhere(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / "tidemill.yaml").write_text(PROJECT % ("mlops-ns", FULL))
+    release(project, "7", "c")
+    assert run_command_line(["render"]) == 0
+    objects = {o["kind"]: o for o in yaml.safe_load_all(capsys.readouterr().out)}
+    labels = objects["Deployment"]["spec"]["template"]["metadata"]["labels"]
+    assert {k.partition("/")[2]: v for k, v in labels.items() if k.startswith("app.kubernetes.io/")} == {
+        "name": "digits", "instance": "digits", "version": "7", "component": "model-server", "managed-by": "tidemill",
+    }  # fmt: skip
+    assert not any(k.startswith("app.") for k in objects["Service"]["spec"]["selector"])
+    pod = objects["Deployment"]["spec"]["template"]["spec"]
+    assert pod["nodeSelector"] == {"gpu": "yes"}
+    assert pod["tolerations"] == [{"key": "gpu", "operator": "Exists", "tolerationSeconds": 30}]
+    assert pod["priorityClassName"] == "high"
+    sources = pod["containers"][0]["envFrom"]
+    assert sources == [{"secretRef": {"name": "db"}}, {"configMapRef": {"name": "flags"}}]
+    ingress = objects["Ingress"]
+    assert ingress["spec"]["tls"] == [{"hosts": ["d.example.org"], "secretName": "cert"}]
+    assert ingress["metadata"]["annotations"] == {"cert-manager.io/cluster-issuer": "le"}
+    enforced = objects["Namespace"]["metadata"]["labels"]["pod-security.kubernetes.io/enforce"]
+    assert enforced == "restricted"
+
+
+@pytest.mark.parametrize(
+    ("said", "here", "version"),
+    [("", "1.20", "policy/v1beta1"), ("", "1.32", "policy/v1"), (", kubernetes: '1.20'", "1.32", "policy/v1beta1"), ("", "", "policy/v1")],
+)  # fmt: skip
+def test_the_objects_are_in_the_words_of_the_cluster_that_is_declared_or_within_reach(
+    project: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    said: str,
+    here: str,
+    version: str,
+) -> None:
+    cluster = FakeCluster()
+    monkeypatch.setattr(FakeCluster, "version", lambda _: here)
+    monkeypatch.setattr(App, "kubernetes", lambda _self, _context="": cluster)
+    (project / "tidemill.yaml").write_text(PROJECT % ("mlops-ns", said))
+    assert run_command_line(["render", "--image", IMAGE]) == 0
+    objects = {o["kind"]: o for o in yaml.safe_load_all(capsys.readouterr().out)}
+    assert objects["PodDisruptionBudget"]["apiVersion"] == version
+
+
+def test_what_an_earlier_render_left_goes_and_what_you_put_there_stays(project: Path) -> None:
+    asked = ["render", "--image", IMAGE, "--format", "kustomize", "--out", "base"]
+    (project / "tidemill.yaml").write_text(PROJECT % ("mlops-ns", ", ingress_host: d.example.org"))
+    assert run_command_line(asked) == 0
+    (project / "base" / "patch.yaml").write_text("mine: true\n")
+    assert (project / "base" / "ingress-digits.yaml").exists()
+    (project / "tidemill.yaml").write_text(PROJECT % ("mlops-ns", ""))
+    assert run_command_line(asked) == 0
+    listed = yaml.safe_load((project / "base" / "kustomization.yaml").read_text())["resources"]
+    assert {p.name for p in (project / "base").iterdir()} == {*listed, "kustomization.yaml", "patch.yaml"}
 
 
 def test_kustomize_lists_every_file_it_wrote(project: Path) -> None:
@@ -157,10 +258,12 @@ def test_the_route_of_the_stage_is_among_the_objects_and_the_same_in_every_style
     assert [o["kind"] for o in plain].count("Service") == 2
     for style, place in (("kustomize", "."), ("helm", "templates")):
         assert run_command_line(["render", "--image", IMAGE, "--format", style, "--out", style]) == 0
+        values_file = project / style / "values.yaml"
+        values = yaml.safe_load(values_file.read_text()) if values_file.exists() else {}
         files = [
-            yaml.safe_load(p.read_text())
+            without_empty(yaml.safe_load(fill(p.read_text(), values)))
             for p in (project / style / place).glob("*-digits*.yaml")
-            if "deployment" not in p.name and "autoscaler" not in p.name
+            if "secret" not in p.name
         ]
         assert all(o in files for o in plain), style
 

@@ -35,7 +35,7 @@ def test_how_a_container_ended_is_read_from_its_last_life_when_it_waits_for_the_
 
 
 def test_out_of_memory_names_the_limit_and_the_way_out() -> None:
-    assert memory_hint("OOMKilled, exit code 137", "24Mi") == " Its memory limit is 24Mi: raise `memory`."
+    assert memory_hint("OOMKilled, exit code 137", "24Mi") == ". Its memory limit is 24Mi: raise `memory`."
     assert memory_hint("exit code 1", "24Mi") == ""
 
 

@@ -32,7 +32,7 @@ def _signal(code: int, number: int | None) -> str:
 
 def memory_hint(causes: str, limit: str) -> str:
     """What to do about a container that wanted more memory than it may have; empty for any other cause."""
-    return f" Its memory limit is {limit}: raise `memory`." if OUT_OF_MEMORY in causes else ""
+    return f". Its memory limit is {limit}: raise `memory`." if OUT_OF_MEMORY in causes else ""
 
 
 def container_words(pod: Any, statuses: Iterable[Any]) -> list[str]:  # noqa: ANN401

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from http import HTTPStatus
@@ -30,6 +32,7 @@ from tidemill.release.workload import Workload
 
 POLL_S = 0.5
 SWITCH_S = 30.0
+ASK_S = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,14 @@ class KubernetesTarget:
     def close(self) -> None:
         """Give the connections back."""
         self._client.close()
+
+    def version(self) -> str:
+        """Of the cluster, as `1.20`; a cluster that does not answer soon is out of reach."""
+        status, text = self._proxy.call("/version", None, {}, timeout_s=ASK_S)
+        found = (
+            re.match(r"v?(1\.\d+)", str(json.loads(text).get("gitVersion", ""))) if status == HTTPStatus.OK else None
+        )
+        return found[1] if found else ""
 
     def apply(self, workload: Workload, *, serving: str = "") -> None:
         """Send every object in order; the Service keeps selecting `serving` until `switch`."""

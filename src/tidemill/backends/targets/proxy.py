@@ -19,9 +19,11 @@ class ClusterProxy:
     def __init__(self, config: Any) -> None:  # noqa: ANN401 - a kubeconfig's context
         self._config = config
 
-    def call(self, url: str, body: bytes | None, headers: Mapping[str, str]) -> tuple[int, bytes]:
+    def call(
+        self, url: str, body: bytes | None, headers: Mapping[str, str], *, timeout_s: float = TIMEOUT_S
+    ) -> tuple[int, bytes]:
         """Status and body of a GET, or of a POST where there is something to send."""
-        params = client_adapter.ConnectionParams(timeout=httpx.Timeout(TIMEOUT_S))
+        params = client_adapter.ConnectionParams(timeout=httpx.Timeout(timeout_s))
         with speaking_to_cluster("calling the endpoint"), client_adapter.Client(self._config, params) as http:
             answer = http.request("POST" if body is not None else "GET", url, content=body, headers=dict(headers))
             return answer.status_code, answer.content
