@@ -14,14 +14,14 @@ from tidemill.app.turns import releasing, training
 from tidemill.app.up import chosen_stages
 from tidemill.app.wiring import App
 from tidemill.base.clock import SystemClock, iso
-from tidemill.base.errors import NotFoundError, UsageError
+from tidemill.base.errors import ConflictError, NotFoundError, UsageError
 from tidemill.base.hashing import digest_value
 from tidemill.run.ports import RunObserver
 from tidemill.spec.project import Stage
 
 Say = Callable[[str], None]
 LABEL, PROJECT, EXPIRES = "tidemill.dev/preview", "tidemill.dev/preview-of", "tidemill.dev/expires"
-IMAGE = "tidemill.dev/preview-images"
+IMAGE, NAME = "tidemill.dev/preview-images", "tidemill.dev/preview-name"
 GONE_S = 120.0
 LONGEST = 40
 _TTL = re.compile(r"(\d+)([mhd])\Z")
@@ -38,13 +38,14 @@ def create_preview(
     namespace = f"{_slug(project.document.name)[:20].rstrip('-')}-preview-{slug}"
     alone = _alone(stage, namespace, slug)
     target = app.kubernetes(stage.context or "")
+    _its_own(target, slug, namespace, name)
     expires = SystemClock().now() + lifetime
     with training(app, say):
         candidate = make_candidate(app, project, observers)
     with releasing(app, say):
         repository = f"{alone.registry}/{candidate.version.name}"
         labels = {LABEL: slug, PROJECT: _slug(project.document.name), EXPIRES: str(int(expires.timestamp()))}
-        target.mark_namespace(namespace, labels, {IMAGE: repository}, owner=LABEL)
+        target.mark_namespace(namespace, labels, {IMAGE: repository, NAME: name}, owner=LABEL)
         made = deploy_kubernetes(app, project, candidate, f"preview of {stage_name}", alone, say)
     return {
         "id": slug,
@@ -76,6 +77,8 @@ def delete_previews(app: App, project: Project, names: Sequence[str], *, expired
     missing = [w for w in wanted if w not in rows]
     if missing:
         raise NotFoundError(f"There is no preview `{missing[0]}`", hint=f"There are: {', '.join(rows) or 'none'}.")
+    for name in (n for n in names if n != _slug(n)):  # the ID itself is nobody's name
+        _its_own(target, _slug(name), rows[_slug(name)]["namespace"], name)
     for name in dict.fromkeys(wanted):
         (found,) = (n for n in target.find_namespaces(LABEL, name) if n.name == rows[name]["namespace"])
         say(f"taking down {found.name}")
@@ -114,6 +117,16 @@ def _alone(stage: Stage, namespace: str, slug: str) -> Stage:
         "route": stage.route.model_copy(update={"host": None, "mirror": False}),
     }  # fmt: skip
     return stage.model_copy(update=changes)
+
+
+def _its_own(target: Any, slug: str, namespace: str, name: str) -> None:  # noqa: ANN401 - a cluster
+    """Refuse another branch's preview: names that differ only in what a cluster cannot have come to the same ID."""
+    owners = {n.annotations.get(NAME, name) for n in target.find_namespaces(LABEL, slug) if n.name == namespace}
+    if owners - {name}:
+        raise ConflictError(
+            f"The preview `{slug}` is of `{owners.pop()}`, not of `{name}`",
+            hint=f"Rename the branch, or say which is meant by its ID: {slug}.",
+        )
 
 
 def _slug(text: str) -> str:

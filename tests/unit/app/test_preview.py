@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import uuid
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from tidemill.app.preview import EXPIRES, LABEL, PROJECT, read_ttl
+from tidemill.app.preview import EXPIRES, LABEL, NAME, PROJECT, _its_own, read_ttl
 from tidemill.base.errors import ConflictError, UsageError
 from tidemill.cli.main import run_command_line
 
@@ -38,6 +39,30 @@ def test_a_project_without_a_cluster_is_told_what_a_preview_needs(
     assert run_command_line(["preview", "create", "pr-1"]) == 2
     assert "target: kubernetes" in capsys.readouterr().err
     assert run_command_line(["preview", "delete"]) == 2
+
+
+class Namespaces:
+    """A cluster that has one preview."""
+
+    def __init__(self, name: str) -> None:
+        self.found = Found("p-preview-feature-n", {LABEL: "feature-n"}, {NAME: name})
+
+    def find_namespaces(self, label: str, value: str) -> list[Found]:
+        return [self.found] if self.found.labels[label] == value else []
+
+
+@dataclass(frozen=True)
+class Found:
+    name: str
+    labels: dict[str, str]
+    annotations: dict[str, str]
+
+
+def test_another_branch_that_comes_to_the_same_id_is_refused() -> None:
+    cluster = Namespaces("feature/n")
+    _its_own(cluster, "feature-n", "p-preview-feature-n", "feature/n")
+    with pytest.raises(ConflictError, match="is of `feature/n`, not of `Feature_N`"):
+        _its_own(cluster, "feature-n", "p-preview-feature-n", "Feature_N")
 
 
 @pytest.mark.needs_cluster
