@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,9 @@ class Job:
     cancel: threading.Event = field(default_factory=threading.Event)
     over: threading.Event = field(default_factory=threading.Event)
     metrics: list[dict[str, Any]] = field(default_factory=list)
+    tags: dict[str, str] = field(default_factory=dict)
+    started: datetime | None = None
+    ended: datetime | None = None
 
     @property
     def log(self) -> str:
@@ -84,8 +88,9 @@ def _run(job: Job, storage: Storage, root: Path, hidden: dict[str, str]) -> None
     variables = {f"AZURE_ML_{_PREFIX[k.partition('.')[0]]}_{k.partition('.')[2]}": str(p) for k, p in paths.items()}
     given = {k: _put(v, paths) for k, v in job.properties["environmentVariables"].items()}
     env = {"PATH": os.environ["PATH"], "HOME": str(root), **hidden, **variables, "AZUREML_RUN_ID": job.name, **given}
-    job.status = "Running"
+    job.started, job.status = datetime.now(UTC), "Running"
     failed = _await(job, storage, cwd, command, env)
+    job.ended = datetime.now(UTC)
     for key, path in paths.items():
         kind, name = key.split(".", 1)
         if kind == "outputs" and path.exists():

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from tests.azureml.automl import run_search
+from tests.azureml.automl import wrong_with as wrong_with_search
 from tests.azureml.machine import DATASTORES, Job, place_of, run_job
 from tests.azureml.storage import ACCOUNT, KEY, Storage
 from tests.azureml.tracking import track
@@ -143,7 +145,10 @@ class AzureML:
             urlsplit(self.kept[code]["properties"]["codeUri"]).path.removeprefix(f"/blob/{ACCOUNT}/") if code else ""
         )
         job = self.jobs[name] = Job(name, properties, where)
-        thread = threading.Thread(target=run_job, args=(job, self.storage, self.given(job)))
+        if properties["jobType"] == "AutoML":
+            thread = threading.Thread(target=run_search, args=(job, self.storage))
+        else:
+            thread = threading.Thread(target=run_job, args=(job, self.storage, self.given(job)))
         self.threads.append(thread)
         thread.start()
         return 201, {}, {"name": name, "properties": {**properties, "status": job.status}}
@@ -158,12 +163,15 @@ class AzureML:
         """Why a job is refused."""
         if not _NAME.fullmatch(name):
             return f"{name} cannot name a job"
-        if properties.get("jobType") != "Command" or not properties.get("command"):
-            return "only command jobs are taken here"
-        for key, needed in (("environmentId", True), ("codeId", False), ("computeId", False)):
+        searches = properties.get("jobType") == "AutoML"
+        if not searches and (properties.get("jobType") != "Command" or not properties.get("command")):
+            return "only command and AutoML jobs are taken here"
+        for key, needed in (("environmentId", not searches), ("codeId", False), ("computeId", False)):
             value = properties.get(key, "")
             if (needed or value) and value.removeprefix(f"{ROOT}/") not in self.kept:
                 return f"{key} names nothing: {value}"
+        if searches:
+            return wrong_with_search(properties["taskDetails"], self.storage)
         texts = [properties["command"], *properties["environmentVariables"].values()]
         for kind, used in (found for text in texts for found in _REFERENCE.findall(text)):
             if used not in properties[kind]:
@@ -187,6 +195,7 @@ class AzureML:
             200,
             {},
             {"runId": name, "status": job.status, "logFiles": files}
+            | {k: t.isoformat() for k, t in (("startTimeUtc", job.started), ("endTimeUtc", job.ended)) if t}
             | ({"error": {"error": job.error}} if job.error else {}),
         )
 

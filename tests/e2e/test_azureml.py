@@ -255,3 +255,40 @@ def test_a_run_is_not_stopped_by_what_it_cannot_cancel_and_the_job_says_so(azure
     ran = call(azure, project, "run", "pipeline.yml", "--executor", "local")
     assert ran["status"] == "Completed"
     assert "may still run: Azure ML refused" in json.dumps(call(azure, project, "job", "show", "-n", name))
+
+
+AUTOML = """
+type: pipeline
+settings: {default_compute: azureml:big}
+outputs: {model: {type: mlflow_model}}
+jobs:
+  learn:
+    type: automl
+    task: classification
+    primary_metric: accuracy
+    target_column_name: sea
+    training_data: {type: uri_file, path: ./waves.csv}
+    limits: {max_trials: 3, max_concurrent_trials: 2}
+    resources: {instance_type: Standard_DS3_v2}
+    outputs: {best_model: "${{parent.outputs.model}}"}
+"""
+
+
+def test_an_automl_document_is_azures_own_to_carry_out_and_costs_what_its_machines_do(
+    azure: AzureML, project: Path
+) -> None:
+    (project / "waves.csv").write_text("wind,sea\n1,calm\n2,rough\n3,calm\n")
+    (project / "automl.yml").write_text(AUTOML)
+    settings = json.loads((project / "tidemill.yaml").read_text()) | {"prices": {"Standard_DS3_v2": 3600}}
+    (project / "tidemill.yaml").write_text(json.dumps(settings))
+    ran = call(azure, project, "run", "automl.yml")
+    assert (Path(ran["outputs"]["model"]) / "answer.txt").read_text() == "calm"
+    (job,) = azure.jobs.values()
+    assert job.properties["jobType"] == "AutoML"
+    assert job.properties["resources"]["instanceType"] == "Standard_DS3_v2"
+    usage = ran["steps"]["learn"]["usage"]
+    assert usage["cost"] == pytest.approx(usage["machine_s"], abs=0.01)
+    assert ran["steps"]["learn"]["metrics"]["accuracy"] == pytest.approx(2 / 3)
+    again = call(azure, project, "run", "automl.yml")
+    assert again["steps"]["learn"]["reused"]
+    assert len(azure.jobs) == 1

@@ -29,7 +29,7 @@ class Ledger(Protocol):
 
 
 class CostMeter:
-    """A `Meter` and the observer that keeps its book. Prices are per hour and instance, by compute, its VM size, or `default`.
+    """A `Meter` and the observer that keeps its book. Prices are per hour and instance, by compute, its VM size (or the step's), or `default`.
 
     The compute of a step that names none is the pipeline's; `default` also prices this machine.
     """
@@ -86,7 +86,7 @@ class CostMeter:
 
     def _price(self, step: Step) -> float | None:
         compute = (step.compute or "").removeprefix("azureml:")
-        for name in (compute, self._size(compute), DEFAULT):
+        for name in (compute, self._size(compute), step.resources.instance_type, DEFAULT):
             if name and name in self._prices:
                 return self._prices[name]
         return None

@@ -8,6 +8,7 @@ import os
 import shlex
 import shutil
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from tidemill.plan.automl import estimators
 from tidemill.plan.graph import Plan, Step, StepKind
 from tidemill.run.command import judge, make_task, stage
 from tidemill.run.parallel_data import describe_table
-from tidemill.run.ports import LOCAL, TaskEnd
+from tidemill.run.ports import LOCAL, ModelSearch, PreparedEnvironment, RunPorts, SearchesModels, TaskEnd
 from tidemill.run.work import StepEnd, StepWork
 
 SCRIPTS = (
@@ -51,6 +52,8 @@ METRICS = {
 
 def run_automl(work: StepWork) -> StepEnd:
     """Stage the data, search until a limit is met, and say how that went."""
+    if _is_done_there(work.step, work.context.ports):
+        return _hand_over(work)
     prepared = work.context.ports.environments.prepare(work.step.environment, work.say)
     paths = stage(work)
     config = _make_config(work, paths)
@@ -62,6 +65,29 @@ def run_automl(work: StepWork) -> StepEnd:
         command = f"exec python {shlex.quote(str(driver / SCRIPTS[0]))} {shlex.quote(str(driver / CONFIG))}"
         end = work.run_task(make_task(work, prepared, paths, command=command))
     return _judge(end, work.step, Path(config["summary"]))
+
+
+def _is_done_there(step: Step, ports: RunPorts) -> bool:
+    """Whether where the step runs has AutoML of its own."""
+    executor = ports.executors.get(ports.place_compute(step.compute))
+    return isinstance(executor, SearchesModels) and executor.searches(str(step.body["task"]).lower())
+
+
+def _hand_over(work: StepWork) -> StepEnd:
+    """The document as it is, to a service that knows what to do with it."""
+    paths = stage(work)
+    output = _output_of(work)
+    output.mkdir(parents=True, exist_ok=True)
+    data = {name: Path(paths[name]) for name in DATA if name in paths}
+    task = make_task(work, PreparedEnvironment(Path("python")), paths, command="")
+    end = work.run_task(replace(task, search=ModelSearch(work.step.body, data, output)))
+    return judge(end, work.step)
+
+
+def _output_of(work: StepWork) -> Path:
+    """Where the model is to lie."""
+    output = OUTPUT if OUTPUT in work.step.outputs else next(iter(work.step.outputs), None)
+    return work.folder.outputs / output if output else work.folder.cwd / "outputs" / OUTPUT
 
 
 def _cores_wanted(limits: Mapping[str, Any]) -> int:
@@ -77,9 +103,10 @@ def share_cores(limits: Mapping[str, Any], cores: int) -> dict[str, int]:
     return {"workers": workers, "jobs": min(each, limits["cores"] or each), "cores": cores}
 
 
-def require_automl(plan: Plan) -> None:
-    """`UsageError` before anything runs when the plan has AutoML steps and FLAML is not here."""
-    step = next((s for s in _all_steps(plan.steps) if s.kind is StepKind.AUTOML), None)
+def require_automl(plan: Plan, ports: RunPorts) -> None:
+    """`UsageError` before anything runs when the plan has AutoML steps that want FLAML, and it is not here."""
+    searches = (s for s in _all_steps(plan.steps) if s.kind is StepKind.AUTOML)
+    step = next((s for s in searches if not _is_done_there(s, ports)), None)
     if step is not None and importlib.util.find_spec("flaml") is None:
         raise UsageError(
             f"`{step.name}` is an AutoML step, which needs FLAML, and it is not installed",
@@ -97,12 +124,10 @@ def _all_steps(steps: tuple[Step, ...]) -> Iterator[Step]:
 
 def _make_config(work: StepWork, paths: Mapping[str, str]) -> dict[str, Any]:
     folder, step = work.folder, work.step
-    output = OUTPUT if OUTPUT in step.outputs else next(iter(step.outputs), None)
-    place = folder.outputs / output if output else folder.cwd / "outputs" / OUTPUT
     data = {name: describe_table(Path(paths[name])) for name in DATA if name in paths}
     return read_settings(step.body) | {
         "data": data,
-        "output": str(place),
+        "output": str(_output_of(work)),
         "work": str(folder.root / DRIVER),
         "summary": str(folder.logs / SUMMARY),
     }

@@ -180,6 +180,8 @@ def _usage(context: RunContext, step: Step, end: StepEnd, duration_s: float) -> 
     """What the executor measured, GPU-seconds (those reserved), and the cost where its compute has a price."""
     gpus = step.resources.gpus * step.resources.instance_count
     used = {**end.usage, **({"gpu_s": round(gpus * duration_s, 6)} if gpus else {})}
+    if "machine_s" in used:  # where machines come and go the executor knows how long there were some, and how many
+        duration_s = used["machine_s"] / max(1, step.resources.instance_count)
     cost = context.ports.meter.cost(step, duration_s) if context.ports.meter else None
     return used if cost is None else {**used, "cost": cost}
 

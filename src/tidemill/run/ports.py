@@ -36,6 +36,15 @@ class PreparedEnvironment:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelSearch:
+    """What an AutoML document asks for, the paths of its tables, and the folder of the model that is found."""
+
+    body: Mapping[str, Any]
+    data: Mapping[str, Path]
+    output: Path
+
+
+@dataclass(frozen=True, slots=True)
 class Task:
     """One command to run to its end, staged on this machine.
 
@@ -44,7 +53,8 @@ class Task:
     once per mapping in `processes`, each added to `env`. An executor elsewhere gives it the same paths, and brings
     `writes` and `log` back before it says that the task ended. `left` are handles of what a killed run started for the
     same step: an executor that `TakesUp` goes on with one of those. `apart` is a part
-    of something that several machines are to share.
+    of something that several machines are to share. One with a `search` has no command, for an executor that
+    `SearchesModels`.
     """
 
     ticket: Ticket
@@ -66,6 +76,7 @@ class Task:
     compute: str | None = None
     left: tuple[str, ...] = ()
     apart: bool = False
+    search: ModelSearch | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +140,15 @@ class TakesUp(Protocol):
 
     def takes_up(self, handle: str) -> bool:
         """Whether it would know what to do with it, so that what is to be gone on with must not be reaped."""
+        ...
+
+
+@runtime_checkable
+class SearchesModels(Protocol):
+    """An executor whose service has AutoML of its own, to which such documents are handed as they are."""
+
+    def searches(self, task: str) -> bool:
+        """Whether it does that for such a task (`classification`, …)."""
         ...
 
 

@@ -54,7 +54,7 @@ def execute(plan: Plan, *, job: JobName, ports: RunPorts, options: RunOptions | 
     taken up again: steps that completed under the same key are not run. A job another process drives is a
     `ConflictError`.
     """
-    require_automl(plan)
+    require_automl(plan, ports)
     with ports.locks.job(job), ports.artifacts.in_use():
         run = _Run(plan, job, ports, options or RunOptions())
         with _signals_to(run.inbox):

@@ -14,6 +14,7 @@ from tests.azureml.service import ROOT, AzureML, Fault, refusal
 from tests.azureml.steps import started, task, until
 from tidemill.backends.executors.azureml import AzureExecutor
 from tidemill.base.ids import JobName
+from tidemill.plan.graph import Resources
 from tidemill.testing.executors import submit
 
 BUSY = (429, {"retry-after": "7"}, {"error": {"code": "TooManyRequests", "message": "slow down"}})
@@ -311,7 +312,31 @@ def test_secrets_and_variables_of_this_machine_stay_here(
     assert submit(make(), one).wait().ok
     (job,) = azure.jobs.values()
     assert job.properties["environmentVariables"] == {"MINE": "1"}
-    assert one.log.read_text().splitlines() == ["tidemill: KEY hold secrets and are not sent to Azure ML", "[] 1"]
+    told, said = one.log.read_text().splitlines()
+    assert said == "[] 1"
+    assert told.startswith("tidemill: KEY holds a secret and is not sent to Azure ML")
+    assert "az keyvault secret set" in told
+    assert "s3cr3t" not in json.dumps(job.properties)
+
+
+def test_a_step_that_fails_without_its_secret_says_which(
+    azure: AzureML, make: Callable[[], AzureExecutor], tmp_path: Path
+) -> None:
+    one = task(tmp_path / "a", "exit 3", env={"DB_KEY": "s3cr3t"}, secrets=("s3cr3t",))
+    end = submit(make(), one).wait()
+    assert end.exit_code == 3
+    assert end.message.endswith("it ran without DB_KEY, see its log")
+
+
+def test_what_machines_worked_is_recorded_and_what_a_job_waited_is_not(
+    azure: AzureML, make: Callable[[], AzureExecutor], tmp_path: Path
+) -> None:
+    for name, command in {"a": "sleep 0.5", "b": "sleep 0.5; exit 1"}.items():
+        used = submit(make(), task(tmp_path / name, command)).wait().usage
+        assert 0.5 <= used["machine_s"] < 30
+    processes = ({"RANK": "0"}, {"RANK": "1"})
+    both = task(tmp_path / "c", "sleep 0.5", processes=processes, resources=Resources(instance_count=2))
+    assert submit(make(), both).wait().usage["machine_s"] >= 1.0
 
 
 def test_what_azure_refuses_is_said_in_its_words(

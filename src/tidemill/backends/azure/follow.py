@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
@@ -70,6 +71,15 @@ class FollowedJob:
         for line in lines:
             self._say(prefix + line.decode(errors="replace").rstrip("\r"))
         return answer.status != HTTPStatus.FORBIDDEN
+
+
+def read_run_s(details: Mapping[str, Any]) -> float | None:
+    """How long machines worked on it, as the service says; None when it never ran."""
+    try:
+        begin, end = (datetime.fromisoformat(str(details[k])) for k in ("startTimeUtc", "endTimeUtc"))
+    except (KeyError, ValueError):
+        return None
+    return max(0.0, (end - begin).total_seconds())
 
 
 @dataclass(frozen=True, slots=True)

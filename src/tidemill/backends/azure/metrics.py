@@ -42,6 +42,12 @@ class JobMetrics:
             with self._file.open("a", encoding="utf-8") as file:
                 file.writelines(json.dumps(row) + "\n" for row in rows)
 
+    def tags(self) -> dict[str, str]:
+        """The tags of the run."""
+        found = self._ask("runs/get", run_id=self._run) or {}
+        tags = ((found.get("run") or {}).get("data") or {}).get("tags") or ()
+        return {str(tag["key"]): str(tag["value"]) for tag in tags}
+
     def _history(self, key: str) -> Iterator[dict[str, Any]]:
         page: dict[str, str] = {}
         while True:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tidemill.backends.azure.blobs import Container
+from tidemill.backends.azure.metrics import JobMetrics
 from tidemill.backends.azure.storage import open_datastore
 from tidemill.backends.azure.translate import STORE, Translated, output_place
 from tidemill.backends.azure.uploads import remember_output
@@ -13,6 +14,7 @@ from tidemill.base.errors import FailedError
 from tidemill.run.ports import Task
 
 ARTIFACTS = "workspaceartifactstore"
+BEST_TRIAL = "automl_best_child_run_id"  # Azure ML's own tag
 KEPT = ("outputs", "logs")  # Azure ML keeps what a command leaves in these of its working folder
 
 
@@ -26,6 +28,14 @@ def bring_back(workspace: AzureWorkspace, told: Translated, job: str) -> None:
         else:
             _bring_file(store, place, path, job)
         remember_output(store, path, place)
+
+
+def bring_model(workspace: AzureWorkspace, metrics: JobMetrics, job: str, output: Path) -> None:
+    """The model of an AutoML job's best trial."""
+    best = metrics.tags().get(BEST_TRIAL, "")
+    artifacts = open_datastore(workspace, ARTIFACTS)
+    if not best or not artifacts.download_below(f"ExperimentRun/dcid.{best}/outputs/mlflow-model", output):
+        raise FailedError(f"AutoML job {job} left no MLflow model", hint=f"See job {job} on Azure ML.")
 
 
 def bring_artifacts(workspace: AzureWorkspace, task: Task, job: str) -> None:

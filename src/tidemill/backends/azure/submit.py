@@ -5,27 +5,37 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
+from tidemill.backends.azure.automl import as_table, task_details
 from tidemill.backends.azure.blobs import files_below
 from tidemill.backends.azure.layout import beside
 from tidemill.backends.azure.storage import open_datastore
-from tidemill.backends.azure.translate import STORE, Translated, job_body
+from tidemill.backends.azure.translate import STORE, Translated, job_body, search_body
 from tidemill.backends.azure.uploads import digest_of, upload_code, upload_folder
 from tidemill.backends.azure.workspace import AzureWorkspace
 from tidemill.base.files import locked, write_atomic
 from tidemill.base.hashing import digest_value
 from tidemill.base.ids import JobName
 from tidemill.run.folders import job_folder
-from tidemill.run.ports import Task
+from tidemill.run.ports import ModelSearch, Task
 
 CONTENT = "tidemill-content"
 FAILED = frozenset({"Failed", "Canceled", "CancelRequested"})
 COMPLETED = "Completed"
 SERVERLESS = frozenset({"", "local", "serverless"})
 _NOT_A_NAME = re.compile(r"[^A-Za-z0-9_-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A job to be: a digest of all that decides what it does, and its body by its name."""
+
+    content: str
+    body: Callable[[str], Mapping[str, Any]]
 
 
 class StepJobs:
@@ -36,31 +46,44 @@ class StepJobs:
         self._home = home
 
     def find_or_submit(
-        self, task: Task, told: Translated, is_canceled: Callable[[], bool], begin: Callable[[str], None]
+        self, task: Task, wish: Wish, is_canceled: Callable[[], bool], begin: Callable[[str], None]
     ) -> str:
-        """The name of the job that does what `task` says; empty when it was canceled before it was submitted.
+        """The name of the job that does what is wished for `task`; empty when it was canceled before it was submitted.
 
         One that runs, or completed while nobody looked, is taken up. One that failed stays as it is, and the next gets
         a number; one that does something else by now (the code was changed) is canceled first. `begin` is told the
         name before there is such a job, so that nothing runs of which nobody knows.
         """
-        about, content = self._upload(task, told)
         for name in _numbered(self._name(task)):
             if is_canceled():
                 return ""
             found = self._workspace.get(f"jobs/{name}")
             if found is None:
                 begin(name)
-                self._submit(name, job_body(task, told, {**about, "job": name}, {CONTENT: content}))
+                self._submit(name, wish.body(name))
                 return name
             properties = found["properties"]
-            same = (properties.get("tags") or {}).get(CONTENT) == content
+            same = (properties.get("tags") or {}).get(CONTENT) == wish.content
             if same and properties.get("status") not in FAILED:
                 begin(name)
                 return name
             if properties.get("status") not in FAILED | {COMPLETED}:
                 self._workspace.cancel_job(name)
         return ""
+
+    def command(self, task: Task, told: Translated) -> Wish:
+        """A command job; everything it reads is uploaded."""
+        about, content = self._upload(task, told)
+        return Wish(content, lambda name: job_body(task, told, {**about, "job": name}, {CONTENT: content}))
+
+    def search(self, task: Task, search: ModelSearch) -> Wish:
+        """An AutoML job; its tables are uploaded."""
+        store = open_datastore(self._workspace, STORE)
+        tables = {name: as_table(task, name, path) for name, path in search.data.items()}
+        uris = {name: upload_folder(self._workspace, path, store)[1] for name, path in tables.items()}
+        details, compute = task_details(search.body, uris), self._compute(task.compute)
+        content = digest_value([details, compute, task.resources.instance_type])
+        return Wish(content, lambda _: search_body(task, details, compute, {CONTENT: content}))
 
     def _submit(self, name: str, body: Mapping[str, Any]) -> None:
         """A second time changes nothing, so that a request whose answer was lost may be repeated."""

@@ -129,6 +129,19 @@ def job_body(task: Task, told: Translated, where: Mapping[str, Any], tags: Mappi
     return {"properties": properties}
 
 
+def search_body(task: Task, details: Mapping[str, Any], compute: str, tags: Mapping[str, str]) -> dict[str, Any]:
+    """An AutoML job as `Jobs - Create Or Update` takes it; Azure ML chooses its environment."""
+    properties: dict[str, Any] = {
+        "jobType": "AutoML",
+        "displayName": task.env.get("AZUREML_RUN_DISPLAY_NAME") or str(task.step),
+        "experimentName": task.env.get("AZUREML_EXPERIMENT_NAME") or "tidemill",
+        "taskDetails": dict(details),
+        "resources": _resources(task, max(1, task.resources.instance_count)),
+        "tags": {"tidemill-job": str(task.job), "tidemill-step": str(task.step), **tags},
+    }
+    return {"properties": properties | ({"computeId": compute} if compute else {})}
+
+
 def _resources(task: Task, instances: int) -> dict[str, Any]:
     given = {"shmSize": task.resources.shm_size, "instanceType": task.resources.instance_type}
     return {"instanceCount": instances} | {key: value for key, value in given.items() if value}

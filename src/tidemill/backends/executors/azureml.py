@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tidemill.backends.azure.automl import TASKS
 from tidemill.backends.azure.environments import put_environment
-from tidemill.backends.azure.follow import FINAL, SPEAKING, FollowedJob, read_error
+from tidemill.backends.azure.follow import FINAL, SPEAKING, FollowedJob, read_error, read_run_s
 from tidemill.backends.azure.in_place import look, send
 from tidemill.backends.azure.metrics import JobMetrics
-from tidemill.backends.azure.outputs import bring_artifacts, bring_back
-from tidemill.backends.azure.submit import FAILED, StepJobs
+from tidemill.backends.azure.outputs import bring_artifacts, bring_back, bring_model
+from tidemill.backends.azure.submit import FAILED, StepJobs, Wish
 from tidemill.backends.azure.translate import translate
 from tidemill.backends.azure.workspace import GONE, AzureWorkspace, Services
 from tidemill.backends.executors.threads import TaskThreads
@@ -24,6 +26,7 @@ from tidemill.plan.graph import EnvironmentRef
 from tidemill.run.ports import (
     Elsewhere,
     EnvironmentProvider,
+    ModelSearch,
     PreparedEnvironment,
     Say,
     Task,
@@ -73,6 +76,10 @@ class AzureExecutor:
         """Put an output into one of the workspace's datastores."""
         return send(self._workspace, path, uri)
 
+    def searches(self, task: str) -> bool:
+        """Whether the service's AutoML is asked for such a task from here."""
+        return task in TASKS
+
     def submit(self, task: Task, watch: TaskWatch) -> None:
         """Submit the task's job and follow it in a thread of its own."""
         self._tasks.start(task, watch, self._drive)
@@ -111,6 +118,8 @@ class AzureExecutor:
             return TaskEnd(None, message=f"its files could not be read or written: {exc}")
 
     def _run(self, task: Task, watch: TaskWatch) -> TaskEnd:
+        if task.search is not None:
+            return self._search(task, task.search, watch)
         told = translate(task, self._elsewhere)
         if not task.environment.image or task.argv:
             raise FailedError(
@@ -118,13 +127,32 @@ class AzureExecutor:
                 hint="Give its compute another executor in tidemill.yaml.",
             )
         listen = _log(task, watch)
-        if told.withheld:
-            listen(f"tidemill: {', '.join(told.withheld)} hold secrets and are not sent to Azure ML")
-        name = self._find_left(task, watch) or self._jobs.find_or_submit(
-            task, told, lambda: self._tasks.is_canceled(task.ticket), lambda name: watch.started(self._handle + name)
-        )
+        for secret in told.withheld:
+            listen(f"tidemill: {_say_withheld(secret)}")
+        name = self._begin(task, lambda: self._jobs.command(task, told), watch)
         if not name:
             return TaskEnd(None, canceled=True)
+        end = self._await(task, name, watch, lambda _: bring_back(self._workspace, told, name))
+        if told.withheld and not end.ok and not end.canceled:
+            return replace(end, message=f"{end.message}; it ran without {', '.join(told.withheld)}, see its log")
+        return end
+
+    def _search(self, task: Task, search: ModelSearch, watch: TaskWatch) -> TaskEnd:
+        """An AutoML document, which the service has a kind of job for."""
+        name = self._begin(task, lambda: self._jobs.search(task, search), watch)
+        if not name:
+            return TaskEnd(None, canceled=True)
+        return self._await(task, name, watch, lambda m: bring_model(self._workspace, m, name, search.output))
+
+    def _begin(self, task: Task, wish: Callable[[], Wish], watch: TaskWatch) -> str:
+        """The name of the task's job; empty when it was canceled before it was submitted."""
+        return self._find_left(task, watch) or self._jobs.find_or_submit(
+            task, wish(), lambda: self._tasks.is_canceled(task.ticket), lambda name: watch.started(self._handle + name)
+        )
+
+    def _await(self, task: Task, name: str, watch: TaskWatch, fetch: Callable[[JobMetrics], None]) -> TaskEnd:
+        """From the submission to the end; `fetch` brings what a job that completed has made."""
+        listen = _log(task, watch)
         services = self._services = self._services or self._workspace.services()
         followed = FollowedJob(self._workspace, name, services, listen)
         metrics = JobMetrics(self._workspace.rest, services, name, task.folder)
@@ -134,16 +162,26 @@ class AzureExecutor:
         details = followed.listen_to_the_end()
         metrics.fetch()
         bring_artifacts(self._workspace, task, name)
+        usage = self._measure(name, details)
         if status == "Completed":
-            bring_back(self._workspace, told, name)
-            return TaskEnd(0)
+            fetch(metrics)
+            return TaskEnd(0, usage=usage)
         if late:
-            return TaskEnd(None, timed_out=True)
+            return TaskEnd(None, timed_out=True, usage=usage)
         if status == "Canceled":
-            return TaskEnd(None, canceled=True, message="it was canceled on Azure ML")
+            return TaskEnd(None, canceled=True, message="it was canceled on Azure ML", usage=usage)
         failure = read_error(details)
         words = f"Azure ML: {failure.words or status} (job {name})"
-        return TaskEnd(1 if failure.exit_code is None else failure.exit_code, lost=failure.lost, message=words)
+        code = 1 if failure.exit_code is None else failure.exit_code
+        return TaskEnd(code, lost=failure.lost, message=words, usage=usage)
+
+    def _measure(self, name: str, details: Mapping[str, Any]) -> dict[str, float]:
+        """Seconds for which machines were its own, times how many: what Azure has a price for. Waiting in a queue costs nothing."""
+        run_s = read_run_s(details)
+        if run_s is None:
+            return {}
+        found = ((self._workspace.get(f"jobs/{name}") or {}).get("properties") or {}).get("resources") or {}
+        return {"machine_s": round(run_s * max(1, int(found.get("instanceCount") or 1)), 3)}
 
     def _find_left(self, task: Task, watch: TaskWatch) -> str:
         """A job that a killed run submitted for the same step, if it runs or completed meanwhile."""
@@ -189,6 +227,16 @@ def _log(task: Task, watch: TaskWatch) -> Callable[[str], None]:
             watch.wrote(line)
 
     return take
+
+
+def _say_withheld(name: str) -> str:
+    """Everybody in the workspace may read a job's definition, so that secrets have no place there."""
+    key = name.replace("_", "-")
+    return (
+        f"{name} holds a secret and is not sent to Azure ML, where a job's definition can be read by everybody in the workspace. "
+        f"Keep it in the workspace's key vault (az keyvault secret set --vault-name VAULT --name {key} --value …), and read it in the "
+        f'step: SecretClient("https://VAULT.vault.azure.net", DefaultAzureCredential()).get_secret("{key}").value'
+    )
 
 
 def _say(exc: TidemillError) -> str:
