@@ -110,7 +110,9 @@ def _values(details: dict[str, Any]) -> Iterator[str]:
     limits = details.get("limitSettings") or {}
     if any(not _DURATION.fullmatch(limits.get(n, "PT1M")) for n in ("timeout", "trialTimeout")):
         yield "a time-out is no ISO 8601 duration"
-    chosen = {"nCrossValidations": details.get("nCrossValidations")} | dict(details.get("forecastingSettings") or {})
+    chosen: dict[str, Any] = {"nCrossValidations": details.get("nCrossValidations")} | dict(
+        details.get("forecastingSettings") or {}
+    )
     for name, field in {**CHOICES, "nCrossValidations": "value"}.items():
         if chosen.get(name) and (chosen[name].get("mode") != "Auto") != (field in chosen[name]):
             yield f"{name} is wrong"

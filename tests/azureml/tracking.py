@@ -40,10 +40,5 @@ def _page(rows: list[dict[str, Any]], given: dict[str, str]) -> dict[str, Any]:
 def _run(job: Job) -> dict[str, Any]:
     info = {"run_id": job.name, "run_uuid": job.name, "experiment_id": "0", "user_id": "me", "run_name": job.name}
     info |= {"status": "RUNNING", "start_time": 1, "artifact_uri": "file:///nowhere", "lifecycle_stage": "active"}
-    return {
-        "info": info,
-        "data": {
-            "metrics": list({m["key"]: m for m in job.metrics}.values()),
-            "tags": [{"key": k, "value": v} for k, v in job.tags.items()],
-        },
-    }
+    tags = [{"key": key, "value": value} for key, value in job.tags.items()]
+    return {"info": info, "data": {"metrics": list({m["key"]: m for m in job.metrics}.values()), "tags": tags}}
