@@ -272,6 +272,48 @@ def test_what_completed_unseen_is_not_run_again(namespace: str, tmp_path: Path, 
     assert not left.stdout.strip(), "its Job is taken away"
 
 
+PARALLEL = """
+type: parallel
+compute: azureml:big
+task:
+  type: run_function
+  code: .
+  environment: azureml:listed:1
+  entry_script: entry.py
+  append_row_to: ${{outputs.rows}}
+inputs: {data: {type: uri_folder, path: ./data}}
+input_data: ${{inputs.data}}
+mini_batch_size: "1"
+max_concurrency_per_instance: 1
+resources: {instance_count: 2}
+outputs: {rows: {type: uri_file}, pods: {type: uri_folder}}
+"""
+ENTRY = """
+import os, socket
+def run(batch):
+    open(os.environ["AZURE_ML_OUTPUT_pods"] + "/" + socket.gethostname(), "a").close()
+    return [open(name).read().upper() for name in batch]
+"""
+
+
+def test_the_instances_of_a_parallel_job_are_pods_that_share_its_mini_batches(namespace: str, tmp_path: Path) -> None:
+    files = {"entry.py": ENTRY, "job.yml": PARALLEL, "environment.yml": ENVIRONMENT}
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    (tmp_path / "data").mkdir()
+    for name in "abcde":
+        (tmp_path / "data" / name).write_text(name)
+    images = {"registry": os.environ["REGISTRY"], "image": os.environ["BASE_IMAGE"]}
+    compute = {"big": {"executor": "kubernetes", "namespace": namespace, "cpus": 0.1, **images}}
+    (tmp_path / "tidemill.yaml").write_text(json.dumps({"name": "x", "compute": compute}))
+    argv = [sys.executable, "-m", "tidemill", "run", "job.yml", "-o", "json"]
+    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=280)
+    assert done.returncode == 0, done.stderr
+    outputs = json.loads(done.stdout)["outputs"]
+    assert Path(outputs["rows"]).read_text() == "A\nB\nC\nD\nE\n"
+    assert len(list(Path(outputs["pods"]).iterdir())) == 2
+
+
 def test_an_environment_with_packages_needs_a_registry(namespace: str, tmp_path: Path) -> None:
     (tmp_path / "environment.yml").write_text(ENVIRONMENT)
     (tmp_path / "job.yml").write_text(

@@ -8,7 +8,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from http import HTTPStatus
 from pathlib import Path
 from typing import IO, Any
@@ -53,6 +53,10 @@ HOPELESS = {
 LOST = {"Evicted", "NodeLost", "NodeShutdown", "Shutdown", "Terminated", "Preempting", "UnexpectedAdmissionError"}
 
 
+MODELS = (("batch/v1", "Job"), ("v1", "Pod"), ("v1", "Namespace"), ("v1", "ConfigMap"))
+_PREPARING = threading.Lock()
+
+
 class PodLostError(BackendError):
     """The pod is gone for a reason that says nothing about the step."""
 
@@ -61,6 +65,7 @@ class StepPods:
     """The pods in one namespace of the cluster of a kubeconfig context."""
 
     def __init__(self, context: str, namespace: str) -> None:
+        _prepare_models()
         config = find_cluster(context)
         self.namespace = namespace or config.namespace or "default"
         self._client = Client(config=config, field_manager=FIELD_MANAGER)
@@ -68,6 +73,7 @@ class StepPods:
             config, client_adapter.ConnectionParams(timeout=httpx.Timeout(60, pool=None))
         )
         self._agent = ""
+        self._has_listed = False
         self._lock = threading.Lock()
 
     def close(self) -> None:
@@ -198,8 +204,13 @@ class StepPods:
             self._client.apply(from_dict(item), force=True)
 
     def _find(self, name: str) -> Any:  # noqa: ANN401 - the client's model has optional everything
-        with speaking_to_cluster("looking at a step's pod"):
-            return next(iter(self._client.list(Pod, namespace=self.namespace, labels={"job-name": name})), None)
+        with ExitStack() as held:
+            if not self._has_listed:  # the type of a list is made for the first one
+                held.enter_context(_PREPARING)
+            held.enter_context(speaking_to_cluster("looking at a step's pod"))
+            found = list(self._client.list(Pod, namespace=self.namespace, labels={"job-name": name}))
+            self._has_listed = True
+        return next(iter(found), None)
 
     def _require_hope(self, pod: Any) -> None:  # noqa: ANN401
         name, status = pod.metadata.name, pod.status
@@ -254,6 +265,13 @@ class StepPods:
     ) -> None:
         argv = ["python3", f"{AGENT}/pod_agent.py", *words]
         run_in_pod(self._http, (self.namespace, pod), argv, stdin=stdin, sink=sink, silence_s=silence_s)
+
+
+def _prepare_models() -> None:
+    """Have the client learn its types in one thread: msgspec, which it is made of, crashes when two do so at once."""
+    with _PREPARING:
+        for version, kind in MODELS:
+            from_dict({"apiVersion": version, "kind": kind})
 
 
 class _Lines:
