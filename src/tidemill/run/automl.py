@@ -18,8 +18,9 @@ from tidemill.base.files import write_atomic
 from tidemill.plan.automl import estimators
 from tidemill.plan.graph import Plan, Step, StepKind
 from tidemill.run.command import judge, make_task, stage
+from tidemill.run.models import ModelSearch
 from tidemill.run.parallel_data import describe_table
-from tidemill.run.ports import LOCAL, ModelSearch, PreparedEnvironment, RunPorts, SearchesModels, TaskEnd
+from tidemill.run.ports import LOCAL, PreparedEnvironment, RunPorts, SearchesModels, TaskEnd
 from tidemill.run.work import StepEnd, StepWork
 
 SCRIPTS = (

@@ -1,10 +1,11 @@
-"""What it takes to register a model, and what comes back: the words `run` and `record` share."""
+"""What it takes to register a model or to search one, and what comes back: the words `run` shares with others."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,3 +46,12 @@ class ModelVersion:
     properties: Mapping[str, str] = field(default_factory=dict)
     labels: tuple[str, ...] = ()
     archived: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSearch:
+    """What an AutoML document asks for, the paths of its tables, and the folder of the model that is found."""
+
+    body: Mapping[str, Any]
+    data: Mapping[str, Path]
+    output: Path

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NewType, Protocol, runtime_checkable
 
 from tidemill.base.ids import JobName, StepName
-from tidemill.run.models import ModelRequest, ModelVersion
+from tidemill.run.models import ModelRequest, ModelSearch, ModelVersion
 
 if TYPE_CHECKING:
     from tidemill.base.findings import Finding
@@ -33,15 +33,6 @@ class PreparedEnvironment:
     key: str = "host"
     relaxed: tuple[str, ...] = ()
     image: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ModelSearch:
-    """What an AutoML document asks for, the paths of its tables, and the folder of the model that is found."""
-
-    body: Mapping[str, Any]
-    data: Mapping[str, Path]
-    output: Path
 
 
 @dataclass(frozen=True, slots=True)

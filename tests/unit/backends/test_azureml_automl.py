@@ -14,7 +14,8 @@ from tests.azureml.service import AzureML
 from tidemill.backends.azure.automl import as_table, task_details
 from tidemill.backends.executors.azureml import AzureExecutor
 from tidemill.base.errors import FailedError
-from tidemill.run.ports import ModelSearch, Task
+from tidemill.run.models import ModelSearch
+from tidemill.run.ports import Task
 from tidemill.testing.executors import make_task, submit
 
 BODY: dict[str, Any] = {

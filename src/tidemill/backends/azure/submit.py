@@ -21,7 +21,8 @@ from tidemill.base.files import locked, write_atomic
 from tidemill.base.hashing import digest_value
 from tidemill.base.ids import JobName
 from tidemill.run.folders import job_folder
-from tidemill.run.ports import ModelSearch, Task
+from tidemill.run.models import ModelSearch
+from tidemill.run.ports import Task
 
 CONTENT = "tidemill-content"
 FAILED = frozenset({"Failed", "Canceled", "CancelRequested"})

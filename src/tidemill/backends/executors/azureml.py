@@ -23,10 +23,10 @@ from tidemill.backends.rest import RefusedError
 from tidemill.base.errors import FailedError, TidemillError, UsageError
 from tidemill.base.ids import JobName
 from tidemill.plan.graph import EnvironmentRef
+from tidemill.run.models import ModelSearch
 from tidemill.run.ports import (
     Elsewhere,
     EnvironmentProvider,
-    ModelSearch,
     PreparedEnvironment,
     Say,
     Task,
