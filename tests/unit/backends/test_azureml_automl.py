@@ -20,7 +20,7 @@ from tidemill.testing.executors import make_task, submit
 
 BODY: dict[str, Any] = {
     "task": "classification", "primary_metric": "AUC_weighted", "target_column_name": "sea", "n_cross_validations": 3,
-    "limits": {"max_trials": "8", "timeout_minutes": 2, "max_concurrent_trials": 2, "exit_score": "0.9", "enable_early_termination": True},
+    "limits": {"max_trials": "8", "timeout_minutes": 2, "max_concurrent_trials": 2, "max_nodes": 4, "exit_score": "0.9", "enable_early_termination": True},
     "training": {"allowed_training_algorithms": ["light_gbm", "LogisticRegression", "xg_boost_classifier", "svm"],
                  "enable_vote_ensemble": False, "stack_ensemble_settings": {"stack_meta_learner_type": "logistic_regression"}},
     "featurization": {"mode": "custom", "column_name_and_types": {"wind": "Numeric"},

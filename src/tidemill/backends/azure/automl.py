@@ -28,7 +28,7 @@ ALGORITHMS = {
         "TCNForecaster", "XGBoostClassifier", "XGBoostRegressor",
     )
 }  # fmt: skip
-WHOLE = ("max_trials", "max_concurrent_trials", "max_cores_per_trial", "max_nodes", "cv_step_size")
+WHOLE = ("max_trials", "max_concurrent_trials", "max_cores_per_trial", "cv_step_size")
 FRACTIONS = ("exit_score", "validation_data_size", "test_data_size", "stack_meta_learner_train_percentage")
 ENUMS = ("mode", "feature_lags", "short_series_handling_config", "target_aggregate_function", "use_stl", "log_verbosity",
          "stack_meta_learner_type")  # fmt: skip
@@ -89,7 +89,7 @@ def _limits(limits: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in limits.items():
         if name in {"timeout_minutes", "trial_timeout_minutes"}:
             found |= {_camel(name.removesuffix("_minutes")): _minutes(value)} if value is not None else {}
-        else:
+        elif name != "max_nodes":  # of a preview of the interface
             found |= _given(name, value)
     return found
 
