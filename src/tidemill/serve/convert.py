@@ -31,7 +31,7 @@ def _from_sklearn(model: Any, rows: Array) -> bytes:  # noqa: ANN401 - any estim
     converter: Any = importlib.import_module("skl2onnx")
     types: Any = importlib.import_module("skl2onnx.common.data_types")
     width = int(np.prod(rows.shape[1:]))
-    options = {"zipmap": False} if hasattr(model, "classes_") else None
+    options = {"zipmap": False} if hasattr(model, "predict_proba") else None
     taken = [("input", types.FloatTensorType([None, width]))]
     # Without a name it draws one by lot, and the same model would be another file each time.
     graph = converter.convert_sklearn(model, name="model", initial_types=taken, options=options)
@@ -58,13 +58,21 @@ def convert(signature: ModelSignature) -> tuple[bytes, dict[str, Any]]:
     slow = predictor.predict(rows)
     try:
         raw = WRITERS[flavor_of(signature)](predictor.native, rows)
-        difference = same(slow, onnx_session(raw, signature)(rows))
+        labels = _labels(predictor.native, signature, slow)
+        difference = same(slow, onnx_session(raw, signature, labels)(rows))
         proof = _proof(slow)
     except Exception as exc:  # noqa: BLE001 - a converter may fail in any way; the library itself stays
         return b"", _refused(f"{type(exc).__name__}: {(str(exc).splitlines() or [''])[0][:120]}")
     if difference:
         return b"", _refused(f"it answers the proof rows otherwise: {difference}")
-    return raw, _agreed(predictor, digest_bytes(raw), proof)
+    return raw, _agreed(predictor, digest_bytes(raw), proof) | {"labels": labels}
+
+
+def _labels(model: Any, signature: ModelSignature, slow: Answer) -> list[Any]:  # noqa: ANN401 - any estimator
+    """The classes of an estimator that gives no probabilities."""
+    if slow.probabilities is not None or signature.task == "regression":
+        return []
+    return list(np.asarray(getattr(model, "classes_", ())).tolist())
 
 
 def _refused(reason: str) -> dict[str, Any]:

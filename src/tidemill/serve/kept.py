@@ -30,7 +30,7 @@ LIBRARIES = {
 TITLES = {"sklearn": "scikit-learn", "keras": "Keras"}
 DRAWN = 64
 PATIENCE_S = 120.0
-FORMAT = 2
+FORMAT = 3
 LATER = "it is not made yet"
 
 
@@ -115,7 +115,7 @@ def _load(signature: ModelSignature, folder: Path, key: str) -> tuple[Predictor 
     if digest_bytes(raw) != note["file"]:
         return None, f"{file} is not the file that was proven"
     try:
-        predict = onnx_session(raw, signature)
+        predict = onnx_session(raw, signature, note["labels"])
         fast = predict(proof_rows(signature))
     except Exception as exc:  # noqa: BLE001 - ONNX Runtime has errors of its own; the model's library stays
         return None, f"{file} does not answer: {type(exc).__name__}: {(str(exc).splitlines() or [''])[0][:120]}"

@@ -177,14 +177,25 @@ def _load_onnx(signature: ModelSignature, allow_pickle: bool) -> Predictor:  # n
     return Predictor(onnx_session(_file(signature, "*.onnx").read_bytes(), signature), signature.classes, "onnxruntime")
 
 
-def onnx_session(raw: bytes, signature: ModelSignature) -> Predict:
-    """A function over an ONNX Runtime session on one thread; the last output with two axes is the probabilities."""
+def onnx_session(raw: bytes, signature: ModelSignature, labels: Sequence[Any] = ()) -> Predict:
+    """A function over an ONNX Runtime session on one thread; the last output with two axes is the probabilities.
+
+    A classifier without any has `labels`, its classes in order; its first output is one of them a row.
+    """
     runtime = importlib.import_module("onnxruntime")
     options = runtime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
     session = runtime.InferenceSession(raw, options, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
+    if labels:
+        index, first = {v: i for i, v in enumerate(labels)}, session.get_outputs()[0].name
+
+        def label(rows: Array) -> Answer:
+            (found,) = session.run([first], {name: rows.astype(np.float32)})
+            return Answer([index[v] for v in np.asarray(found).ravel().tolist()])
+
+        return label
     wanted = [
         next((o.name for o in reversed(session.get_outputs()) if _has_two_axes(o)), session.get_outputs()[0].name)
     ]

@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,8 +15,10 @@ import yaml
 from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
+from sklearn.svm import SVC, LinearSVC
 
 from tidemill.base.errors import ConflictError
+from tidemill.serve.convert import main as convert
 from tidemill.serve.decode import decode
 from tidemill.serve.engine import Engine, load_engine
 from tidemill.serve.kept import same
@@ -24,7 +27,7 @@ from tidemill.serve.predictor import Answer
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
-def load(path: Path, **more: str) -> Engine:
+def load(path: Path, **more: Any) -> Engine:
     return load_engine(path, name="m", version="1", deployment="", allow_pickle=True, **more)
 
 
@@ -61,6 +64,23 @@ def test_what_cannot_be_converted_is_served_by_the_library_and_says_why(
     assert "the ONNX path is not used" in caplog.text
     found = engine.predict(decode(engine.signature, {"a": 4, "b": 9}))
     assert found["prediction"] == pytest.approx(float(model.predict([[4, 9]])[0]))
+
+
+@pytest.mark.parametrize(
+    ("estimator", "names"), [(SVC(), [0, 1]), (LinearSVC(), ["good", "bad"])], ids=["numbers", "words"]
+)
+def test_a_classifier_without_probabilities_is_converted_too(tmp_path: Path, estimator: Any, names: list[Any]) -> None:
+    x = np.random.default_rng(0).normal(size=(60, 2))
+    model = estimator.fit(x, np.array(names)[(x[:, 0] > 0).astype(int)])
+    (tmp_path / "model.pkl").write_bytes(pickle.dumps(model))
+    columns = [{"name": n, "type": "double", "min": -2, "max": 2} for n in "ab"]
+    flavors = {"sklearn": {"pickled_model": "model.pkl"}}
+    (tmp_path / "MLmodel").write_text(yaml.safe_dump({"flavors": flavors, "metadata": {"columns": columns}}))
+    assert convert([str(tmp_path), str(tmp_path.parent / f"kept-{names[0]}")]) == 0
+    engine = load(tmp_path, kept=tmp_path.parent / f"kept-{names[0]}")
+    assert (engine.predictor.path, engine.slow_reason) == ("onnxruntime (proven equal to scikit-learn)", "")
+    found = engine.predict(decode(engine.signature, [{"a": 1, "b": 0}, {"a": -1, "b": 0}]))["predictions"]
+    assert [f["prediction"] for f in found] == [str(v) for v in model.predict([[1, 0], [-1, 0]])]
 
 
 def test_other_bytes_than_were_registered_are_refused_before_they_are_loaded(table_model: Path) -> None:
