@@ -82,6 +82,7 @@ def _stage_problems(stage: Mapping[Any, Any], target: Any) -> Iterator[Said]:  #
         if stage.get(field) is not None:
             yield (field,), f"`{field}` means nothing on {target}: {why}"
     yield from _name_problems(stage)
+    yield from _place_problems(stage)
     yield from _shift_problems(stage)
     yield from _variable_problems(stage)
     image = stage.get("base_image")
@@ -96,6 +97,19 @@ def _name_problems(stage: Mapping[Any, Any]) -> Iterator[Said]:
         if isinstance(value, str) and value and not unresolved(value) and not pattern.match(value):
             words = f"`{value}` cannot name a {what}: lower-case letters, digits and `-`, at most {most}"
             yield (field,), words
+
+
+def _place_problems(stage: Mapping[Any, Any]) -> Iterator[Said]:
+    """Names of Secrets and ConfigMaps elsewhere in a stage."""
+    sources = stage.get("env_from")
+    for number, source in enumerate(sources if isinstance(sources, list) else ()):
+        for kind, name in source.items() if isinstance(source, Mapping) else ():
+            if isinstance(name, str) and not SUBDOMAIN.match(name):
+                yield ("env_from", number, kind), f"`{name}` cannot name a Secret or a ConfigMap"
+    route = stage.get("route")
+    tls = route.get("tls") if isinstance(route, Mapping) else None
+    if isinstance(tls, str) and not SUBDOMAIN.match(tls):
+        yield ("route", "tls"), f"`{tls}` cannot name a Secret"
 
 
 def _shift_problems(stage: Mapping[Any, Any]) -> Iterator[Said]:

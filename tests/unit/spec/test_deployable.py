@@ -51,6 +51,8 @@ def test_a_stage_that_can_be_deployed_is_not_spoken_of(tmp_path: Path) -> None:
         ("frontend_image: __IMAGE__", "still holds `__IMAGE__`"),
         ("ingress_host: $(HOST)", "still holds `$(HOST)`"),
         ("pull_secret: Bad Secret", "`Bad Secret` cannot name a Secret"),
+        ("env_from: [{secret: My DB}]", "`My DB` cannot name a Secret or a ConfigMap"),
+        ("route: {kind: ingress, host: d.example.org, tls: My Cert}", "`My Cert` cannot name a Secret"),
         ("max_error_rate: 7", "at most 1"),
         ("max_latency_ms: -1", "above 0"),
         ("base_image: python:latest", "another image tomorrow"),
