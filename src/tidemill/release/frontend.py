@@ -9,6 +9,7 @@ from tidemill.release.pods import NO_RIGHTS, keep_spread
 from tidemill.release.workload import Workload
 
 Object = dict[str, Any]
+FRONTEND_MEMORY = "256Mi"
 
 
 def make_frontend(workload: Workload) -> tuple[Object, ...]:
@@ -29,7 +30,7 @@ def make_frontend(workload: Workload) -> tuple[Object, ...]:
             "kind": "Deployment",
             "metadata": meta,
             "spec": {
-                "replicas": workload.frontend_replicas or workload.replicas,
+                "replicas": workload.frontend_pods,
                 "revisionHistoryLimit": 5,
                 "progressDeadlineSeconds": workload.start_timeout_s + 30,
                 "selector": {"matchLabels": mine},
@@ -68,7 +69,7 @@ def _container(workload: Workload) -> Object:
         "image": workload.frontend_image,
         "env": env,
         "ports": [{"name": "http", "containerPort": workload.frontend_port, "protocol": "TCP"}],
-        "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}},
+        "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": FRONTEND_MEMORY}},
         "securityContext": dict(NO_RIGHTS),
         "startupProbe": {**opens, "periodSeconds": 1, "failureThreshold": workload.start_timeout_s},
         "readinessProbe": {**opens, "periodSeconds": 5, "failureThreshold": 2},

@@ -97,6 +97,11 @@ class Workload:
         return frontend_name(self.endpoint)
 
     @property
+    def frontend_pods(self) -> int:
+        """How many the frontend has: as many as the endpoint unless told."""
+        return self.frontend_replicas or self.replicas
+
+    @property
     def version(self) -> str:
         """Of the model, as the annotations tell it."""
         return self.annotations.get(MODEL_ANNOTATION, "").rpartition(":")[2]

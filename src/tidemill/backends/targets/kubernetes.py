@@ -18,7 +18,7 @@ from tidemill.backends.targets.belongings import find_belongings, remove_belongi
 from tidemill.backends.targets.keys import Keys
 from tidemill.backends.targets.namespaces import Namespaces, NamespaceState
 from tidemill.backends.targets.objects import NOT_MINE, NOT_THERE, Objects
-from tidemill.backends.targets.pods import Pods
+from tidemill.backends.targets.pods import PodGroup, Pods
 from tidemill.backends.targets.proxy import ClusterProxy
 from tidemill.backends.targets.routes import Routes
 from tidemill.backends.targets.scaling import Scaling
@@ -93,20 +93,27 @@ class KubernetesTarget:
         self._routes.drop_share(workload)  # a canary that was killed left a share on its way
 
     def wait_ready(self, workload: Workload, *, timeout_s: float) -> None:
-        """Return when every pod of the version is ready; `FailedError` with the pod's reason and last words if not in time.
+        """Return when every pod of the version, and of the frontend before it, is ready; `FailedError` with the pod's reason and last words if not in time.
 
         A pod that cannot start (its image is not there, it keeps crashing) fails at once, not at the deadline.
         """
+        self._wait(PodGroup.of_version(workload), workload.replicas, timeout_s)
+        if workload.frontend_image:
+            self._wait(PodGroup.of_frontend(workload), None, timeout_s)
+
+    def _wait(self, group: PodGroup, replicas: int | None, timeout_s: float) -> None:
+        """Until so many pods are ready, or as many as the Deployment asks for."""
         deadline = self._clock.monotonic() + timeout_s
         while True:
-            with speaking_to_cluster(f"reading `{workload.name}`"):
-                found = self._client.get(Deployment, workload.name, namespace=workload.namespace)
-            if _is_rolled_out(found, workload.replicas):
+            with speaking_to_cluster(f"reading `{group.name}`"):
+                found = self._client.get(Deployment, group.name, namespace=group.namespace)
+            asked = found.spec.replicas if found.spec else None
+            if _is_rolled_out(found, (asked or 1) if replicas is None else replicas):
                 return
-            reason = self._pods.why_hopeless(workload)
+            reason = self._pods.why_hopeless(group)
             if reason or self._clock.monotonic() > deadline:
                 raise FailedError(
-                    f"`{workload.name}` did not become ready within {timeout_s:g} s: {reason or 'still starting'}\n{self._pods.explain(workload)}",
+                    f"`{group.name}` did not become ready within {timeout_s:g} s: {reason or 'still starting'}\n{self._pods.explain(group)}",
                     hint="The previous version is still serving.",
                 )
             self._clock.sleep(POLL_S)

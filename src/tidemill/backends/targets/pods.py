@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
@@ -15,11 +16,12 @@ from tidemill.backends.cluster import speaking_to_cluster
 from tidemill.backends.targets.causes import container_words, events_of, how_it_ended, memory_hint
 from tidemill.backends.targets.proxy import ClusterProxy
 from tidemill.base.errors import FailedError
+from tidemill.release.frontend import FRONTEND_MEMORY
+from tidemill.release.labels import FRONTEND_LABEL
 from tidemill.release.pod_counts import PodCounts, read_counts
 from tidemill.release.workload import Workload
 
 LOG_LINES = 20
-SERVER = "server"
 HOPELESS = {
     "ErrImagePull",
     "ImagePullBackOff",
@@ -30,19 +32,43 @@ HOPELESS = {
 RESTARTS_TOLERATED = 2
 
 
+@dataclass(frozen=True, slots=True)
+class PodGroup:
+    """The pods of one Deployment: a version's, or its frontend's."""
+
+    name: str
+    namespace: str
+    selector: Mapping[str, str]
+    image: str
+    container: str
+    memory_limit: str
+
+    @staticmethod
+    def of_version(workload: Workload) -> PodGroup:
+        """The version's own."""
+        place = (workload.name, workload.namespace, workload.selector)
+        return PodGroup(*place, workload.image, "server", workload.memory_limit)
+
+    @staticmethod
+    def of_frontend(workload: Workload) -> PodGroup:
+        """Those of the frontend before it."""
+        place = (workload.frontend_name, workload.namespace, {FRONTEND_LABEL: workload.endpoint})
+        return PodGroup(*place, workload.frontend_image, "frontend", FRONTEND_MEMORY)
+
+
 class Pods:
     """The pods of versions in one cluster."""
 
     def __init__(self, client: Client, proxy: ClusterProxy) -> None:
         self._client, self._proxy = client, proxy
 
-    def list(self, workload: Workload) -> builtins.list[Pod]:
+    def list(self, workload: Workload | PodGroup) -> builtins.list[Pod]:
         """The version's pods; not those on their way out, which may be of an attempt before this one."""
         with speaking_to_cluster("listing pods"):
-            found = builtins.list(self._client.list(Pod, namespace=workload.namespace, labels=workload.selector))
+            found = builtins.list(self._client.list(Pod, namespace=workload.namespace, labels=dict(workload.selector)))
         return [p for p in found if p.metadata and not p.metadata.deletionTimestamp]
 
-    def why_hopeless(self, workload: Workload) -> str:
+    def why_hopeless(self, workload: PodGroup) -> str:
         """Why the version's pods will never be ready; empty while they may be."""
         for pod in self.list(workload):
             if not _runs_image(pod, workload.image):
@@ -57,7 +83,7 @@ class Pods:
                     return words + memory_hint(cause, workload.memory_limit)
         return ""
 
-    def explain(self, workload: Workload) -> str:
+    def explain(self, workload: PodGroup) -> str:
         """What the pods and the cluster say: phase, reasons, events, last log lines."""
         lines: builtins.list[str] = []
         pods = self.list(workload)
@@ -65,7 +91,7 @@ class Pods:
             name = pod.metadata.name if pod.metadata and pod.metadata.name else ""
             lines.append(f"pod {name}: {pod.status.phase if pod.status else 'Unknown'}")
             lines += [f"  {words}" for words in container_words(pod, _statuses(pod))]
-            at = _still_preparing(pod) or SERVER
+            at = _still_preparing(pod) or workload.container
             lines += [f"  | {line}" for line in self.logs(workload.namespace, name, lines=LOG_LINES, container=at)]
         with speaking_to_cluster("reading events"):
             events = builtins.list(self._client.list(Event, namespace=workload.namespace, fields={"type": "Warning"}))
