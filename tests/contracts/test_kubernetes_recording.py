@@ -18,6 +18,7 @@ from tidemill.app.deploy_kubernetes import deploy_kubernetes
 from tidemill.app.project import Project
 from tidemill.app.settings import Settings
 from tidemill.app.wiring import open_app
+from tidemill.app.workloads import read_workload
 from tidemill.backends.targets.kubernetes import KubernetesTarget
 from tidemill.plan.graph import HOST_ENVIRONMENT
 from tidemill.record.ports import ModelRequest
@@ -106,15 +107,20 @@ def test_what_pods_are_asked_is_kept_by_version_and_date_and_joined_with_what_wa
         version = app.registry.register(ModelRequest("churn", tmp_path / "model.txt"))
         job: Any = SimpleNamespace(name="job")
         candidate = Candidate(version, job, ran=True, environment=HOST_ENVIRONMENT)
-        deploy_kubernetes(app, Project(document, tmp_path, None), candidate, "production", stage, print)
+        said: list[str] = []
+        made = deploy_kubernetes(app, Project(document, tmp_path, None), candidate, "production", stage, said.append)
+    assert said[-1] == "records arrive at claim kept, folder serving/churn"
+    workload = read_workload(made.workload)
+    assert workload.recording is not None
+    target.bring(workload, workload.recording.place, tmp_path / "brought")
+    assert len(join(tmp_path / "brought")) == 1, "the smoke test's"
+    key = {"content-type": "application/json", **target.key_headers(workload)}
     for age in (50, 20):
         body = json.dumps([{"age": age, "salary": 900}]).encode()
-        headers = {"content-type": "application/json", "x-request-id": f"asked-{age}"}
+        headers = {**key, "x-request-id": f"asked-{age}"}
         assert target.request(namespace, "churn", "/score", body=body, headers=headers)[0] == 200
     truth = json.dumps({"request_id": "asked-50", "truth": "stays"}).encode()
-    status, words = target.request(
-        namespace, "churn", "/feedback", body=truth, headers={"content-type": "application/json"}
-    )
+    status, words = target.request(namespace, "churn", "/feedback", body=truth, headers=key)
     assert (status, words) == (202, b'{"kept":1}')
     target.take_down(namespace, "churn", timeout_s=60)  # what pods still hold leaves with them
 

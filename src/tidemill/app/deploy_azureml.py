@@ -11,7 +11,7 @@ from tidemill.app.candidate import Candidate
 from tidemill.app.deploy import Deployed, endpoint_name, load_documents, sample_of
 from tidemill.app.images import build_image
 from tidemill.app.project import Project
-from tidemill.app.serves import describe_server, server_variables
+from tidemill.app.serves import describe_server, elsewhere_variables
 from tidemill.app.shift import BakeFailedError
 from tidemill.app.shift_azureml import ask, begun_on_azure, shift_on_azure
 from tidemill.app.signatures import sign_image, signing_key, trusted_keys, verify_image
@@ -74,7 +74,7 @@ def _make_wish(app: App, project: Project, candidate: Candidate, stage_name: str
         model=version.name,
         instance_type=stage.instance_type if "instance_type" in said else document.instance_type or stage.instance_type,
         instances=stage.replicas if "replicas" in said else document.instance_count or stage.replicas,
-        environment=server_variables(document, stage),
+        environment=elsewhere_variables(project, stage),
         tags={VERSION: version.version, DIGEST: version.digest},
         limits=azure_limits(document),
     )

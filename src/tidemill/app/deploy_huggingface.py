@@ -10,17 +10,16 @@ from typing import Any
 import yaml
 
 from tidemill.app.candidate import Candidate
-from tidemill.app.deploy import Deployed, load_documents
+from tidemill.app.deploy import Deployed
 from tidemill.app.images import build_image
 from tidemill.app.project import Project
-from tidemill.app.serves import describe_server, server_variables
+from tidemill.app.serves import describe_server, elsewhere_variables
 from tidemill.app.wiring import App
 from tidemill.base.errors import FailedError, UsageError
 from tidemill.base.hashing import digest_value, list_files
 from tidemill.record.ports import ModelVersion
 from tidemill.release.package import PORT
 from tidemill.release.remote import HubFile
-from tidemill.spec.deployment import OnlineDeployment
 from tidemill.spec.project import Stage
 
 Say = Callable[[str], None]
@@ -79,7 +78,7 @@ def put_back_huggingface(app: App, stage_name: str, stage: Stage, previous: Mapp
 
 
 def _variables(project: Project, stage: Stage) -> Mapping[str, str]:
-    return server_variables(load_documents(project)[1] or OnlineDeployment(), stage)
+    return elsewhere_variables(project, stage)
 
 
 def _settings(app: App, project: Project, stage: Stage, variables: Mapping[str, str]) -> str:

@@ -12,11 +12,13 @@ from tidemill.app.candidate import Candidate
 from tidemill.app.deploy import Deployed, endpoint_name, load_documents, sample_of
 from tidemill.app.images import Images, build_images
 from tidemill.app.project import Project
+from tidemill.app.recording import tell_of_records
 from tidemill.app.shift import BakeFailedError
 from tidemill.app.shift_kubernetes import shift_on_cluster
 from tidemill.app.signatures import sign_image, signing_key, trusted_keys, verify_image
 from tidemill.app.wiring import App
 from tidemill.app.workloads import MODEL_DIGEST, MODEL_NAME, describe_version, stage_workload, workload_record
+from tidemill.base.clock import SystemClock
 from tidemill.base.errors import BackendError, FailedError, UsageError
 from tidemill.base.failpoint import failpoint
 from tidemill.base.hashing import digest_value
@@ -57,6 +59,7 @@ def deploy_kubernetes(
         evidence = _bring_in(app, target, workload, serves, (stage_name, stage, sample_of(project, candidate)), say)
     target.prune(workload)
     _take_away(target, workload, states, workload.deployment)
+    tell_of_records(target, workload, say, SystemClock())
     return _deployed(workload, candidate, stage_name, changed=True, evidence=evidence)
 
 

@@ -27,6 +27,7 @@ from tidemill.spec.kinds import Kind
 from tidemill.spec.load import load_valid
 from tidemill.spec.model import Model
 from tidemill.spec.overrides import Override, parse_override
+from tidemill.spec.project import Stage
 from tidemill.spec.references import AssetRef, FileRef, parse_reference
 
 START_S = 120.0
@@ -160,7 +161,7 @@ def create_deployment(
     version = _model_of(app, document, folder)
     environment = serving_environment(app, document, folder) or HOST_ENVIRONMENT
     wish = make_wish(app, folder, version, environment, document, tokens)
-    wish["argv"] += capture_arguments(app.home / "captured" / version.name, document)
+    wish["argv"] += capture_arguments(app.home / "captured" / version.name, document, _local_stage(app))
     prepare_conversion(app, version, wish["argv"], wish["env"])
     before = app.target.desired(where)
     deployments = {**before.get("deployments", {}), chosen: wish}
@@ -185,6 +186,12 @@ def create_deployment(
     kept = {"source": str(file.absolute()), "overrides": [o.text for o in overrides], "endpoint_name": where}
     app.store.put(DEPLOYMENT, f"{where}/{chosen}", kept)
     return show_deployment(app, where, chosen)
+
+
+def _local_stage(app: App) -> Stage | None:
+    """The project's stage on this machine, whose `capture` counts here, too: what it masks is masked."""
+    stages = app.project.document.stages.values() if app.project is not None else ()
+    return next((stage for stage in stages if stage.target == "local"), None)
 
 
 def deployment_source(app: App, endpoint: str, name: str) -> tuple[Path, list[Override]]:

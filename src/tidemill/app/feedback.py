@@ -37,6 +37,7 @@ class Place:
     folders: tuple[Path, ...] = ()
     address: str = ""
     send: Send | None = None
+    bring: Callable[[Path], None] | None = None
     hint: str = "Requests are written within minutes, or at the stop."
 
 
@@ -109,14 +110,25 @@ def _in_pods(app: App, name: str, released: tuple[Stage, Workload]) -> Place:
             f"The pods of stage `{name}` record nothing",
             hint="Add `data_collector:` to the deployment and `capture:` to the stage, then: tidemill up",
         )
+    send = partial(_ask_pods, app, stage.context or "", workload)
     late = "Pods send what they record within minutes, and when they stop."
     if recording.claim:
-        late = f"Records are on the {recording.shown}: mount it, and name the folder: --dir FOLDER"
-    return Place(
-        address="" if recording.claim else recording.to,
-        send=partial(_ask_pods, app, stage.context or "", (workload.namespace, workload.endpoint)),
-        hint=late,
-    )
+        return Place(send=send, bring=partial(_bring, app, stage.context or "", workload), hint=late)
+    return Place(address=recording.to, send=send, hint=late)
+
+
+def _bring(app: App, context: str, workload: Workload, into: Path) -> None:
+    """What is on a claim, by way of a pod that has it mounted."""
+    recording = workload.recording
+    if recording is None:
+        return
+    try:
+        app.kubernetes(context).bring(workload, recording.place, into)
+    except (BackendError, FailedError) as exc:
+        raise BackendError(
+            f"The records on {recording.shown} cannot be read through a pod: {exc.message}",
+            hint="That takes the right to create pods/exec. Or mount the claim, and name the folder: --dir FOLDER",
+        ) from exc
 
 
 def _captured(argv: Sequence[str]) -> Path | None:
@@ -174,21 +186,24 @@ def _post(url: str, token: str, body: bytes) -> None:
         raise BackendError(f"{url} does not answer: {exc}", hint="tidemill status") from exc
 
 
-def _ask_pods(app: App, context: str, endpoint: tuple[str, str], body: bytes) -> None:
+def _ask_pods(app: App, context: str, workload: Workload, body: bytes) -> None:
     """Through the cluster's own proxy: one of the pods keeps it and sends it on."""
-    headers = {"content-type": "application/json"}
-    status, answer = app.kubernetes(context).request(*endpoint, "/feedback", body=body, headers=headers)
+    target = app.kubernetes(context)
+    headers = {"content-type": "application/json", **target.key_headers(workload)}
+    status, answer = target.request(workload.namespace, workload.endpoint, "/feedback", body=body, headers=headers)
     if status != HTTPStatus.ACCEPTED:
         raise FailedError(f"HTTP {status}: {answer.decode(errors='replace')[:2000]}")
 
 
 def joined(app: App, place: Place, out: Path, say: Callable[[str], None]) -> tuple[int, int]:
     """Write recorded rows with their truth; how many rows, and of how many the truth is known."""
-    folders = (app.data.mirror(place.address, say),) if place.address else place.folders
-    if not folders:
-        raise UsageError("The records are not within reach of this machine", hint=place.hint)
-    rows = join_all(folders)
+    with TemporaryDirectory() as spare:
+        if place.bring is not None:
+            place.bring(Path(spare))
+        folders = (app.data.mirror(place.address, say),) if place.address else place.folders or (Path(spare),)
+        rows = join_all(folders)
     if not rows:
-        raise UsageError(f"Nothing is recorded in {place.address or folders[0]}", hint=place.hint)
+        where = place.address or ("that claim" if place.bring else folders[0])
+        raise UsageError(f"Nothing is recorded in {where}", hint=place.hint)
     write_rows(rows, out)
     return len(rows), sum(row["truth_at"] is not None for row in rows)

@@ -20,9 +20,9 @@ from tidemill.app.lineage import image_labels, image_tags
 from tidemill.app.project import Project
 from tidemill.app.proof import make_proof
 from tidemill.app.recording import recording_requirements
+from tidemill.app.serves import stage_recording
 from tidemill.app.serving import ScoringCode, limit_arguments, scoring_code
 from tidemill.app.wiring import App
-from tidemill.app.workloads import stage_recording
 from tidemill.base import proc
 from tidemill.base.errors import FailedError, UsageError
 from tidemill.base.files import write_atomic

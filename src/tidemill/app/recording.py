@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import importlib.metadata
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tidemill.app.serving import worker_count
+from tidemill.base.clock import Clock
 from tidemill.base.errors import UsageError
 from tidemill.base.suggest import did_you_mean
 from tidemill.release.recording import Recording
+from tidemill.release.workload import Workload
 from tidemill.spec.deployment import Collection, DataCollector, OnlineDeployment
 from tidemill.spec.project import Capture, Stage
 
 SIDES = {"model_inputs": "request", "request": "request", "model_outputs": "response", "response": "response"}
 BOTH = ("request", "response")
+CREDENTIALS = {"authorization", "proxy-authorization", "cookie", "x-api-key"}
 DATASTORE = re.compile(r"azureml://.*?datastores/(?P<store>[^/]+)/paths/(?P<path>.*)\Z")
+FIRST_RECORDS_S, LOOK_S = 10.0, 0.5
 HINT = (
     "Add `capture: s3://BUCKET/FOLDER` (or abfss://…, or {claim: NAME} of a volume) to the stage in tidemill.yaml;"
     " `capture: off` records nothing there."
@@ -32,6 +36,7 @@ class Rules:
     rate: float = 1.0
     parts: tuple[str, ...] = BOTH
     rolling: str = ""
+    headers: tuple[str, ...] = ()
 
 
 def recording_rules(document: OnlineDeployment | None, stage: Stage | None = None) -> Rules | None:
@@ -52,7 +57,16 @@ def recording_rules(document: OnlineDeployment | None, stage: Stage | None = Non
     parts = tuple(sorted({SIDES[n] for n in enabled}))
     rates = [c.sampling_rate for c in enabled.values() if c.sampling_rate is not None]
     rate = collector.sampling_rate if collector.sampling_rate is not None else max(rates, default=1.0)
-    return Rules(rate, parts, str(collector.rolling_rate or "").lower()) if parts else None
+    return Rules(rate, parts, str(collector.rolling_rate or "").lower(), _headers(collector)) if parts else None
+
+
+def _headers(collector: DataCollector) -> tuple[str, ...]:
+    """`request_logging.capture_headers`; what lets callers in is no record."""
+    named = tuple(str(n).lower() for n in (collector.request_logging or {}).get("capture_headers") or ())
+    secret = next((n for n in named if n in CREDENTIALS), None)
+    if secret is not None:
+        raise UsageError(f"`capture_headers` names `{secret}`: what lets callers in is not recorded")
+    return named
 
 
 def _enabled(collector: DataCollector) -> dict[str, Collection]:
@@ -66,6 +80,7 @@ def capture_arguments(captures: Path, document: OnlineDeployment | None, stage: 
         return []
     argv = ["--capture-dir", str(captures), "--capture-rate", str(rules.rate), "--capture-parts", ",".join(rules.parts)]
     argv += ["--capture-rolling", rules.rolling] if rules.rolling else []
+    argv += ["--capture-headers", ",".join(rules.headers)] if rules.headers else []
     asked = stage.capture if stage is not None else None
     if not isinstance(asked, Capture):
         return argv
@@ -98,6 +113,7 @@ def pod_recording(
         rate=rules.rate,
         parts=rules.parts,
         rolling=rules.rolling,
+        headers=rules.headers,
         mask=tuple(asked.mask),
         buffer_mib=asked.buffer_mib,
         processes=worker_count(document) if document is not None else 1,
@@ -130,6 +146,24 @@ def _resolved(to: str, datastores: Mapping[str, str]) -> str:
             hint=f"Say it in tidemill.yaml: datastores: {{{found['store']}: s3://BUCKET}}",
         )
     return f"{root.rstrip('/')}/{found['path']}".rstrip("/")
+
+
+def tell_of_records(target: Any, workload: Workload, say: Callable[[str], None], clock: Clock) -> None:  # noqa: ANN401 - a target's own small interface
+    """Say whether the records of a new version's first requests arrive: a wrong address or key is known now, not in a month."""
+    recording = workload.recording
+    if recording is None:
+        return
+    until = clock.monotonic() + FIRST_RECORDS_S
+    while clock.monotonic() < until:
+        counts = target.counts(workload).values()
+        if any(c.unsent for c in counts):
+            why = target.said(workload, "records do not reach").partition("they wait here: ")[2]
+            say(f"warning: records of {workload.deployment} do not arrive at {recording.shown}: {why or 'see its log'}")
+            return
+        if any(c.sent for c in counts):
+            say(f"records arrive at {recording.shown}")
+            return
+        clock.sleep(LOOK_S)
 
 
 def recording_requirements(recording: Recording | None) -> list[str]:

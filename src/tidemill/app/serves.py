@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from tidemill.app.deploy import document_folder, load_documents, serving_environment
 from tidemill.app.project import Project
+from tidemill.app.recording import HINT, capture_arguments, pod_recording
 from tidemill.app.serving import limit_arguments, scoring_code
 from tidemill.app.wiring import App
+from tidemill.base.errors import UsageError
 from tidemill.base.hashing import digest_tree
+from tidemill.release.recording import Recording
 from tidemill.run.snapshot import take_snapshot
 from tidemill.spec.deployment import OnlineDeployment
 from tidemill.spec.project import Stage
+
+ELSEWHERE = "/tmp/captured"  # noqa: S108 - inside a container of one server
 
 
 def describe_server(app: App, project: Project) -> tuple[str, ...]:
@@ -32,3 +38,39 @@ def server_variables(document: OnlineDeployment, stage: Stage) -> Mapping[str, s
     """The environment variables of a server; the stage has the last word."""
     given = {**(document.environment_variables or {}), **(stage.environment_variables or {})}
     return {key: str(value) for key, value in given.items()}
+
+
+def stage_recording(project: Project, document: OnlineDeployment, stage: Stage) -> Recording | None:
+    """How the stage's servers record, where they are not on this machine; `UsageError` when nothing says where to."""
+    endpoint = load_documents(project)[0]
+    recording = pod_recording(document, stage, endpoint, project.document.datastores)
+    if recording is not None and stage.target != "kubernetes" and (recording.claim or recording.secret):
+        raise UsageError(
+            f"`capture` of a stage on {stage.target} has no `claim` and no `secret`",
+            hint="Say `to`; the variables that let the server in are for `environment_variables`, or the service's own secrets.",
+        )
+    return recording
+
+
+def elsewhere_variables(project: Project, stage: Stage) -> Mapping[str, str]:
+    """The environment variables of a server on somebody else's service, how it records among them."""
+    document = load_documents(project)[1] or OnlineDeployment()
+    recording = stage_recording(project, document, stage)
+    said = recording.variables(ELSEWHERE) if recording is not None else {}
+    return {**said, **server_variables(document, stage)}
+
+
+def check_recording(project: Project, stages: Mapping[str, Stage]) -> None:
+    """Before anything is run or built: `UsageError` naming the stage that would record and cannot."""
+    document = load_documents(project)[1]
+    for name, stage in stages.items():
+        try:
+            if stage.target == "local":
+                capture_arguments(Path(), document, stage)
+                continue
+            recording = stage_recording(project, document or OnlineDeployment(), stage)
+        except UsageError as exc:
+            raise UsageError(f"Stage {name}: {exc.message}", hint=exc.hint) from exc
+        problems = recording.problems() if recording is not None else []
+        if problems:
+            raise UsageError(f"Stage {name} cannot record: {'; '.join(problems)}", hint=HINT)

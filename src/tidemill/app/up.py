@@ -18,6 +18,7 @@ from tidemill.app.preflight import require_deployable
 from tidemill.app.project import Project
 from tidemill.app.releases import held, record_release, serving_release
 from tidemill.app.rollback import put_back, roll_back_from
+from tidemill.app.serves import check_recording
 from tidemill.app.signatures import sign_model, signing_key, trusted_keys, verify_model
 from tidemill.app.turns import releasing, training
 from tidemill.app.unfinished import finish_bakes
@@ -109,6 +110,7 @@ def up(
     stages = chosen_stages(project, until)
     require_deployable(project, stages)
     rules = rules_of(project, stages)
+    check_recording(project, stages)
     with releasing(app, say):
         finished = {**finish_bakes(app, project, stages, say)}
     with training(app, say):

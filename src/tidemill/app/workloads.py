@@ -9,13 +9,13 @@ from typing import Any
 from tidemill.app.deploy import asks_for_key, load_documents
 from tidemill.app.pod_probes import pod_probes
 from tidemill.app.project import Project
-from tidemill.app.recording import pod_recording, recording_requirements
-from tidemill.app.serves import describe_server, server_variables
+from tidemill.app.recording import recording_requirements
+from tidemill.app.serves import describe_server, server_variables, stage_recording
 from tidemill.app.wiring import App
 from tidemill.base.hashing import digest_value
 from tidemill.release.labels import MODEL_ANNOTATION, POD_ANNOTATION, SETTINGS_ANNOTATION, keys_name
 from tidemill.release.objects import make_objects
-from tidemill.release.recording import Recording, read_recording
+from tidemill.release.recording import read_recording
 from tidemill.release.workload import Workload, find_problems
 from tidemill.spec.deployment import OnlineDeployment
 from tidemill.spec.project import Stage
@@ -70,12 +70,6 @@ def plain_workload(
         recording=stage_recording(project, document, stage),
         probes=pod_probes(document),
     )
-
-
-def stage_recording(project: Project, document: OnlineDeployment, stage: Stage) -> Recording | None:
-    """How the stage's pods record; `UsageError` when nothing says where to."""
-    endpoint = load_documents(project)[0]
-    return pod_recording(document, stage, endpoint, project.document.datastores)
 
 
 def describe_settings(workload: Workload, stage: Stage, serves: tuple[str, ...] = ()) -> dict[str, str]:

@@ -41,6 +41,7 @@ OPTIONS = (
         help="How long a partition is.  [default: day]",
     ),
     click.option("--capture-mask", help="Columns whose values are not recorded, by comma."),
+    click.option("--capture-headers", help="Headers of requests that are recorded with them, by comma."),
     click.option("--capture-max-bytes", type=POSITIVE, help="Nothing is recorded beyond this.  [default: 1 GiB]"),
 )
 

@@ -10,17 +10,23 @@ from typing import Any
 SERVER_ERROR = 500
 NOT_REQUESTS = {"/readyz", "/healthz", "/metrics", "/livez"}
 _LINE = re.compile(r"(tidemill_requests_total|tidemill_latency_seconds_bucket)\{([^}]*)\}\s+([0-9.eE+-]+)\Z")
+_RECORDS = re.compile(r"^tidemill_capture_(sent_files|failures) ([0-9.eE+-]+)$", re.MULTILINE)
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
 
 
 @dataclass(frozen=True, slots=True)
 class PodCounts:
-    """One life of one pod: requests answered, those with a server error, and how many took at most so many seconds."""
+    """One life of one pod: requests answered, those with a server error, and how many took at most so many seconds.
+
+    Of its records: files that were `sent`, and attempts that were `unsent` since.
+    """
 
     answered: int = 0
     errors: int = 0
     restarts: int = 0
     buckets: Mapping[float, float] = field(default_factory=dict)
+    sent: int = 0
+    unsent: int = 0
 
 
 def read_counts(text: str, *, restarts: int = 0) -> PodCounts:
@@ -38,7 +44,10 @@ def read_counts(text: str, *, restarts: int = 0) -> PodCounts:
         elif labels.get("path") not in NOT_REQUESTS:
             answered += int(value)
             errors += int(value) if int(labels.get("status", "0")) >= SERVER_ERROR else 0
-    return PodCounts(answered, errors, restarts, buckets)
+    records = {name: int(float(value)) for name, value in _RECORDS.findall(text)}
+    return PodCounts(
+        answered, errors, restarts, buckets, sent=records.get("sent_files", 0), unsent=records.get("failures", 0)
+    )
 
 
 def counts_record(counts: Mapping[str, PodCounts]) -> dict[str, Any]:

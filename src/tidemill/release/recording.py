@@ -32,6 +32,7 @@ class Recording:
     mask: tuple[str, ...] = ()
     buffer_mib: int = 512
     processes: int = 1
+    headers: tuple[str, ...] = ()
 
     @property
     def place(self) -> str:
@@ -43,12 +44,13 @@ class Recording:
         """Where records go, in words."""
         return f"claim {self.claim}, folder {self.to.strip('/')}" if self.claim else shown(self.to)
 
-    def variables(self) -> dict[str, str]:
+    def variables(self, folder: str = BUFFER) -> dict[str, str]:
         """What the server is told. The buffer's bound leaves room for what is being made of a full file."""
         bytes_each = (self.buffer_mib // self.processes - SPARE_MIB) * MIB
         said = {
-            "DIR": BUFFER, "TO": self.place, "RATE": f"{self.rate:g}", "PARTS": ",".join(self.parts),
+            "DIR": folder, "TO": self.place, "RATE": f"{self.rate:g}", "PARTS": ",".join(self.parts),
             "ROLLING": self.rolling, "MASK": ",".join(self.mask), "MAX_BYTES": str(bytes_each),
+            "HEADERS": ",".join(self.headers),
         }  # fmt: skip
         return {f"TIDEMILL_CAPTURE_{name}": value for name, value in said.items() if value}
 

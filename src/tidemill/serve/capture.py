@@ -18,7 +18,7 @@ import random
 import secrets
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -46,7 +46,7 @@ BOTH = frozenset({"request", "response"})
 class CaptureRules:
     """What is kept. `rate` is Azure's `sampling_rate`, 0 to 1; `masked` names columns whose values are not kept.
 
-    `rolling` is Azure's `rolling_rate`: a partition is a `day`, an `hour` or a `minute` long.
+    `rolling` is Azure's `rolling_rate`: a partition is a `day`, an `hour` or a `minute` long. `headers` of a request are kept with it.
     """
 
     folder: Path
@@ -55,6 +55,7 @@ class CaptureRules:
     masked: frozenset[str] = frozenset()
     parts: frozenset[str] = BOTH
     rolling: str = "day"
+    headers: frozenset[str] = frozenset()
 
     @property
     def old_s(self) -> float:
@@ -109,11 +110,15 @@ class Capture:
         """Whether this request is in the sample."""
         return self.rules.rate >= 1 or random.random() < self.rules.rate  # noqa: S311 - a sample, not a secret
 
-    def record(self, request_id: str, body: bytes, answer: bytes, seconds: float) -> None:
+    def record(
+        self, request_id: str, body: bytes, answer: bytes, seconds: float, headers: Mapping[bytes, bytes] | None = None
+    ) -> None:
         """Keep one request that was answered; dropped, and counted, when the writer is behind."""
-        self._put(
-            REQUESTS, {"request_id": request_id, "body": body, "answer": answer, "latency_ms": round(seconds * 1000, 3)}
-        )
+        entry: dict[str, Any] = {"request_id": request_id, "body": body, "answer": answer}
+        if self.rules.headers:
+            given = {name: (headers or {}).get(name.encode()) for name in sorted(self.rules.headers)}
+            entry["headers"] = {name: value.decode("latin-1") for name, value in given.items() if value is not None}
+        self._put(REQUESTS, {**entry, "latency_ms": round(seconds * 1000, 3)})
 
     def feedback(self, request_id: str, truth: Any) -> bool:  # noqa: ANN401 - any JSON value
         """Keep what turned out to be true of an earlier request; false when it could not be kept."""
@@ -171,6 +176,8 @@ class Capture:
             if raw is not None and name in self.rules.parts:
                 # an answer's bare values are predictions, a request's may be of any column
                 entry[name] = masked(_json_or_size(raw), self.rules.masked, bare=name == "request")
+        if "headers" in entry:
+            entry["headers"] = masked(entry["headers"], self.rules.masked)
         line = msgspec.json.encode(entry) + b"\n"
         segment = self._segment(kind, self.rules.partition(entry["at"]))
         segment.file.write(line)
@@ -272,6 +279,7 @@ def open_capture(options: argparse.Namespace, model: str, version: str) -> Captu
         _named(options.capture_mask),
         _named(options.capture_parts),
         options.capture_rolling,
+        frozenset(name.lower() for name in _named(options.capture_headers)),
     )
     if not options.capture_to:
         return Capture(rules, model, version)

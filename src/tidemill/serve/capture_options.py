@@ -26,4 +26,5 @@ def add_capture_options(parser: argparse.ArgumentParser, environ: Mapping[str, s
     add("--capture-max-bytes", type=int, default=said("MAX_BYTES", str(GIB)), help="nothing is recorded beyond this")
     add("--capture-mask", default=said("MASK", ""), help="columns whose values are not recorded, by comma")
     add("--capture-parts", default=said("PARTS", "request,response"), help="what is recorded, by comma")
+    add("--capture-headers", default=said("HEADERS", ""), help="headers of requests that are recorded, by comma")
     add("--capture-rolling", choices=ROLLING, default=said("ROLLING", "day"), help="how long a partition is")

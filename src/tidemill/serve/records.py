@@ -17,7 +17,7 @@ from tidemill.base.files import write_atomic
 KINDS = (".jsonl", ".parquet")
 FRAMES = ("input_data", "dataframe_split")
 LISTS = ("instances", "inputs", "data", "records")
-JSON_FIELDS = ("request", "response", "truth")
+JSON_FIELDS = ("request", "response", "truth", "headers")
 Row = dict[str, Any]
 
 
@@ -76,6 +76,7 @@ def _rows(entry: Row, said: Row | None) -> Iterator[Row]:
     truth = said["truth"] if said else None
     each = truth if isinstance(truth, list) and len(truth) == len(answers) else [truth] * len(answers)
     about = {k: entry.get(k) for k in ("at", "request_id", "model", "version", "latency_ms")}
+    about |= {f"header:{name}": value for name, value in (entry.get("headers") or {}).items()}
     for i, (values, answer) in enumerate(zip(asked, answers, strict=True)):
         yield {**values, **about, "row": i, **answer, "truth": each[i], "truth_at": said["at"] if said else None}
 

@@ -180,7 +180,7 @@ class InferenceServer:
             and response.status < BAD
             and capture.wants()
         ):
-            capture.record(request_id, request.body, response.body, time.perf_counter() - began)
+            capture.record(request_id, request.body, response.body, time.perf_counter() - began, request.headers)
         return response
 
     def _refuse(self, request: Request) -> Response | None:

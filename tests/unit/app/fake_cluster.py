@@ -9,6 +9,7 @@ from typing import Any
 from tidemill.backends.targets.kubernetes import VersionState
 from tidemill.base.errors import FailedError, UsageError
 from tidemill.release.objects import make_objects
+from tidemill.release.pod_counts import PodCounts
 from tidemill.release.routes import Split
 from tidemill.release.workload import Workload
 
@@ -29,6 +30,8 @@ class FakeCluster:
     gap: str = ""
     refuses: str = ""
     knows_no_keys: bool = False
+    records: PodCounts = field(default_factory=lambda: PodCounts(sent=1))
+    words: str = ""
 
     def check_route(self, workload: Workload, *, mirror: bool = False) -> None:
         if self.refuses:
@@ -76,7 +79,10 @@ class FakeCluster:
         self.held.discard(name)
 
     def counts(self, workload: Workload) -> dict[str, Any]:
-        return {}
+        return {"pod": self.records} if workload.recording else {}
+
+    def said(self, workload: Workload, words: str) -> str:
+        return self.words
 
     def serving(self, namespace: str, endpoint: str) -> str:
         return self.selected

@@ -25,6 +25,7 @@ from tidemill.plan.graph import EnvironmentRef
 from tidemill.record.ports import ModelRequest
 from tidemill.release.labels import REPLICAS_ANNOTATION
 from tidemill.release.objects import make_objects
+from tidemill.release.pod_counts import PodCounts
 from tidemill.release.routes import Split
 from tidemill.spec.project import Project as Document
 from tidemill.spec.project import Stage
@@ -46,6 +47,7 @@ class Up:
 
     def __init__(self, app: App, folder: Path, cluster: FakeCluster) -> None:
         self.app, self.folder, self.cluster, self.image = app, folder, cluster, "1"
+        self.said: list[str] = []
         (folder / "model").mkdir()
         (folder / "model" / "w.txt").write_text("one")
         version = app.registry.register(ModelRequest("digits", folder / "model"))
@@ -56,7 +58,7 @@ class Up:
         (self.folder / "deployment.yml").write_text(document)
         project = Project(Document(name="digits", deployment="deployment.yml"), self.folder, None)
         wishes = Stage(**{"target": "kubernetes", "namespace": "ns", "registry": "127.0.0.1:5000", **stage})
-        return deploy_kubernetes(self.app, project, self.candidate, "production", wishes, lambda _: None)
+        return deploy_kubernetes(self.app, project, self.candidate, "production", wishes, self.said.append)
 
 
 @pytest.fixture
@@ -322,3 +324,23 @@ def test_what_cannot_be_deployed_is_said_all_at_once_with_the_stage_and_the_file
     assert "`host` still holds `<HOST>`" in refused.value.message
     assert "stages.production" in refused.value.hint
     assert not up.cluster.did
+
+
+COLLECTS = DOCUMENT + "data_collector: {collections: {model_inputs: {enabled: 'True'}}}\n"
+
+
+def test_where_nothing_says_where_records_go_nothing_is_built(up: Up) -> None:
+    with pytest.raises(UsageError, match="nothing says where pods send them"):
+        up(COLLECTS)
+    assert (up.cluster.did, up.said) == ([], [])
+
+
+def test_whether_records_arrive_is_said_while_somebody_is_looking(up: Up) -> None:
+    up(COLLECTS, capture="s3://ml/kept")
+    assert up.said[-1] == "records arrive at s3://ml/kept/digits"
+    up.cluster.records = PodCounts(unsent=2)
+    up.cluster.words = "WARNING records do not reach s3://ml/lost/digits, they wait here: Forbidden"
+    up(COLLECTS, capture="s3://ml/lost")
+    assert up.said[-1].startswith("warning: records of blue-1")
+    assert up.said[-1].endswith("do not arrive at s3://ml/lost/digits: Forbidden")
+    assert len(up.cluster.there) == 1, "recording is no reason to go back"

@@ -42,6 +42,7 @@ def two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (tmp_path / "scoring" / "score.py").write_text("def init(): pass\ndef run(raw): return 'scored'\n")
     for name, text in (("model.txt", "any"), ("endpoint.yml", ENDPOINT), ("blue.yml", DEPLOYMENT)):
         (tmp_path / name).write_text(text)
+    (tmp_path / "tidemill.yaml").write_text("name: churn\nstages: {here: {target: local, capture: {mask: salary}}}\n")
     assert run_command_line(["online-endpoint", "create", "-f", "endpoint.yml", "-o", "none"]) == 0
     for name in ("blue", "green"):
         argv = ["online-deployment", "create", "-f", "blue.yml", "-n", name, "-o", "none"]
@@ -89,6 +90,7 @@ def test_keys_stick_a_name_nobody_has_is_said_and_what_is_deleted_gets_nothing(
     assert run_command_line(["online-endpoint", "invoke", "-n", "churn", "-r", "row.json", "-d", "gren"]) != 0
     assert "Did you mean `green`?" in capsys.readouterr().err
 
+    assert "--capture-mask" in desired()["deployments"]["green"]["argv"], "as the project's local stage says"
     assert update("--traffic", "blue=100 green=0", "--mirror-traffic", "green=10") == 0
     assert run_command_line(["online-deployment", "delete", "-e", "churn", "-n", "green", "-y"]) == 0
     assert (desired()["traffic"], desired()["mirror_traffic"]) == ({"blue": 100}, {})

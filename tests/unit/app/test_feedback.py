@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,14 @@ from tidemill.app.releases import record_release
 from tidemill.app.settings import read_settings
 from tidemill.app.wiring import App, open_app
 from tidemill.app.workloads import workload_record
+from tidemill.base.errors import BackendError
 from tidemill.cli.main import run_command_line
 from tidemill.release.recording import Recording
 from tidemill.release.workload import Workload
 from tidemill.serve.capture import Capture, CaptureRules
 from tidemill.serve.shipping import Shipper
 
-PROJECT = "name: churn\nstages: {production: {target: kubernetes, namespace: ml}}\n"
+PROJECT = "name: churn\nstages: {production: {target: kubernetes, namespace: ml, registry: r}}\n"
 
 
 @pytest.fixture
@@ -75,7 +77,11 @@ def test_pods_keep_a_truth_by_way_of_the_cluster_and_their_records_are_read_wher
     }  # fmt: skip
 
     class Cluster:
-        def request(self, *place: str, body: bytes, headers: object) -> tuple[int, bytes]:
+        def key_headers(self, workload: Workload) -> dict[str, str]:
+            return {"x-key": workload.endpoint}
+
+        def request(self, *place: str, body: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
+            assert headers["x-key"] == "churn"
             asked.append((*place, json.loads(body)))
             return 202, b'{"kept":1}'
 
@@ -104,27 +110,45 @@ def test_pods_keep_a_truth_by_way_of_the_cluster_and_their_records_are_read_wher
     store.rm("/kept", recursive=True)
 
 
-def test_pods_that_record_onto_a_claim_or_not_at_all_say_what_to_do(
+def release(recording: Recording | None) -> None:
+    workload = Workload("churn", "blue-3", "ml", "i@sha256:" + "0" * 64, recording=recording)
+    about = {"stage": "production", "endpoint": "churn", "deployment": "blue-3"}
+    with open_app(read_settings()) as app:
+        record_release(app, {**about, "workload": workload_record(workload)})
+
+
+def test_records_on_a_claim_are_read_through_a_pod(
+    tmp_path: Path, recorded: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Cluster:
+        allowed = True
+
+        def bring(self, workload: Workload, folder: str, into: Path) -> None:
+            if not self.allowed:
+                raise BackendError("HTTP 403: pods/exec is forbidden")
+            assert (workload.name, folder) == ("churn-blue-3", "/records/serving/churn")
+            shutil.copytree(recorded, into, dirs_exist_ok=True)
+
+    monkeypatch.setattr(App, "kubernetes", lambda _self, _context="": Cluster())
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tidemill.yaml").write_text(PROJECT)
+    release(Recording("serving/churn", claim="kept"))
+    assert run_command_line(["feedback", "--stage", "production", "--join", "joined.csv"]) == 0
+    assert "joined.csv: 2 rows" in capsys.readouterr().out
+    monkeypatch.setattr(Cluster, "allowed", False)
+    assert run_command_line(["feedback", "--stage", "production", "--join", "joined.csv"]) != 0
+    said = capsys.readouterr().err
+    assert "pods/exec is forbidden" in said
+    assert "--dir FOLDER" in said
+
+
+def test_pods_that_record_nothing_and_stages_that_are_not_there_are_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tidemill.yaml").write_text(PROJECT)
-    for recording, words in (
-        (None, "`capture:` to the stage"),
-        (Recording("serving", claim="kept"), "claim kept, folder serving"),
-    ):
-        workload = Workload("churn", "blue-3", "ml", "i@sha256:" + "0" * 64, recording=recording)
-        with open_app(read_settings()) as app:
-            record_release(
-                app,
-                {
-                    "stage": "production",
-                    "endpoint": "churn",
-                    "deployment": "blue-3",
-                    "workload": workload_record(workload),
-                },
-            )
-        assert run_command_line(["feedback", "--stage", "production", "--join", "joined.csv"]) == 2
-        assert words in capsys.readouterr().err
+    release(None)
+    assert run_command_line(["feedback", "--stage", "production", "--join", "joined.csv"]) == 2
+    assert "`capture:` to the stage" in capsys.readouterr().err
     assert run_command_line(["feedback", "--stage", "produktion", "--join", "joined.csv"]) != 0
     assert "production" in capsys.readouterr().err

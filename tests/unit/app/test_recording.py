@@ -7,16 +7,20 @@ from typing import Any
 
 import pytest
 
+from tidemill.app.project import Project
 from tidemill.app.recording import capture_arguments, pod_recording, recording_requirements
+from tidemill.app.serves import check_recording, elsewhere_variables
 from tidemill.app.workloads import read_workload, workload_record
 from tidemill.base.errors import UsageError
 from tidemill.release.objects import make_objects
 from tidemill.release.recording import Recording
 from tidemill.release.workload import Workload, find_problems
 from tidemill.spec.deployment import OnlineDeployment
+from tidemill.spec.project import Project as Document
 from tidemill.spec.project import Stage
 
 BOTH = {"collections": {"model_inputs": {"enabled": "True"}, "model_outputs": {"enabled": True}}}
+COLLECTS = "name: blue\nendpoint_name: churn\nmodel: azureml:churn@latest\ndata_collector: {collections: {model_inputs: {enabled: 'True'}}}\n"
 HOURLY = ["--capture-rolling", "hour"]
 IMAGE = "127.0.0.1:5000/me/digits@sha256:" + "a" * 64
 
@@ -161,3 +165,46 @@ def test_an_image_gets_what_its_records_need_and_nothing_else() -> None:
     assert names("abfss://c@a.dfs.core.windows.net") == {"pyarrow", "fsspec", "adlfs"}
     assert names({"claim": "kept"}) == {"pyarrow"}
     assert recording_requirements(None) == []
+
+
+def test_a_stage_that_could_not_record_is_named_before_anything_runs(tmp_path: Path) -> None:
+    (tmp_path / "deployment.yml").write_text(COLLECTS)
+
+    def check(**stages: Any) -> None:
+        document = Document.model_validate({"name": "churn", "deployment": "deployment.yml", "stages": stages})
+        check_recording(Project(document, tmp_path, None), document.stages)
+
+    check(staging={"target": "local"}, production={"target": "kubernetes", "capture": "s3://kept"})
+    with pytest.raises(UsageError, match=r"Stage production: .* nothing says where"):
+        check(staging={"target": "local"}, production={"target": "kubernetes"})
+    with pytest.raises(UsageError, match=r"Stage production cannot record: .*/mnt"):
+        check(production={"target": "kubernetes", "capture": "/mnt/kept"})
+    with pytest.raises(UsageError, match=r"Stage staging: .*local stage has no destination"):
+        check(staging={"capture": "s3://kept"})
+    with pytest.raises(UsageError, match="on azureml has no `claim`"):
+        check(cloud={"target": "azureml", "capture": {"to": "s3://kept", "secret": "keys"}})
+
+
+def test_a_server_on_somebody_elses_service_is_told_by_variables(tmp_path: Path) -> None:
+    (tmp_path / "deployment.yml").write_text(COLLECTS)
+    project = Project(Document(name="churn", deployment="deployment.yml"), tmp_path, None)
+    stage = Stage.model_validate(
+        {
+            "target": "azureml",
+            "capture": "abfss://kept@a.dfs.core.windows.net",
+            "environment_variables": {"MODE": "fast"},
+        }
+    )
+    said = elsewhere_variables(project, stage)
+    assert (said["MODE"], said["TIDEMILL_CAPTURE_DIR"]) == ("fast", "/tmp/captured")
+    assert said["TIDEMILL_CAPTURE_TO"] == "abfss://kept@a.dfs.core.windows.net/churn"
+
+
+def test_headers_are_recorded_where_the_document_names_them_but_never_credentials() -> None:
+    named = {**BOTH, "request_logging": {"capture_headers": ["X-User"]}}
+    assert capture_arguments(Path("/c"), document(named))[-2:] == ["--capture-headers", "x-user"]
+    recording = pods(named, "s3://kept")
+    assert recording is not None
+    assert recording.variables()["TIDEMILL_CAPTURE_HEADERS"] == "x-user"
+    with pytest.raises(UsageError, match="names `authorization`"):
+        capture_arguments(Path("/c"), document({**BOTH, "request_logging": {"capture_headers": ["Authorization"]}}))

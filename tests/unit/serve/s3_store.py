@@ -61,7 +61,7 @@ def reply(
 
 
 @contextmanager
-def storing() -> Iterator[Store]:
+def storing(host: str = "127.0.0.1") -> Iterator[Store]:
     store = Store()
 
     class Handler(BaseHTTPRequestHandler):
@@ -102,7 +102,7 @@ def storing() -> Iterator[Store]:
         def handle_error(self, request: Any, client_address: Any) -> None:
             pass
 
-    server = Server(("127.0.0.1", 0), Handler)
+    server = Server((host, 0), Handler)
     store.port = server.server_address[1]
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     try:

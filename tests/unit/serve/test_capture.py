@@ -75,6 +75,16 @@ def test_a_mask_leaves_the_predictions_of_a_script_and_hides_what_has_the_name(t
     ]
 
 
+def test_headers_that_are_named_are_kept_and_come_back_as_columns(tmp_path: Path) -> None:
+    capture = captured(tmp_path, headers=frozenset({"x-user", "x-team"}), masked=frozenset({"x-team"}))
+    capture.record(
+        "one", b'{"a": 1}', b'{"prediction": "no"}', 0, {b"x-user": b"ann", b"x-team": b"red", b"cookie": b"c"}
+    )
+    capture.close()
+    (row,) = join(tmp_path)
+    assert {k: v for k, v in row.items() if k.startswith("header:")} == {"header:x-user": "ann", "header:x-team": "***"}
+
+
 def test_bodies_that_wait_are_bounded_in_bytes(tmp_path: Path) -> None:
     idle = Capture(CaptureRules(tmp_path), "digits", "3")  # its writer was not started
     for _ in range(3):

@@ -23,7 +23,6 @@ from lightkube.types import CascadeType
 
 from tidemill.backends.cluster import FIELD_MANAGER, find_cluster, speaking_to_cluster
 from tidemill.backends.executors import remote_worker
-from tidemill.backends.executors.pod_exec import run_in_pod
 from tidemill.backends.executors.pod_objects import (
     AGENT,
     LABEL_JOB,
@@ -34,6 +33,7 @@ from tidemill.backends.executors.pod_objects import (
     make_job,
 )
 from tidemill.backends.executors.remote import unpack_below
+from tidemill.backends.pod_exec import run_in_pod
 from tidemill.base.errors import BackendError, FailedError
 
 POLL_S = 0.3

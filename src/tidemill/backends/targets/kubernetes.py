@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 from lightkube import ApiError, Client
@@ -129,6 +130,14 @@ class KubernetesTarget:
     def keys(self, namespace: str, endpoint: str, *, renew: bool = False) -> tuple[str, str]:
         """The endpoint's two keys; with `renew`, the first becomes the second and a new one comes first."""
         return self._keys.renew(namespace, endpoint) if renew else self._keys.read(namespace, endpoint)
+
+    def said(self, workload: Workload, words: str) -> str:
+        """The last line in a pod's log that has these words in it; empty when none has."""
+        return self._pods.said(workload, words)
+
+    def bring(self, workload: Workload, folder: str, into: Path) -> None:
+        """What is in a folder that the version's pods see, below `into`."""
+        self._pods.bring(workload, folder, into)
 
     def switch(self, workload: Workload) -> None:
         """Let the endpoint's Service select this version; requests in flight end where they began.

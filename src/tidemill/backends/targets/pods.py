@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import builtins
 import json
+import tarfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
+from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from lightkube import Client
@@ -30,6 +33,16 @@ HOPELESS = {
     "CreateContainerError",
 }
 RESTARTS_TOLERATED = 2
+PACK = """
+import os, sys, tarfile
+root = sys.argv[1]
+with tarfile.open(fileobj=sys.stdout.buffer, mode="w|") as archive:
+    for folder, _, names in os.walk(root):
+        for name in sorted(names):
+            path = os.path.join(folder, name)
+            if not name.startswith("."):
+                archive.add(path, os.path.relpath(path, root))
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +123,26 @@ class Pods:
         if before == HTTPStatus.OK and last:
             return last.decode(errors="replace").splitlines()
         return ["(it wrote nothing)"] if status == HTTPStatus.OK else [f"(no log: {_reason(text)})"]
+
+    def said(self, workload: Workload, words: str) -> str:
+        """The last line in a pod's log that has these words in it; empty when none has."""
+        for pod in self.list(workload):
+            name = pod.metadata.name if pod.metadata and pod.metadata.name else ""
+            lines = [line for line in self.logs(workload.namespace, name, lines=200) if words in line]
+            if lines:
+                return lines[-1]
+        return ""
+
+    def bring(self, workload: Workload, folder: str, into: Path) -> None:
+        """What is in a folder that the version's pods see, below `into`; files whose names begin with a dot are not done yet."""
+        names = [p.metadata.name for p in self.list(workload) if p.metadata and p.metadata.name]
+        if not names:
+            raise FailedError(f"`{workload.name}` has no pod that could read {folder}")
+        with TemporaryFile() as packed:
+            self._proxy.run(workload.namespace, names[0], ["python3", "-c", PACK, folder], packed.write)
+            packed.seek(0)
+            with tarfile.open(fileobj=packed, mode="r|") as archive:
+                archive.extractall(into, filter="data")
 
     def counts(self, workload: Workload, headers: Mapping[str, str]) -> dict[str, PodCounts]:
         """Per pod of a version what it counted, read from its `/metrics`; a pod that does not answer is not in it."""
