@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
+from typing import Any
 
 import httpx2 as httpx
 from lightkube import ApiError, KubeConfig
 from lightkube.config.kubeconfig import SingleConfig
+from lightkube.core.decoders import decode_list
 from lightkube.core.exceptions import ConfigError
+from lightkube.models.meta_v1 import Status
 
 from tidemill.base.errors import BackendError, UsageError
 
@@ -20,6 +24,7 @@ HINTS: dict[int | None, str] = {
     HTTPStatus.FORBIDDEN: "The account in your kubeconfig may not do this. An administrator makes one that may with: "
     "tidemill render --rbac --stage NAME | kubectl apply -f -",
 }
+_LEARNING = threading.Lock()
 
 
 def find_cluster(context: str = "") -> SingleConfig:
@@ -47,6 +52,15 @@ def _known_contexts() -> str:
     except (ConfigError, OSError):
         return ""
     return f" Contexts there: {', '.join(known)}." if known else ""
+
+
+def learn_kinds(*kinds: type[Any]) -> None:
+    """Have the client's library work out its types now: two threads that do so at once crash the interpreter."""
+    with _LEARNING:
+        Status.from_dict({})
+        for kind in kinds:
+            kind.from_dict({})
+            decode_list(b'{"items": []}', kind)
 
 
 @contextmanager

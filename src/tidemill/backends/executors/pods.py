@@ -18,10 +18,10 @@ from lightkube import ApiError, Client
 from lightkube.codecs import from_dict
 from lightkube.config import client_adapter
 from lightkube.resources.batch_v1 import Job
-from lightkube.resources.core_v1 import Namespace, Pod
+from lightkube.resources.core_v1 import ConfigMap, Namespace, Pod
 from lightkube.types import CascadeType
 
-from tidemill.backends.cluster import FIELD_MANAGER, find_cluster, speaking_to_cluster
+from tidemill.backends.cluster import FIELD_MANAGER, find_cluster, learn_kinds, speaking_to_cluster
 from tidemill.backends.executors import remote_worker
 from tidemill.backends.executors.pod_objects import (
     AGENT,
@@ -67,6 +67,7 @@ class StepPods:
     def __init__(self, context: str, namespace: str) -> None:
         _prepare_models()
         config = find_cluster(context)
+        learn_kinds(Job, Pod, Namespace, ConfigMap)
         self.namespace = namespace or config.namespace or "default"
         self._client = Client(config=config, field_manager=FIELD_MANAGER)
         self._http = client_adapter.Client(
