@@ -7,11 +7,12 @@ import sys
 from tidemill.base import proc
 
 MANY = """
-import threading
+import sys, threading
 from lightkube.core.decoders import decode_list
 from lightkube.resources.batch_v1 import Job
 from lightkube.resources.core_v1 import Pod
 from tidemill.backends.cluster import learn_kinds
+sys.setswitchinterval(1e-6)
 start = threading.Barrier(8)
 def use():
     start.wait()
