@@ -88,7 +88,7 @@ def volume(target: KubernetesTarget, tmp_path: Path) -> Iterator[tuple[str, Path
         client.delete(PersistentVolume, name)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_what_pods_are_asked_is_kept_by_version_and_date_and_joined_with_what_was_true(
     tmp_path: Path, registry: str, volume: tuple[str, Path], target: KubernetesTarget
 ) -> None:

@@ -29,7 +29,7 @@ def make_compose(objects: Sequence[Object], name: str) -> dict[str, Any]:
         return {"name": name, "services": {name: server}, **about}
     # a volume for each model: nothing of the one before is left in it
     volume = f"model-{first['image'].rpartition(':')[2][:12]}"
-    server["volumes"] = [f"{volume}:{MODEL}:ro"]
+    server["volumes"] = [*server.get("volumes", []), f"{volume}:{MODEL}:ro"]
     server["depends_on"] = {"model": {"condition": "service_completed_successfully"}}
     return {"name": name, "services": {"model": _model(first, volume), name: server}, "volumes": {volume: {}}, **about}
 
@@ -85,10 +85,18 @@ def _service(deployment: Object) -> dict[str, Any]:
     }
     if container.get("args"):
         service["command"] = [a.replace("$", "$$") for a in container["args"]]
+    if claims := _claims(pod, container):
+        service["volumes"] = claims
     if container.get("envFrom"):
-        service["env_file"] = [f"{source['secretRef']['name']}.env" for source in container["envFrom"]]
+        service["env_file"] = [f"{named['name']}.env" for source in container["envFrom"] for named in source.values()]
     environment = {e["name"]: str(e["value"]).replace("$", "$$") for e in container["env"]}
     return service | ({"environment": environment} if environment else {})
+
+
+def _claims(pod: Mapping[str, Any], container: Mapping[str, Any]) -> list[str]:
+    """A folder beside the compose file for each volume claim, of its name."""
+    names = {v["name"]: v["persistentVolumeClaim"]["claimName"] for v in pod["volumes"] if "persistentVolumeClaim" in v}
+    return [f"./{names[m['name']]}:{m['mountPath']}" for m in container["volumeMounts"] if m["name"] in names]
 
 
 def _start_s(probe: Mapping[str, int]) -> int:

@@ -8,6 +8,7 @@ import yaml
 from tests.unit.release.test_objects import IMAGE, workload
 
 from tidemill.release.objects import make_objects
+from tidemill.release.recording import Recording
 from tidemill.release.render import render
 
 
@@ -52,3 +53,11 @@ def test_a_model_of_its_own_image_is_copied_into_a_volume_before_the_server_star
     assert server["tmpfs"] == ["/tmp"]
     assert server["command"] == ["--name", "digits"]
     assert server["depends_on"] == {"model": {"condition": "service_completed_successfully"}}
+
+
+def test_variables_of_secrets_and_maps_come_from_files_and_records_wait_in_memory() -> None:
+    recording = Recording("s3://ml/kept/churn", secret="keys")
+    service = composed(recording=recording, env_from=({"config_map": "settings"},))
+    assert service["env_file"] == ["settings.env", "keys.env"]
+    assert service["tmpfs"] == ["/tmp", "/captured"]
+    assert composed(recording=Recording("churn", claim="kept"))["volumes"] == ["./kept:/records"]
