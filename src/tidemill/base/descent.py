@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 PR_SET_CHILD_SUBREAPER = 36
 TAG_BASE = 1 << 61
 TAG_BITS = 20
+_CHILDREN_OF_MAIN = "/proc/self/task/{}/children"  # orphans go to the first thread
 
 
 @functools.cache
 def adopt_orphans() -> bool:
     """From now on a descendant whose parent ends becomes a child of this process; False where the system cannot."""
-    if sys.platform != "linux" or not _children_of_main().exists():
+    if sys.platform != "linux" or not os.path.exists(_CHILDREN_OF_MAIN.format(os.getpid())):  # noqa: PTH110
         return False
     return bool(ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
 
@@ -54,8 +55,11 @@ def tag_of(pid: int) -> int:
 def tagged_children() -> dict[int, int]:
     """Children of this process's first thread that carry a tag, with it, in sessions that are not its own."""
     try:
-        children = [int(c) for c in _children_of_main().read_text(encoding="ascii").split()]
+        with open(_CHILDREN_OF_MAIN.format(os.getpid()), "rb") as file:  # noqa: PTH123 - once a step
+            children = [int(c) for c in file.read().split()]
     except OSError:
+        return {}
+    if not children:
         return {}
     own = os.getsid(0)
     tags = {pid: tag_of(pid) for pid in children if _session_of(pid) != own}
@@ -116,11 +120,6 @@ def end_marked(variable: str, value: str, *, grace_s: float) -> int:
             left = {pid for pid in left if is_alive(pid)}
             time.sleep(0.02 if left else 0)
     return len(found)
-
-
-def _children_of_main() -> Path:
-    """Where the system lists what this process adopted: orphans go to its first thread."""
-    return Path(f"/proc/self/task/{os.getpid()}/children")
 
 
 def _children_of(pid: int) -> list[int]:

@@ -78,6 +78,7 @@ class LocalExecutor:
         self._running: dict[Ticket, _Running] = {}
         self._watchdog = Watchdog()
         self._strays = Strays(scope)
+        self._tidy_at = 0.0
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._closing = False
@@ -193,7 +194,9 @@ class LocalExecutor:
                 running.timed_out = True
                 self._ask_to_end(running)
             self._look_at_rest(running, now)
-        self._strays.bury()
+        if now >= self._tidy_at:
+            self._tidy_at = now + TIDY_S
+            self._strays.bury()
 
     def _look_at_rest(self, running: _Running, now: float) -> None:
         """What the task's processes left, in their groups or out of them."""
