@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import random
 import sys
 import time
@@ -16,7 +15,7 @@ import pytest
 
 from tidemill.backends.executors import local
 from tidemill.backends.executors.local import LocalExecutor
-from tidemill.base import proc
+from tidemill.base import descent, proc
 from tidemill.run.ports import TaskEnd
 from tidemill.testing.executors import ExecutorContract, make_task, submit
 
@@ -151,10 +150,10 @@ def test_daemons_of_a_step_that_end_on_their_own_are_not_kept_as_zombies(
     assert submitted.wait().ok
 
 
-def zombies() -> list[str]:
-    """Children of the first thread that nobody has buried."""
+def zombies() -> list[int]:
+    """Adopted from tasks, and buried by nobody."""
     found = []
-    for child in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
+    for child in descent.tagged_children():
         with contextlib.suppress(OSError):
             found += [child] if "\nState:\tZ" in Path(f"/proc/{child}/status").read_text() else []
     return found

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
+import time
 from pathlib import Path
 
 from tests.e2e.conftest import Run
@@ -49,3 +52,30 @@ def test_collecting_garbage_beside_runs_fails_none_of_them(tmp_path: Path, tidem
     assert answers
     reused = tidemill("run", "w.yml", "--set", "inputs.n=2")
     assert "0 ran, 3 reused" in reused.stdout + reused.stderr
+
+
+def test_a_run_killed_beside_a_collection_is_resumed_with_what_it_had(tmp_path: Path, tidemill: Run) -> None:
+    (tmp_path / "w.yml").write_text(PIPELINE)
+    over = threading.Event()
+
+    def collect() -> None:
+        while not over.is_set():
+            tidemill("gc", "--keep", "1", "--older-than", "0h")
+
+    thread = threading.Thread(target=collect)
+    thread.start()
+    try:
+        for number, until in enumerate(("a/logs/std_log.txt", "b/logs/std_log.txt", "c/logs/std_log.txt")):
+            name = f"j{number}"
+            words = ["run", "w.yml", "--name", name, "--set", f"inputs.n={number}"]
+            driver = subprocess.Popen([sys.executable, "-m", "tidemill", *words], cwd=tmp_path)
+            deadline = time.monotonic() + 60
+            while not (tmp_path / ".tidemill" / "jobs" / name / until).exists() and time.monotonic() < deadline:
+                time.sleep(0.01)
+            driver.kill()
+            driver.wait()
+            found = json.loads(tidemill("job", "resume", name, "-o", "json").stdout)
+            assert found["status"] == "Completed"
+    finally:
+        over.set()
+        thread.join()
