@@ -19,6 +19,10 @@ from lightkube.models.meta_v1 import Status
 from tidemill.base.errors import BackendError, UsageError
 
 FIELD_MANAGER = "tidemill"
+HOPELESS = frozenset(
+    ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "CreateContainerConfigError", "CreateContainerError")
+)
+"""Why a pod waits for what will not come by itself."""
 HINTS: dict[int | None, str] = {
     HTTPStatus.UNAUTHORIZED: "The login in your kubeconfig is not taken, or not any more: renew it.",
     HTTPStatus.FORBIDDEN: "The account in your kubeconfig may not do this. An administrator makes one that may with: "

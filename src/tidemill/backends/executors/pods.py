@@ -21,7 +21,7 @@ from lightkube.resources.batch_v1 import Job
 from lightkube.resources.core_v1 import ConfigMap, Namespace, Pod
 from lightkube.types import CascadeType
 
-from tidemill.backends.cluster import FIELD_MANAGER, find_cluster, learn_kinds, speaking_to_cluster
+from tidemill.backends.cluster import FIELD_MANAGER, HOPELESS, find_cluster, learn_kinds, speaking_to_cluster
 from tidemill.backends.executors import remote_worker
 from tidemill.backends.executors.pod_objects import (
     AGENT,
@@ -43,13 +43,6 @@ SILENCE_S = 60.0  # the pod says something every ten
 LENGTH = 16
 SPOOL_BYTES = 64 << 20
 SENT_THERE = tuple(Path(__file__).with_name(name) for name in ("pod_agent.py", "remote_worker.py"))
-HOPELESS = {
-    "ErrImagePull",
-    "ImagePullBackOff",
-    "InvalidImageName",
-    "CreateContainerConfigError",
-    "CreateContainerError",
-}
 LOST = {"Evicted", "NodeLost", "NodeShutdown", "Shutdown", "Terminated", "Preempting", "UnexpectedAdmissionError"}
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from lightkube import Client
 from lightkube.resources.core_v1 import Event, Pod
 
-from tidemill.backends.cluster import speaking_to_cluster
+from tidemill.backends.cluster import HOPELESS, speaking_to_cluster
 from tidemill.backends.targets.causes import container_words, events_of, how_it_ended, memory_hint
 from tidemill.backends.targets.proxy import ClusterProxy
 from tidemill.base.errors import FailedError
@@ -25,13 +25,6 @@ from tidemill.release.pod_counts import PodCounts, read_counts
 from tidemill.release.workload import Workload
 
 LOG_LINES = 20
-HOPELESS = {
-    "ErrImagePull",
-    "ImagePullBackOff",
-    "InvalidImageName",
-    "CreateContainerConfigError",
-    "CreateContainerError",
-}
 RESTARTS_TOLERATED = 2
 PACK = """
 import os, sys, tarfile
