@@ -22,7 +22,6 @@ from tidemill.app.workloads import read_workload
 from tidemill.backends.targets.kubernetes import KubernetesTarget
 from tidemill.plan.graph import HOST_ENVIRONMENT
 from tidemill.record.ports import ModelRequest
-from tidemill.release.workload import Workload
 from tidemill.serve.records import join
 from tidemill.spec.project import Project as Document
 from tidemill.spec.project import Stage
@@ -84,7 +83,7 @@ def volume(target: KubernetesTarget, tmp_path: Path) -> Iterator[tuple[str, Path
     try:
         yield name, folder
     finally:
-        target.delete_endpoint(Workload("churn", "any", name, f"x@sha256:{'0' * 64}"), with_namespace=True)
+        client.delete(Namespace, name)  # it was there before the endpoint, which leaves it alone
         client.delete(PersistentVolume, name)
 
 
