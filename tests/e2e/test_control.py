@@ -258,8 +258,9 @@ def test_a_fan_out_goes_through_the_files_of_a_folder(tidemill: Run, project: Pa
 
 
 def test_items_that_are_no_list_fail_before_anything_runs(tidemill: Run, project: Path) -> None:
-    result = run(tidemill, project, EACH.replace("[{", "{{"), code=1)
-    assert "items of `each` are not JSON" in result["steps"]["each"]["message"]
+    (project / "pipeline.yml").write_text(EACH.replace("[{", "{{"))
+    assert "The items of `each` are no list of objects" in tidemill("run", "pipeline.yml", code=2).stderr
+    assert not (project / ".tidemill" / "jobs").exists()
 
 
 def test_a_loop_over_a_pipeline_inside_a_condition(tidemill: Run, project: Path) -> None:

@@ -93,7 +93,10 @@ def history_command(stage: str | None, at: str | None, fmt: str, query: str | No
     """
     with open_app(read_settings()) as app:
         stages = dict.fromkeys(
-            [*(app.project.document.stages if app.project else {}), *(r["stage"] for r in timeline(app))]
+            [
+                *(app.project.document.stages if app.project else {}),
+                *(r["stage"] for r in (*timeline(app), *holds(app))),
+            ]
         )
         if stage is not None and stage not in stages:
             raise UsageError(f"There is no stage `{stage}`", hint=did_you_mean(stage, stages))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import signal
 import threading
 import time
@@ -173,7 +174,7 @@ def test_when_the_first_trials_all_fail_the_rest_is_not_tried(space: Workspace) 
     )
     assert not result.ok
     assert sum(s.parent == "tune" for s in result.steps.values()) < 8
-    assert "tune_0: its command ended with exit code 3 (broken)" in result.steps["tune"].message
+    assert re.search(r"tune_\d: its command ended with exit code 3 \(broken\)", result.steps["tune"].message)
 
 
 def test_a_hopeless_trial_is_ended_early_and_stays_so_when_resumed(space: Workspace) -> None:
