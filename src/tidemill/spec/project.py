@@ -192,7 +192,6 @@ class Stage(Part):
     ingress_host: str | None = None
     route: Annotated[Route, BeforeValidator(_kind)] = Field(default_factory=Route)
     node_port: int | None = None
-    workers: Annotated[int, Field(ge=1)] = 1
     bake_s: Annotated[float, Field(ge=0)] = 0
     max_error_rate: Annotated[float, Field(ge=0, le=1)] = 0.01
     max_latency_ms: Annotated[float | None, Field(gt=0)] = None
