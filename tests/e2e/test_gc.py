@@ -42,6 +42,8 @@ def three(tmp_path: Path, tidemill: Run) -> Path:
     (tmp_path / "w.yml").write_text(PIPELINE)
     for number in (1, 2, 3):
         tidemill("run", "w.yml", "--name", f"j{number}", "--set", f"inputs.n={number}")
+    for tree in (tmp_path / ".tidemill" / "store" / "trees").glob("*/*"):
+        os.utime(tree, (1e9, 1e9))  # what was touched within the last second is spared, whoever touched it
     return tmp_path / ".tidemill"
 
 

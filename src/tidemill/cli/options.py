@@ -9,7 +9,7 @@ import click
 
 from tidemill.cli.answers import remember_yes
 from tidemill.cli.folder import change_folder
-from tidemill.cli.output import FORMATS, apply_query
+from tidemill.cli.output import FORMATS, require_query
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -63,7 +63,7 @@ def output_options(default: str) -> Decorator:
 def _read_query(context: click.Context, option: click.Parameter, value: str | None) -> str | None:
     """A query that cannot be one is refused before anything is done for it."""
     del context, option
-    apply_query(None, value)
+    require_query(value)
     return value
 
 

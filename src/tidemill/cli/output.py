@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -25,14 +26,31 @@ def print_value(value: Any, *, fmt: str = "json", query: str | None = None) -> N
 
 
 def apply_query(value: Any, query: str | None) -> Any:  # noqa: ANN401
-    """What the JMESPath `query` selects; `UsageError` when it is not JMESPath."""
+    """What the JMESPath `query` selects; `UsageError` when it is not JMESPath, or has no answer about such a value."""
     if not query:
         return value
     import jmespath  # noqa: PLC0415 - what a command without --query need not load
 
-    try:
+    with _refusing_queries():
         return jmespath.search(query, value)
-    except jmespath.exceptions.JMESPathError as exc:
+
+
+def require_query(query: str | None) -> None:
+    """`UsageError` for what is not JMESPath, whatever it would be asked about."""
+    if query:
+        import jmespath  # noqa: PLC0415
+
+        with _refusing_queries():
+            jmespath.compile(query)
+
+
+@contextmanager
+def _refusing_queries() -> Iterator[None]:
+    from jmespath.exceptions import JMESPathError  # noqa: PLC0415
+
+    try:
+        yield
+    except JMESPathError as exc:
         raise UsageError(f"--query is not JMESPath: {exc}", hint='Example: --query "[0].version"') from exc
 
 

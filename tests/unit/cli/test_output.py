@@ -22,6 +22,8 @@ def test_a_query_that_is_none_is_refused_before_the_job_runs(tidemill: Run, tmp_
     (tmp_path / "job.yml").write_text(JOB)
     assert "is not JMESPath" in tidemill("run", "job.yml", "--query", "a[[", code=2).stderr
     assert not (tmp_path / ".tidemill").exists()
+    words = tidemill("run", "job.yml", "--query", "join(':', [name, status])", "-o", "tsv").stdout
+    assert words.endswith(":Completed\n")
 
 
 def test_a_name_that_is_taken_makes_no_job_of_another_name(tidemill: Run, tmp_path: Path) -> None:

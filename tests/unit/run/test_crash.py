@@ -101,7 +101,11 @@ def test_killed_at_random_moments_the_job_resumes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupt_cancels_politely_and_the_job_resumes(tmp_path: Path, number: signal.Signals) -> None:
     home = tmp_path / ".tidemill"
+    before = signal.signal(
+        number, signal.SIG_DFL
+    )  # under `nohup` the tests, and what they start, would not hear SIGHUP
     process = start(home, "run")
+    signal.signal(number, before)
     trace = tmp_path / "trace"
     while not trace.exists():
         time.sleep(0.01)
