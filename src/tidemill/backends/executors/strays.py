@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import secrets
 import threading
 from collections.abc import Callable
 
@@ -24,7 +25,8 @@ class Strays:
 
     def __init__(self, scope: str) -> None:
         self._scope = scope
-        self._numbers = itertools.count()
+        # begun anywhere: the tags of whoever drove the job before and was killed must not be taken for ours
+        self._numbers = itertools.count(secrets.randbits(32))
         self.adopts = False
 
     def next_tag(self, job: JobName) -> int:

@@ -8,7 +8,8 @@ import threading
 from tidemill.base import proc
 
 # Reads `+ group tag mark` and `- group`; when the pipe closes, the writer is gone, and what is still listed must go too:
-# the groups, and whatever left them but carries the tag (a limit) or the mark (a variable).
+# the groups, and whatever left them but carries the tag (a limit) or the mark (a variable). The mark is the job's: it is looked
+# for once, at once, since whoever takes the job up again starts processes that bear it, too. A tag is of one writer.
 SCRIPT = r"""
 trap '' TERM INT HUP
 groups=() tags=() marks=()
@@ -25,14 +26,19 @@ list() {
     kill -0 -- "-$group" && echo "-$group"
     grep -lE "^Max file locks +${tags[$group]} " /proc/[0-9]*/limits | tr -cd '0-9
 '
+  done 2>/dev/null
+}
+marked() {
+  for group in "${!groups[@]}"; do
     grep -lzxF "TIDEMILL_TASK_OF=${marks[$group]}" /proc/[0-9]*/environ | tr -cd '0-9
 '
   done 2>/dev/null
 }
-left=$(list)
-[ -n "$left" ] && kill -TERM -- $left 2>/dev/null
+known=$(marked)
+left="$(list) $known"
+kill -TERM -- $left 2>/dev/null
 for try in 1 2 3 4 5 6 7 8 9 10; do
-  left=$(list)
+  left=$(list; for one in $known; do kill -0 "$one" && echo "$one"; done 2>/dev/null)
   [ -z "$left" ] && exit 0
   sleep 0.2
 done
