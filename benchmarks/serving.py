@@ -307,6 +307,11 @@ def request_body(kind: str, row: list[float]) -> bytes:
     return json.dumps({"data": [row]}).encode()
 
 
+def log_of(server: Server, folder: Path) -> Path:
+    """Beside the folder: that is the model, and a model with another file is another model."""
+    return folder.with_name(f"{folder.name}-{server.name}.log")
+
+
 @contextmanager
 def started(server: Server, folder: Path) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
     """The server's port and process; everything it started is ended."""
@@ -315,7 +320,7 @@ def started(server: Server, folder: Path) -> Iterator[tuple[int, subprocess.Pope
         port = probe.getsockname()[1]
     path = f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}"
     env = {**os.environ, "PATH": path, "MODEL_FILE": str(folder / "model.pkl"), "MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT": "60", "WEB_CONCURRENCY": "1", "WORKER_COUNT": "1", "AZUREML_APP_ROOT": str(folder), "PYTHONPATH": SOURCE}  # fmt: skip
-    log = (folder / f"{server.name}.log").open("wb")
+    log = log_of(server, folder).open("wb")
     process = subprocess.Popen(
         server.argv(folder, port), cwd=folder, env=env, stdout=log, stderr=log, start_new_session=True
     )
@@ -551,7 +556,7 @@ def main() -> int:
                 try:
                     results[server.name] = measure(server, folder, asked, options.seconds)
                 except (RuntimeError, OSError) as exc:
-                    log = folder / f"{server.name}.log"
+                    log = log_of(server, folder)
                     last = log.read_text(errors="replace").strip().splitlines()[-1:] if log.exists() else []
                     print(f"{server.name} on {model}: {exc} {' '.join(last)[:200]}", flush=True)
         report(model, results)
