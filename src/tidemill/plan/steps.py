@@ -242,13 +242,13 @@ class StepMaker:
         if found is None:
             return reserved
         count = self._whole(
-            getattr(found, "instance_count", None), 1, scope, place.below("resources", "instance_count")
+            getattr(found, "instance_count", None), 1, scope, place.below("resources", "instance_count"), least=1
         )
         shm_size = getattr(found, "shm_size", None) or ""
         wished = getattr(found, "instance_type", None) or ""
         kind = parse_template(wished if isinstance(wished, str) else wished[0])
         machine = kind.render(lambda r: _literal_input(r.path, scope.inputs))
-        return replace(reserved, instance_count=max(1, count), shm_size=shm_size, instance_type=machine)
+        return replace(reserved, instance_count=count, shm_size=shm_size, instance_type=machine)
 
     def _distribution(self, step: Any, document: Any, scope: Scope, place: Place) -> Distribution | None:  # noqa: ANN401
         found = getattr(step, "distribution", None) or getattr(document, "distribution", None)
@@ -257,9 +257,9 @@ class StepMaker:
         at = place.below("distribution")
         return Distribution(
             found.type,
-            self._whole(found.process_count_per_instance, 1, scope, at),
-            self._whole(found.worker_count, 0, scope, at),
-            self._whole(found.parameter_server_count, 0, scope, at),
+            self._whole(found.process_count_per_instance, 1, scope, at.below("process_count_per_instance"), least=1),
+            self._whole(found.worker_count, 0, scope, at.below("worker_count"), least=1),
+            self._whole(found.parameter_server_count, 0, scope, at.below("parameter_server_count")),
             found.model_dump(exclude_none=True, exclude={"type"}),
         )
 
@@ -269,18 +269,24 @@ class StepMaker:
             return None
         return float(self._whole(limits.timeout, 0, scope, place.below("limits", "timeout"))) or None
 
-    def _whole(self, value: Any, default: int, scope: Scope, place: Place) -> int:  # noqa: ANN401
-        """A whole number that may be an expression."""
+    def _whole(self, value: Any, default: int, scope: Scope, place: Place, *, least: int = 0) -> int:  # noqa: ANN401
+        """A whole number that may be an expression: what it is bound to is only known now."""
         if value is None:
             return default
         text = literal_text(value)
         if has_reference(text):
             text = parse_template(text).render(lambda r: _literal_input(r.path, scope.inputs))
         try:
-            return int(float(text))
-        except ValueError:
+            number = int(float(text))
+        except (ValueError, OverflowError):
             self._problems.error("TM-D104", f"`{text}` is not a whole number", place.at(), path=place.dotted())
             return default
+        if number < least:
+            name = place.dotted().rpartition(".")[2]
+            text = f"`{name}` must be at least {least}, not {number}"
+            self._problems.error("TM-D105", text, place.at(), path=place.dotted())
+            return default
+        return number
 
     def _check_command(self, references: Any, definition: Definition, step: Any) -> None:  # noqa: ANN401
         """A command that uses what nobody declares fails when it starts: say so now."""

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
 from tidemill.spec.fields import Part
-from tidemill.spec.scalars import BINDING, AnyCase, Flag, OneOrMore, Real, Whole, by_key, shape
+from tidemill.spec.scalars import BINDING, AnyCase, Flag, OneOrMore, OneUp, Real, Whole, ZeroUp, by_key, shape
 from tidemill.spec.sweep import Distribution, EarlyTermination, SamplingField
 
 Word = Annotated[str, Tag("#plain")]
@@ -29,30 +29,30 @@ class TableLimits(Part):
 
     enable_early_termination: Flag | None = None
     exit_score: Real | None = None
-    max_concurrent_trials: Whole | None = None
+    max_concurrent_trials: OneUp | None = None
     max_cores_per_trial: Whole | None = None
-    max_nodes: Whole | None = None
-    max_trials: Whole | None = None
-    timeout_minutes: Whole | None = None
-    trial_timeout_minutes: Whole | None = None
+    max_nodes: OneUp | None = None
+    max_trials: OneUp | None = None
+    timeout_minutes: ZeroUp | None = None
+    trial_timeout_minutes: ZeroUp | None = None
 
 
 class TextLimits(Part):
     """How many trials on text, how long."""
 
-    max_concurrent_trials: Whole | None = None
-    max_nodes: Whole | None = None
-    max_trials: Whole | None = None
-    timeout_minutes: Whole | None = None
-    trial_timeout_minutes: Whole | None = None
+    max_concurrent_trials: OneUp | None = None
+    max_nodes: OneUp | None = None
+    max_trials: OneUp | None = None
+    timeout_minutes: ZeroUp | None = None
+    trial_timeout_minutes: ZeroUp | None = None
 
 
 class ImageLimits(Part):
     """How many trials on images, how long."""
 
-    max_concurrent_trials: Whole | None = None
-    max_trials: Whole | None = None
-    timeout_minutes: Whole | None = None
+    max_concurrent_trials: OneUp | None = None
+    max_trials: OneUp | None = None
+    timeout_minutes: ZeroUp | None = None
 
 
 class ColumnTransformer(Part):

@@ -21,7 +21,7 @@ from pydantic_core import CoreSchema, PydanticCustomError
 from pydantic_core.core_schema import no_info_plain_validator_function
 
 from tidemill.spec.lazy import named
-from tidemill.spec.scalars import AnyCase, Whole
+from tidemill.spec.scalars import AnyCase, OneUp, ZeroUp
 
 Scalar = str | int | float | bool
 DATA_TYPES = ("uri_file", "uri_folder", "mltable", "mlflow_model", "custom_model", "triton_model", "safe_input_file")
@@ -229,19 +229,18 @@ OwnOutputs = dict[str, OwnOutput]
 Outputs = dict[str, JobOutput]
 InputPorts = dict[str, Annotated[InputPort, BeforeValidator(port)]]
 OutputPorts = dict[str, Annotated[OutputPort, BeforeValidator(port)]]
-IntOrExpression = Whole
 
 
 class Resources(Part):
     """Machines a job asks for."""
 
     instance_type: str | list[str] | None = None
-    instance_count: IntOrExpression | None = None
+    instance_count: OneUp | None = None
     shm_size: str | None = None
     docker_args: str | list[str] | None = None
     properties: dict[str, Any] | None = None
     locations: list[str] | None = None
-    max_instance_count: IntOrExpression | None = None
+    max_instance_count: OneUp | None = None
     runtime_version: Text | None = None
 
 
@@ -249,9 +248,9 @@ class Distribution(Part):
     """How a command is started on several processes or machines."""
 
     type: Literal["pytorch", "tensorflow", "mpi", "ray"]
-    process_count_per_instance: IntOrExpression | None = None
-    worker_count: IntOrExpression | None = None
-    parameter_server_count: IntOrExpression | None = None
+    process_count_per_instance: OneUp | None = None
+    worker_count: OneUp | None = None
+    parameter_server_count: ZeroUp | None = None
     port: int | None = None
     address: str | None = None
     include_dashboard: bool | None = None
@@ -273,7 +272,7 @@ DistributionField = Annotated[Distribution, BeforeValidator(_lower_type)]
 class Limits(Part):
     """Bounds of a command job."""
 
-    timeout: IntOrExpression | None = None
+    timeout: ZeroUp | None = None
 
 
 class QueueSettings(Part):

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Discriminator, Field, Tag
 
 from tidemill.spec.command import ComponentFields, EnvironmentField, JobFields, Reference
 from tidemill.spec.fields import Identity, Inputs, Open, Outputs, Part, Resources, Service, Tags, Text
-from tidemill.spec.scalars import AnyCase, OneOrMore, Whole
+from tidemill.spec.scalars import AnyCase, OneOrMore, OneUp, Tolerated, ZeroUp
 from tidemill.spec.step import StepFields
 
 LoggingLevel = Annotated[Literal["DEBUG", "INFO", "WARNING"], AnyCase]
@@ -18,8 +18,8 @@ LoggingLevel = Annotated[Literal["DEBUG", "INFO", "WARNING"], AnyCase]
 class RetrySettings(Open):
     """How often a mini batch is tried, and how long one try may take."""
 
-    max_retries: Whole | None = None
-    timeout: Whole | None = None
+    max_retries: ZeroUp | None = None
+    timeout: ZeroUp | None = None
 
 
 class ParallelTask(Open):
@@ -41,10 +41,10 @@ class ParallelFields(Part):
     input_data: str | None = None
     mini_batch_size: Text | None = None
     partition_keys: OneOrMore | None = None
-    mini_batch_error_threshold: Whole | None = None
-    error_threshold: Whole | None = None
+    mini_batch_error_threshold: Tolerated | None = None
+    error_threshold: Tolerated | None = None
     logging_level: LoggingLevel | None = None
-    max_concurrency_per_instance: Whole | None = None
+    max_concurrency_per_instance: OneUp | None = None
     retry_settings: RetrySettings | None = None
 
 
@@ -89,9 +89,9 @@ class ParallelStep(StepFields):
     input_data: str | None = None
     mini_batch_size: Text | None = None
     partition_keys: OneOrMore | None = None
-    mini_batch_error_threshold: Whole | None = None
-    error_threshold: Whole | None = None
+    mini_batch_error_threshold: Tolerated | None = None
+    error_threshold: Tolerated | None = None
     logging_level: LoggingLevel | None = None
-    max_concurrency_per_instance: Whole | None = None
+    max_concurrency_per_instance: OneUp | None = None
     retry_settings: RetrySettings | None = None
     is_deterministic: bool | None = None

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, Discriminator, Tag, ValidationError, WrapValidator
+from pydantic import BaseModel, BeforeValidator, Discriminator, Field, Tag, ValidationError, WrapValidator
 from pydantic_core import PydanticCustomError
 
 BINDING = "${{"
@@ -45,6 +45,10 @@ Bound = Annotated[str, Tag("#binding")]
 """A `${{ … }}` expression in place of a value, as steps of a pipeline may have."""
 
 Whole = Annotated[Annotated[int, Tag("#plain")] | Bound, Discriminator(_shape)]
+OneUp = Annotated[Annotated[int, Field(ge=1), Tag("#plain")] | Bound, Discriminator(_shape)]
+ZeroUp = Annotated[Annotated[int, Field(ge=0), Tag("#plain")] | Bound, Discriminator(_shape)]
+Tolerated = Annotated[Annotated[int, Field(ge=-1), Tag("#plain")] | Bound, Discriminator(_shape)]
+"""How many failures are borne; -1 is any number of them."""
 Real = Annotated[Annotated[float, Tag("#plain")] | Bound, Discriminator(_shape)]
 Flag = Annotated[Annotated[bool, Tag("#plain")] | Bound, Discriminator(_shape)]
 

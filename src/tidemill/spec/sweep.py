@@ -21,7 +21,7 @@ from tidemill.spec.fields import (
     Service,
     Tags,
 )
-from tidemill.spec.scalars import AnyCase, Real, Whole, by_key, shape
+from tidemill.spec.scalars import AnyCase, OneUp, Real, Whole, ZeroUp, by_key, shape
 from tidemill.spec.step import StepFields
 
 TOO_MANY_AT_ONCE = "TM-S102"
@@ -99,8 +99,8 @@ Distribution = Annotated[
 class Policy(Part):
     """When the first look at a trial happens, and how often."""
 
-    evaluation_interval: Whole | None = None
-    delay_evaluation: Whole | None = None
+    evaluation_interval: ZeroUp | None = None
+    delay_evaluation: ZeroUp | None = None
 
 
 class Bandit(Policy):
@@ -173,14 +173,14 @@ class Objective(Part):
 class SweepLimits(Part):
     """How many trials, how long."""
 
-    max_total_trials: Whole
-    max_concurrent_trials: Whole | None = None
-    timeout: Whole | None = None
-    trial_timeout: Whole | None = None
+    max_total_trials: OneUp
+    max_concurrent_trials: OneUp | None = None
+    timeout: ZeroUp | None = None
+    trial_timeout: ZeroUp | None = None
 
     @field_validator("max_concurrent_trials")
     @classmethod
-    def _not_more_than_all(cls, value: Whole | None, info: ValidationInfo) -> Whole | None:
+    def _not_more_than_all(cls, value: OneUp | None, info: ValidationInfo) -> OneUp | None:
         total = info.data.get("max_total_trials")
         if isinstance(value, int) and isinstance(total, int) and value > total:
             raise PydanticCustomError(

@@ -159,3 +159,20 @@ def test_a_url_literal_without_a_data_type_is_text(plan: Planner) -> None:
         "    inputs: {url: 'https://example.org/iris.csv'}\n"
     )
     assert made.steps[0].inputs["url"] == Literal("https://example.org/iris.csv", "https://example.org/iris.csv")
+
+
+@pytest.mark.parametrize(
+    ("field", "text"),
+    [
+        ("resources: {instance_count: '${{parent.inputs.n}}'}", "`instance_count` must be at least 1, not 0"),
+        ("distribution: {type: mpi, process_count_per_instance: '${{parent.inputs.n}}'}", "`process_count_per_instance` must be at least 1, not 0"),
+    ],
+)  # fmt: skip
+def test_a_count_bound_to_nothing_at_all_is_said_at_its_place(plan: Planner, field: str, text: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        plan(
+            "type: pipeline\ninputs: {n: 0}\njobs:\n  a:\n    type: command\n    command: echo\n"
+            f"    environment: azureml:e:1\n    {field}\n"
+        )
+    (finding,) = [f for f in caught.value.findings if f.code != "TM-E101"]
+    assert (finding.code, finding.message, finding.at.line) == ("TM-D105", text, 8)

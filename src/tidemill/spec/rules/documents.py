@@ -229,10 +229,10 @@ def check_batch_deployment(context: Context) -> Iterator[Finding]:
     pipeline = document.type == "pipeline" or document.component is not None or document.job_definition is not None
     if not pipeline and document.model is None:
         yield from _no_model(context, document)
-    count = document.resources.instance_count if document.resources else document.instance_count
-    if isinstance(count, int) and count < 1:
-        where = ("resources", "instance_count") if document.resources else ("instance_count",)
-        yield context.finding("TM-L102", "The deployment asks for no instance", where, hint="Set it to 1 or more.")
+    if document.resources is None and document.instance_count is not None and document.instance_count < 1:
+        yield context.finding(
+            "TM-L102", "The deployment asks for no instance", ("instance_count",), hint="Set it to 1 or more."
+        )
 
 
 def _no_model(context: Context, document: OnlineDeployment | BatchDeployment) -> Iterator[Finding]:
