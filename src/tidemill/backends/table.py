@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from tidemill.base.errors import UsageError
+from tidemill.base.imports import import_late
 from tidemill.base.suggest import did_you_mean
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ EXTRAS = {
 def _get(module: str, function: str) -> Any:
     """A function of a module; `UsageError` naming the extra when its SDK is not installed."""
     try:
-        return getattr(import_module(module), function)
+        return getattr(import_late(module), function)
     except ModuleNotFoundError as exc:
         if exc.name is None or exc.name.startswith("tidemill"):
             raise

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from importlib import import_module
 
+from tidemill.base.imports import import_late
 from tidemill.plan.graph import StepKind
 from tidemill.run.work import StepRunner
 
@@ -35,5 +35,5 @@ def find_runner(kind: StepKind) -> StepRunner | None:
     if target is None:
         return None
     module, _, function = target.partition(":")
-    runner: StepRunner = getattr(import_module(module), function)
+    runner: StepRunner = getattr(import_late(module), function)
     return runner

@@ -7,6 +7,7 @@ import os
 from typing import Any
 
 from tidemill.base.errors import BackendError, UsageError
+from tidemill.base.imports import import_late
 
 MANAGEMENT_SCOPE = "https://management.azure.com/.default"
 STORAGE_SCOPE = "https://storage.azure.com/.default"
@@ -20,20 +21,18 @@ def find_token(scope: str = MANAGEMENT_SCOPE) -> str:
     if given and scope == MANAGEMENT_SCOPE:
         return given
     credential = _credential()
-    from azure.core.exceptions import ClientAuthenticationError  # noqa: PLC0415 - an extra
-
+    refused = import_late("azure.core.exceptions").ClientAuthenticationError
     try:
         return str(credential.get_token(scope).token)
-    except ClientAuthenticationError as exc:
+    except refused as exc:
         raise BackendError("Nobody is logged in to Azure", hint=f"Run `az login`, or set {TOKEN}.") from exc
 
 
 @functools.cache
 def _credential() -> Any:  # noqa: ANN401 - an SDK's object, which keeps tokens until they expire
     try:
-        from azure.identity import DefaultAzureCredential  # noqa: PLC0415 - an extra
+        return import_late("azure.identity").DefaultAzureCredential()
     except ModuleNotFoundError as exc:
         raise UsageError(
             f"Azure ML needs a login: {TOKEN} is not set", hint="pip install 'tidemill[azure]' and `az login`"
         ) from exc
-    return DefaultAzureCredential()

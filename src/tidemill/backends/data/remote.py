@@ -20,6 +20,7 @@ from urllib.parse import unquote, urlsplit
 from tidemill.base.errors import BackendError, FailedError, TidemillError, UsageError
 from tidemill.base.files import confine, locked, write_atomic
 from tidemill.base.hashing import digest_value, list_files
+from tidemill.base.imports import IMPORTING, import_late
 from tidemill.base.places import ENV, Place, locate, scrubbed, shown
 from tidemill.run.ports import Say
 
@@ -164,9 +165,8 @@ def _bring_one(system: Any, place: Place, file: _File, folder: Path) -> None:  #
 
 
 def _open(place: Place) -> Any:  # noqa: ANN401 - an fsspec file system
-    import fsspec  # noqa: PLC0415 - a run whose data is here must not pay for it
-
-    return fsspec.filesystem(place.protocol, skip_instance_cache=True, **place.options)
+    with IMPORTING:  # fsspec imports the package of each protocol when it is first asked for it
+        return import_late("fsspec").filesystem(place.protocol, skip_instance_cache=True, **place.options)
 
 
 def _list(system: Any, place: Place) -> list[_File]:  # noqa: ANN401

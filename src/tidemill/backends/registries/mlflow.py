@@ -22,6 +22,7 @@ from tidemill.base.clock import iso
 from tidemill.base.errors import BackendError, ConflictError, NotFoundError
 from tidemill.base.files import locked, write_atomic
 from tidemill.base.hashing import digest_file, digest_tree, hash_folder
+from tidemill.base.imports import import_late
 from tidemill.base.suggest import did_you_mean
 from tidemill.record.ports import ModelRequest, ModelVersion
 
@@ -40,11 +41,10 @@ QUIET = {
 @contextmanager
 def speaking_to_mlflow(what: str) -> Iterator[None]:
     """Turn MLflow's errors into ours, keeping the original as the cause."""
-    from mlflow.exceptions import MlflowException  # noqa: PLC0415 - importing mlflow takes seconds; only who needs it pays
-
+    refused = import_late("mlflow.exceptions").MlflowException
     try:
         yield
-    except MlflowException as exc:
+    except refused as exc:
         raise BackendError(
             f"MLflow refused {what}: {exc}",
             hint="Check the tracking URI (MLFLOW_TRACKING_URI, or SRC and DST) and that the server runs.",
@@ -89,8 +89,7 @@ class MlflowRegistry:
     def _client(self) -> Any:  # noqa: ANN401 - the SDK is imported late
         for name, value in QUIET.items():
             os.environ.setdefault(name, value)
-        from mlflow.tracking import MlflowClient  # noqa: PLC0415 - takes seconds
-
+        make = import_late("mlflow.tracking").MlflowClient
         self._folder.mkdir(parents=True, exist_ok=True)
         # two processes that create the tables at once break each other
         with locked(self._folder / "create.lock"):
@@ -98,7 +97,7 @@ class MlflowRegistry:
                 self._take_template()
             require_answer(self._server)
             with speaking_to_mlflow(f"opening the registry {hide_login(self._server) or 'of this workspace'}"):
-                client = MlflowClient(self.tracking_uri, self.tracking_uri)
+                client = make(self.tracking_uri, self.tracking_uri)
                 client.search_registered_models(max_results=1)
         return client
 
@@ -239,15 +238,14 @@ class MlflowRegistry:
 
     def download(self, uri: str, folder: Path) -> Path:
         """Files of a run, brought below `folder`; `NotFoundError` when the run has none there."""
-        from mlflow.artifacts import download_artifacts  # noqa: PLC0415 - takes seconds
-        from mlflow.exceptions import MlflowException  # noqa: PLC0415
-
+        refused = import_late("mlflow.exceptions").MlflowException
+        download_artifacts = import_late("mlflow.artifacts").download_artifacts
         with speaking_to_mlflow(f"finding `{uri}`"):
             self._client.search_experiments(max_results=1)  # opens an embedded store the way it must be opened
         folder.mkdir(parents=True, exist_ok=True)
         try:
             return Path(download_artifacts(artifact_uri=uri, dst_path=str(folder), tracking_uri=self.tracking_uri))
-        except (MlflowException, OSError) as exc:
+        except (refused, OSError) as exc:
             raise NotFoundError(f"MLflow has nothing at `{uri}`", hint=str(exc).partition("\n")[0]) from exc
 
     def _mlflow_version(self, found: ModelVersion | None, name: str, version: str) -> str:
@@ -266,8 +264,7 @@ class MlflowRegistry:
             part = target.parent.with_name(f".{version.version}.part")
             shutil.rmtree(part, ignore_errors=True)
             part.mkdir(parents=True)
-            from mlflow.artifacts import download_artifacts  # noqa: PLC0415 - takes seconds
-
+            download_artifacts = import_late("mlflow.artifacts").download_artifacts
             with speaking_to_mlflow(f"downloading `{version.name}:{version.version}`"):
                 got = Path(download_artifacts(artifact_uri=source, dst_path=str(part), tracking_uri=self.tracking_uri))
             if version.digest and digest_model(got) != version.digest:

@@ -17,6 +17,7 @@ from typing import Any
 from tidemill.backends.registries.mlflow import TAG, digest_model, open_registry, speaking_to_mlflow
 from tidemill.base.errors import BackendError, ConflictError, NotFoundError
 from tidemill.base.failpoint import failpoint
+from tidemill.base.imports import import_late
 
 ORIGIN = f"{TAG}sync.origin"
 VERIFIED = f"{TAG}sync.verified"
@@ -60,8 +61,7 @@ class Server:
 
     def fetch(self, version: Any, folder: Path) -> Path:
         """The files of a version below `folder`."""
-        from mlflow.artifacts import download_artifacts  # noqa: PLC0415 - takes seconds
-
+        download_artifacts = import_late("mlflow.artifacts").download_artifacts
         with speaking_to_mlflow(f"downloading `{version.name}:{version.version}` of {self.uri}"):
             uri = self.client.get_model_version_download_uri(version.name, version.version)
             return Path(download_artifacts(artifact_uri=uri, dst_path=str(folder), tracking_uri=self.uri))
@@ -202,9 +202,8 @@ class ModelSync:
         name = source.info.run_name if source else f"{version.name} {version.version}"
         run = client.create_run(experiment, run_name=name, tags=tags)
         if source is not None:
-            from mlflow.entities import Param  # noqa: PLC0415 - takes seconds
-
-            client.log_batch(run.info.run_id, params=[Param(k, v) for k, v in source.data.params.items()])
+            param = import_late("mlflow.entities").Param
+            client.log_batch(run.info.run_id, params=[param(k, v) for k, v in source.data.params.items()])
             for key in source.data.metrics:
                 values = self._source.client.get_metric_history(version.run_id, key)[-HISTORY:]
                 client.log_batch(run.info.run_id, metrics=values)
@@ -214,11 +213,10 @@ class ModelSync:
         """The run that made the version; None when it is gone: then the copy has no more lineage than the original."""
         if not version.run_id:
             return None
-        from mlflow.exceptions import MlflowException  # noqa: PLC0415 - takes seconds
-
+        refused = import_late("mlflow.exceptions").MlflowException
         try:
             return self._source.client.get_run(version.run_id)
-        except MlflowException as exc:
+        except refused as exc:
             if exc.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise
             return None

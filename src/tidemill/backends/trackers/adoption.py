@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import unquote, urlparse
 
 from tidemill.base.files import write_atomic
+from tidemill.base.imports import import_late
 
 STORE = "mlflow"
 DATABASE = "mlflow.db"
@@ -29,12 +30,10 @@ def has_own_store(folder: Path) -> bool:
 
 def open_store(folder: Path) -> Any:
     """A client of the step's own store; raises MLflow's own error when it is another MLflow's."""
-    from mlflow import MlflowClient  # noqa: PLC0415 - takes seconds
-
     database, files = folder / STORE / DATABASE, folder / STORE / FILES
     uri = f"sqlite:///{database}" if database.is_file() else files.as_uri()
     os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
-    client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+    client = import_late("mlflow").MlflowClient(tracking_uri=uri, registry_uri=uri)
     client.search_experiments(max_results=1)
     return client
 
@@ -74,14 +73,13 @@ def _experiment(target: Any, name: str, artifacts: str | None) -> str:
 
 
 def _copy_run(source: Any, target: Any, run: Any, experiment: str, copies: dict[str, str]) -> str:
-    from mlflow.entities import Param  # noqa: PLC0415
-
+    param = import_late("mlflow.entities").Param
     tags = dict(run.data.tags)
     if PARENT in tags:
         tags[PARENT] = copies.get(tags[PARENT], tags[PARENT])
     made = target.create_run(experiment, start_time=run.info.start_time, tags=tags, run_name=run.info.run_name)
     new = str(made.info.run_id)
-    params = [Param(k, v) for k, v in run.data.params.items()]
+    params = [param(k, v) for k, v in run.data.params.items()]
     for start in range(0, len(params), 100):
         target.log_batch(new, params=params[start : start + 100])
     for key in run.data.metrics:

@@ -13,6 +13,7 @@ from tidemill import inside
 from tidemill.backends.trackers.adoption import STORE, adopt_runs, has_own_store, open_store
 from tidemill.base.files import locked
 from tidemill.base.ids import JobName
+from tidemill.base.imports import import_late
 from tidemill.plan.graph import Step
 
 METRICS = "metrics.jsonl"
@@ -54,16 +55,15 @@ class MlflowTracker:
         return {row["name"]: row["value"] for row in _rows(folder)}
 
     def _adopt(self, folder: Path) -> None:
-        from mlflow.exceptions import MlflowException  # noqa: PLC0415
-
         from tidemill.backends.registries.mlflow import open_registry, speaking_to_mlflow  # noqa: PLC0415 - takes seconds
 
+        refused = import_late("mlflow.exceptions").MlflowException
         artifacts = (self._folder / "artifacts").as_uri() if self._embedded else None
         target = open_registry(self._folder.parent, "" if self._embedded else self._uri).client()
         with speaking_to_mlflow("taking over a step's runs"), locked(self._folder / "adopt.lock"):
             try:
                 source = open_store(folder)
-            except MlflowException as exc:  # its environment has another MLflow, whose tables this one cannot read
+            except refused as exc:  # its environment has another MLflow, whose tables this one cannot read
                 with (folder / "logs" / "std_log.txt").open("a", encoding="utf-8") as log:
                     log.write(
                         f"tidemill: the step's MLflow runs stay in {folder / STORE}: {str(exc).splitlines()[0]}\n"
