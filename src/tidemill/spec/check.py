@@ -11,6 +11,7 @@ from typing import Any
 
 from tidemill.base.findings import Finding, Severity, has_errors
 from tidemill.spec.codes import CODES
+from tidemill.spec.conda import is_conda, read_conda_file
 from tidemill.spec.folders import walk_files
 from tidemill.spec.kinds import Kind
 from tidemill.spec.lint.files import is_read, kind_of
@@ -99,8 +100,12 @@ def check_all(paths: Sequence[Path], policy: Policy, get_models: GetModels = lam
 
     reports: dict[Path, list[Finding]] = defaultdict(list)
     for path, loaded in documents.items():
-        if loaded.kind is not Kind.UNKNOWN or _claims_azure(loaded) or (path in named and not _is_other(loaded)):
-            reports[path] += check_loaded(loaded, get_repository, get_models)
+        if path in named and loaded.kind is Kind.UNKNOWN and is_conda(loaded.data):
+            reports[path] += read_conda_file(path)[1]
+        elif loaded.kind is not Kind.UNKNOWN or _claims_azure(loaded) or (path in named and not _is_other(loaded)):
+            for finding in check_loaded(loaded, get_repository, get_models):
+                reports[Path(finding.at.file or path)].append(finding)  # a conda file's mistakes are its own
+            reports.setdefault(path, [])
     if len(named) < len(paths):
         for path, finding in _twins(get_repository(), documents, policy):
             reports[path].append(finding)

@@ -13,6 +13,27 @@ ROWS = (
         "# tidemill.yaml\nenvironments:\n  train-env: {conda_file: environments/train.yml}",
     ),
     Code(
+        "TM-E102", ERROR, "Conda file without a list of packages",
+        "A conda file is no mapping, has no `dependencies`, or has something other than packages among them.",
+        "The environment cannot be built.",
+        "Write `dependencies:` and one `- package=version` per line below it.",
+        "# before\ndependancies:\n  - python=3.11\n# after\ndependencies:\n  - python=3.11",
+    ),
+    Code(
+        "TM-E103", ERROR, "pip's packages in the wrong place",
+        "A conda file names packages for pip where conda does not hand them to pip: beside `dependencies`, without the colon, in conda's own list, or not as a list.",
+        "conda ignores them or refuses the file; the step ends with ModuleNotFoundError.",
+        "Put them below `- pip:`, a member of the list under `dependencies:`.",
+        "dependencies:\n  - python=3.11\n  - pip\n  - pip:\n      - scikit-learn==1.5.2",
+    ),
+    Code(
+        "TM-E104", WARNING, "Conda file without Python",
+        "A conda file does not name `python`.",
+        "Azure installs the newest there is on the day it builds the environment, and the packages may not know it yet.",
+        "Name the version the code was written for.",
+        "dependencies:\n  - python=3.11",
+    ),
+    Code(
         "TM-N101", WARNING, "Output is empty",
         "A step completed and left nothing in one of its outputs.",
         "Steps after it work on nothing.",

@@ -89,8 +89,8 @@ def test_a_broken_file_that_says_it_is_azures_is_reported(tmp_path: Path) -> Non
 
 
 def test_a_file_named_that_is_no_document_is_told_so(tmp_path: Path) -> None:
-    (tmp_path / "conda.yml").write_text("name: e\ndependencies: [python=3.11]\n")
-    (report,) = check(tmp_path, "conda.yml")
+    (tmp_path / "notes.yml").write_text("name: e\npeople: [ada]\n")
+    (report,) = check(tmp_path, "notes.yml")
     assert [f.code for f in report.findings] == ["TM-D004"]
     assert report.kind == "unknown"
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from tidemill.base.errors import SpecError, UsageError
+from tidemill.base.findings import has_errors
+from tidemill.spec.conda import read_conda_file
 
 CONDA_TO_PYPI = {
     "pytorch": "torch",
@@ -122,12 +122,13 @@ def read_packages(document: Any, folder: Path, label: str, read: Read = read_tex
 
 def _read_yaml(path: Path, read: Read) -> dict[str, Any]:
     try:
-        found = yaml.safe_load(read(path))
+        text = read(path)
     except FileNotFoundError as exc:
         raise SpecError(f"No conda file at {path}", hint="The path is relative to the environment's file.") from exc
-    except yaml.YAMLError as exc:
-        raise SpecError(f"{path} is not YAML: {exc}") from exc
-    return found if isinstance(found, dict) else {}
+    found, findings = read_conda_file(path, text)
+    if has_errors(findings):
+        raise SpecError(f"No environment can be built from {path}", findings=findings)
+    return dict(found)
 
 
 def _from_conda(content: dict[str, Any], folder: Path, read: Read) -> PackageList:

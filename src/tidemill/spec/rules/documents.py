@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -15,6 +16,7 @@ from tidemill.base.files import is_folder, is_plain_file, is_there
 from tidemill.base.findings import Finding, Severity
 from tidemill.base.suggest import did_you_mean
 from tidemill.spec.command import CommandJob
+from tidemill.spec.conda import conda_findings, read_conda_file
 from tidemill.spec.environment import Environment
 from tidemill.spec.fields import InputValue, Open
 from tidemill.spec.kinds import Kind
@@ -88,8 +90,7 @@ def check_environment(context: Context) -> Iterator[Finding]:
 
 def environment_findings(context: Context, environment: Environment, path: Path_) -> Iterator[Finding]:
     """The same for one that stands inside another document."""
-    if isinstance(environment.conda_file, str):
-        yield from missing_path(context, environment.conda_file, (*path, "conda_file"), "conda file")
+    yield from conda_file_findings(context, environment.conda_file, (*path, "conda_file"))
     if environment.build is not None and isinstance(parse_reference(environment.build.path), FileRef):
         yield from missing_path(context, environment.build.path, (*path, "build", "path"), "build context")
         dockerfile = environment.build.dockerfile_path or "Dockerfile"
@@ -102,6 +103,17 @@ def environment_findings(context: Context, environment: Environment, path: Path_
                 (*path, "build", field),
                 hint="Add it, or set `dockerfile_path:`.",
             )
+
+
+def conda_file_findings(context: Context, conda_file: str | dict[str, Any] | None, path: Path_) -> Iterator[Finding]:
+    """What is wrong with a conda specification, in the file where it stands."""
+    if isinstance(conda_file, dict):
+        yield from conda_findings(context.loaded.source, conda_file, (*path,), context.folder)
+    elif conda_file is not None:
+        yield from missing_path(context, conda_file, path, "conda file")
+        ref = parse_reference(conda_file)
+        if isinstance(ref, FileRef) and is_plain_file(ref.resolve(context.folder)):
+            yield from read_conda_file(Path(os.path.normpath(context.loaded.path.parent / ref.path)))[1]
 
 
 def check_code(context: Context) -> Iterator[Finding]:

@@ -11,6 +11,7 @@ from tidemill.base.suggest import did_you_mean
 from tidemill.spec.codes import CODES
 from tidemill.spec.conditions import parse_rule
 from tidemill.spec.rules.context import Context
+from tidemill.spec.rules.documents import conda_file_findings, missing_path
 
 
 def check_codes(context: Context) -> Iterator[Finding]:
@@ -22,6 +23,15 @@ def check_codes(context: Context) -> Iterator[Finding]:
             yield context.finding(
                 "TM-X90", f"No finding has the code `{code}`", ("check", "codes", code), hint=hint, key=True
             )
+
+
+def check_environments(context: Context) -> Iterator[Finding]:
+    """What stands for an environment is there, and can be built."""
+    for name, mapping in context.document.environments.items():
+        yield from conda_file_findings(context, mapping.conda_file, ("environments", name, "conda_file"))
+        if mapping.requirements is not None:
+            at = ("environments", name, "requirements")
+            yield from missing_path(context, mapping.requirements, at, "requirements file")
 
 
 def check_gates(context: Context) -> Iterator[Finding]:

@@ -16,6 +16,7 @@ def root(tmp_path: Path) -> Path:
         (tmp_path / folder).mkdir()
     for file in ("src/score.py", "data/a.csv", "conda.yml", "docker/Dockerfile"):
         (tmp_path / file).write_text("x")
+    (tmp_path / "conda.yml").write_text("dependencies: [python=3.11]\n")
     return tmp_path
 
 
