@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from tidemill.release.package import COPY_MODEL, MODEL, MODEL_VOLUME
 from tidemill.release.workload import Workload
+from tidemill.serve.workers import TIMEOUT_S, drain_s
 
 Object = dict[str, Any]
 
 KEYS = "/etc/tidemill/keys"
 GROUP_READS = 0o440
+LEAVE_S, INSIST_S, SEND_S = 5, 5, 30
 
 NO_RIGHTS = {
     "allowPrivilegeEscalation": False,
@@ -25,7 +29,7 @@ def make_pod(workload: Workload) -> Object:
     return {
         "serviceAccountName": workload.endpoint,
         "automountServiceAccountToken": False,
-        "terminationGracePeriodSeconds": 60 if workload.recording else 30,  # the last records are sent on, too
+        "terminationGracePeriodSeconds": _end_s(workload),
         "securityContext": {
             "runAsNonRoot": True,
             "runAsUser": 65532,
@@ -44,6 +48,13 @@ def make_pod(workload: Workload) -> Object:
             *([_keys(workload)] if workload.token_secret else []),
         ],
     }
+
+
+def _end_s(workload: Workload) -> int:
+    """How long a pod may take to end: it leaves the rotation, answers what is inside, and sends the last records on."""
+    said = dict(itertools.pairwise(workload.arguments))
+    answers_s = drain_s(float(said.get("--timeout", TIMEOUT_S)))
+    return math.ceil(LEAVE_S + answers_s + INSIST_S) + (SEND_S if workload.recording else 0)
 
 
 def keep_spread(labels: Mapping[str, str]) -> list[Object]:
@@ -95,7 +106,7 @@ def _container(workload: Workload) -> Object:
         "readinessProbe": _probe("/readyz", 5, 2, told.get("readiness", {})),
         "livenessProbe": _probe("/healthz", 10, 3, told.get("liveness", {})),
         # endpoints are taken out of rotation a moment after the signal: keep answering until then
-        "lifecycle": {"preStop": {"exec": {"command": ["sleep", "5"]}}},
+        "lifecycle": {"preStop": {"exec": {"command": ["sleep", str(LEAVE_S)]}}},
         "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108 - inside the container
     }
     if workload.model_image:

@@ -9,7 +9,8 @@ import socket
 import sys
 
 from tidemill.serve.options import parse
-from tidemill.serve.workers import bind, end_with_parent, run_workers
+from tidemill.serve.sockets import bind
+from tidemill.serve.workers import end_with_parent, run_workers
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import argparse
 import contextlib
 import logging
+import math
 import os
 import socket
 import ssl
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import FrameType
 
 import uvicorn
 
 from tidemill.base.errors import TidemillError, UsageError
 from tidemill.serve.capture import Capture, open_capture
+from tidemill.serve.draining import let_clients_go
 from tidemill.serve.engine import Engine, load_engine
 from tidemill.serve.hosted import HostedApplication, load_application
 from tidemill.serve.kept import LATER, check_digest
@@ -23,11 +26,13 @@ from tidemill.serve.protocol import GatheringProtocol
 from tidemill.serve.scoring import ScoringScript, load_scoring_script
 from tidemill.serve.server import InferenceServer
 from tidemill.serve.settings import LOOPBACK_NAMES, ServerSettings
+from tidemill.serve.sockets import refuse_new
 from tidemill.serve.trace_settings import TraceSettings, read_settings
 from tidemill.serve.tracing import TracedApplication, Tracer
-from tidemill.serve.workers import BEAT, BEAT_FASTER_LATER
+from tidemill.serve.workers import BEAT, BEAT_FASTER_LATER, drain_s
 
 LOG = logging.getLogger("tidemill.serve")
+KEEP_ALIVE_S = 75  # longer than proxies keep idle connections, so that they hang up and not we, under a request
 TICKS_A_BEAT = 5  # of a tenth of a second
 
 
@@ -158,6 +163,18 @@ class _Announced(uvicorn.Server):
                 self.should_exit = True
         return await super().on_tick(counter)
 
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Drain; when told to stop a second time, do not. The exit code is then ours: uvicorn would die of the signal once it has drained."""
+        del sig, frame
+        self.force_exit, self.should_exit = self.should_exit, True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Answer what came."""
+        for each in sockets or [] if self._beats is None else []:  # a keeper's sockets are the keeper's to close
+            refuse_new(each)
+        await let_clients_go(self)
+        await super().shutdown(sockets)
+
 
 def serve_one(options: argparse.Namespace, listener: socket.socket) -> int:
     """Load, say `ready`, answer until SIGTERM."""
@@ -174,7 +191,8 @@ def serve_one(options: argparse.Namespace, listener: socket.socket) -> int:
         log_level="warning",
         access_log=False,
         server_header=False,
-        timeout_graceful_shutdown=30,
+        timeout_graceful_shutdown=math.ceil(drain_s(options.timeout)),
+        timeout_keep_alive=KEEP_ALIVE_S,
         ssl_certfile=options.tls_cert,
         ssl_keyfile=options.tls_key,
     )

@@ -43,3 +43,21 @@ class GatheringProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client came."""
         super().connection_made(cast("asyncio.Transport", _Gathered(transport, self.loop)))
+
+    def is_idle(self) -> bool:
+        """Whether nothing of a request has come that is not answered."""
+        return self.scope is None or (
+            self.cycle is not None and self.cycle.scope is self.scope and self.cycle.response_complete
+        )
+
+    def last_answer(self) -> None:
+        """The connection ends with the answer to what came last."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.keep_alive = False
+
+    def shutdown(self) -> None:
+        """Hang up, unless a request has begun to come: that is answered first."""
+        if self.is_idle():
+            self.transport.close()
+        else:
+            self.last_answer()

@@ -14,16 +14,19 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import FrameType
 
 from tidemill.base import proc
+from tidemill.serve.sockets import bind, refuse_new, share
 
 LOOK_S = 0.1
 QUICK_S = 5.0
 TRIES = 5  # one that ends so often before it was ready cannot be helped by starting it again
-DRAIN_S = 35.0
+DRAIN_S = 30.0
+INSIST_S = 5.0  # what a server has beyond its own time to end
+END_LOOK_S = 0.02
 LONGEST_WAIT_S = 5.0
 TIMEOUT_S = 60.0
 SILENT_TIMEOUTS = 3  # an event loop that did not turn for so many time-outs will not
@@ -94,7 +97,7 @@ def run_workers(argv: list[str], listener: socket.socket, count: int, timeout_s:
     command = [sys.executable, "-m", "tidemill.serve", *argv, "--workers", "1", "--end-when-hung"]
     command += ["--port", str(listener.getsockname()[1])]
     # Of several, the listener only holds the port: it never listens, so every connection goes to a worker's own.
-    own = [listener] if count == 1 else _more(listener, count)
+    own = [listener] if count == 1 else share(listener, count)
     workers = [Worker([*command, "--listener", str(s.fileno())], (s.fileno(),), soon=count == 1) for s in own]
     patience_s = SILENT_TIMEOUTS * timeout_s + SILENT_S
     with _stop_signals() as stopping:
@@ -104,23 +107,11 @@ def run_workers(argv: list[str], listener: socket.socket, count: int, timeout_s:
             for worker in workers:
                 code = _look(worker, patience_s)
                 if code is not None:
-                    _drain(workers)
+                    _drain(workers, own, timeout_s, stopping)
                     return code
             time.sleep(LOOK_S)
-    for each in (listener, *own):
-        each.close()
-    return _drain(workers)
-
-
-def _more(listener: socket.socket, count: int) -> list[socket.socket]:
-    """Sockets on the same port. A worker's gets connections from when the worker listens, and keeps them when it ends."""
-    made = []
-    for _ in range(count):
-        made.append(socket.socket(listener.family, listener.type))
-        for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):
-            made[-1].setsockopt(socket.SOL_SOCKET, option, 1)
-        made[-1].bind(listener.getsockname())
-    return made
+        _drain(workers, own, timeout_s, stopping)
+    return 0
 
 
 def _make_faster(workers: list[Worker]) -> None:
@@ -199,35 +190,28 @@ def end_with_parent(beats: int, listener: int | None) -> None:
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 
 
-def _drain(workers: list[Worker]) -> int:
-    """Ask all to end, wait for their last answers, insist at last."""
+def drain_s(timeout_s: float) -> float:
+    """How long a server that is to end may take: as long as a request may."""
+    return max(DRAIN_S, timeout_s)
+
+
+def _drain(workers: list[Worker], sockets: Sequence[socket.socket], timeout_s: float, stopping: Sequence[int]) -> None:
+    """Ask all to end, wait for their last answers; insist at last, or when told to stop once more."""
+    for each in sockets:
+        refuse_new(each)
     running = [w.process for w in workers if w.process is not None]
     for process in running:
         if process.poll() is None:
             os.kill(process.pid, signal.SIGTERM)
-    deadline = time.monotonic() + DRAIN_S
+    for each in sockets:
+        each.close()
+    told, deadline = len(stopping), time.monotonic() + drain_s(timeout_s) + INSIST_S
+    while any(p.poll() is None for p in running) and len(stopping) <= max(told, 1) and time.monotonic() < deadline:
+        time.sleep(END_LOOK_S)
     for process in running:
-        try:
-            process.wait(max(0.1, deadline - time.monotonic()))
-        except proc.TimeoutExpired:
+        if process.poll() is None:
             process.kill()
             process.wait()
-    return 0
-
-
-def bind(host: str, port: int, *, shared: bool) -> socket.socket | None:
-    """A socket on the port, not listening yet; `None`, and why on stderr, when it is taken."""
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if shared:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as exc:
-        listener.close()
-        _say(f"error: port {port} on {host}: {exc.strerror}\n\nhint: Give another --port, or 0 for any free one.")
-        return None
-    return listener
 
 
 def main(argv: list[str]) -> int:

@@ -47,6 +47,14 @@ def test_a_pod_knows_which_deployment_it_is_for_its_log_metrics_and_traces() -> 
     assert {e["name"]: e["value"] for e in container["env"]} == {"MODE": "fast", "TIDEMILL_DEPLOYMENT": "v3"}
 
 
+@pytest.mark.parametrize(
+    ("arguments", "seconds"), [((), 70), (("--timeout", "2.0"), 40), (("--max-queue", "4", "--timeout", "120"), 130)]
+)
+def test_a_pod_that_ends_has_as_long_as_its_last_request_may_take(arguments: tuple[str, ...], seconds: int) -> None:
+    pod = by_kind(workload(arguments=arguments))["Deployment"]["spec"]["template"]["spec"]
+    assert pod["terminationGracePeriodSeconds"] == seconds
+
+
 def test_the_service_selects_the_version_that_serves_not_the_one_being_started() -> None:
     objects = {o["kind"]: o for o in make_objects(workload(deployment="v4"), serving="v3")}
     assert objects["Service"]["spec"]["selector"]["tidemill.dev/deployment"] == "v3"

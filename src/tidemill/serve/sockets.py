@@ -1,0 +1,53 @@
+"""The sockets servers listen at: bound before anything is loaded, shared by several processes, left without losing who waits."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import socket
+import struct
+import sys
+
+SO_ATTACH_FILTER = 26
+DROP_ALL = struct.pack("HBBI", 6, 0, 0, 0)  # the one instruction `ret 0` of a packet filter
+
+
+def bind(host: str, port: int, *, shared: bool) -> socket.socket | None:
+    """A socket on the port, not listening yet; `None`, and why on stderr, when it is taken."""
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if shared:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as exc:
+        listener.close()
+        sys.stderr.write(
+            f"error: port {port} on {host}: {exc.strerror}\n\nhint: Give another --port, or 0 for any free one.\n"
+        )
+        return None
+    return listener
+
+
+def share(listener: socket.socket, count: int) -> list[socket.socket]:
+    """Sockets on the same port. A worker's gets connections from when the worker listens, and keeps them when it ends."""
+    made = []
+    for _ in range(count):
+        made.append(socket.socket(listener.family, listener.type))
+        for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):
+            made[-1].setsockopt(socket.SOL_SOCKET, option, 1)
+        made[-1].bind(listener.getsockname())
+    return made
+
+
+def refuse_new(listener: socket.socket) -> None:
+    """No connection is begun at this socket any more, those that wait at it stay. Closing it alone would reset them.
+
+    A client that comes now is refused when the socket is closed. Elsewhere than on Linux nothing is done.
+    """
+    if sys.platform != "linux":
+        return
+    code = ctypes.create_string_buffer(DROP_ALL, len(DROP_ALL))
+    program = struct.pack("@HP", 1, ctypes.addressof(code))
+    with contextlib.suppress(OSError):
+        listener.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
