@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ import click
 from pydantic import BaseModel
 
 from tidemill.base import errors
+from tidemill.cli.examples import examples_of
 from tidemill.cli.main import tidemill
 from tidemill.spec.codes import CODES
 from tidemill.spec.mends import MENDS
@@ -36,10 +38,13 @@ def cli_page() -> str:
     """One section a command: what it does, its arguments and options."""
     lines = ["# Commands\n"]
     for path, command in commands(tidemill, "tidemill"):
-        lines.append(f"\n## `{path}`\n\n{command.help or command.short_help or ''}\n")
+        lines.append(f"\n## `{path}`\n\n{inspect.cleandoc(command.help or command.short_help or '')}\n")
         rows = [parameter_row(p) for p in command.params]
         if rows:
             lines.append("\n| argument or option | meaning |\n|---|---|\n" + "".join(rows))
+        shown = examples_of(path.partition(" ")[2])
+        if shown:
+            lines.append("\n```console\n" + "".join(f"$ {line}\n" for line in shown) + "```\n")
     return "".join(lines)
 
 

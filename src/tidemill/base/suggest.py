@@ -15,12 +15,18 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     names = sorted({str(k) for k in known})
     if not names:
         return ""
-    from difflib import get_close_matches  # noqa: PLC0415 - who makes no mistake need not load it
-
-    folded = {n.casefold(): n for n in names}
-    close = get_close_matches(name.casefold(), folded, n=1, cutoff=0.6)
-    if close:
-        return f"Did you mean `{folded[close[0]]}`?"
+    near = closest(name, names)
+    if near:
+        return f"Did you mean `{near}`?"
     shown = ", ".join(f"`{n}`" for n in names[:SHOWN])
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return f"Known: {shown}{more}."
+
+
+def closest(name: str, known: Iterable[str]) -> str:
+    """The one of `known` that is spelled nearly like `name`; empty when none is."""
+    from difflib import get_close_matches  # noqa: PLC0415 - who makes no mistake need not load it
+
+    folded = {n.casefold(): n for n in known}
+    close = get_close_matches(name.casefold(), folded, n=1, cutoff=0.6)
+    return folded[close[0]] if close else ""

@@ -25,6 +25,9 @@ PASSED_ON = {"--output": "-o", "-o": "-o", "--query": "--query"}
 def az(words: tuple[str, ...]) -> int:
     """Behave as `az`: `ml …` acts on the local workspace; login, account, extension and the like succeed and change nothing."""
     argv = [w for w in words if w not in GLOBAL_FLAGS]
+    if not argv or argv[0] in {"-h", "--help"}:
+        click.echo(click.get_current_context().get_help())
+        return 0
     if argv[:1] == ["ml"]:
         return run_command_line(argv[1:])
     argv, fmt, query = _split_output(argv)

@@ -22,6 +22,10 @@ from tidemill.spec.mends import MENDS
 
 ROUNDS = 10
 FORMATS = ("human", "json", "sarif", "github")
+NOTHING = (
+    "nothing to check: no Azure ML document (YAML with `$schema:` or `type:`), workflow, Dockerfile, manifest or script"
+    " that calls `az` is here\n"
+)
 
 
 @click.command("check")
@@ -85,7 +89,7 @@ def _print(checked: Checked, fmt: str) -> None:
         sys.stdout.writelines(f"{github_line(f)}\n" for f in findings)
     else:
         print_findings(findings, sys.stdout)
-        sys.stdout.write(_summary(checked.reports, findings))
+        sys.stdout.write(_summary(checked, findings))
         sys.stdout.write(_silenced(checked))
 
 
@@ -106,7 +110,10 @@ def _count_silenced(checked: Checked) -> tuple[int, int]:
     return sum(len(r.commented) for r in checked.reports), sum(len(r.switched_off) for r in checked.reports)
 
 
-def _summary(reports: Sequence[FileReport], findings: Sequence[Finding]) -> str:
+def _summary(checked: Checked, findings: Sequence[Finding]) -> str:
+    reports = checked.reports
+    if not reports and not checked.ignored:
+        return NOTHING
     errors = sum(f.severity is Severity.ERROR for f in findings)
     warnings = sum(f.severity is Severity.WARNING for f in findings)
     files = f"{len(reports)} file{'' if len(reports) == 1 else 's'} checked"

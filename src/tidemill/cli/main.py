@@ -13,10 +13,11 @@ import click
 
 from tidemill import __version__
 from tidemill.base.errors import EXIT_BUG, InterruptedRun, TidemillError
-from tidemill.base.suggest import did_you_mean
 from tidemill.cli.answers import remember_yes
 from tidemill.cli.errors import print_error
+from tidemill.cli.examples import with_examples
 from tidemill.cli.folder import change_folder
+from tidemill.cli.intents import explain_unknown
 from tidemill.cli.scripts import AZURE_NOUNS, complete, explain_azure_noun
 from tidemill.cli.words import regroup
 
@@ -81,7 +82,7 @@ class LazyGroup(click.Group):
             return None
         found: Any = importlib.import_module(f"tidemill.cli.{module}")
         command: click.Command = found.COMMANDS[cmd_name]
-        return complete(cmd_name, command) if isinstance(command, click.Group) else command
+        return with_examples(cmd_name, complete(cmd_name, command) if isinstance(command, click.Group) else command)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -90,8 +91,8 @@ class LazyGroup(click.Group):
         if args and args[0] in AZURE_NOUNS:
             raise explain_azure_noun(args[0])
         if args and not args[0].startswith("-") and _module_of(args[0]) is None:
-            hint = did_you_mean(args[0], [*VERBS, *NOUNS, *EXTRA])
-            raise click.UsageError(f"No such command `{args[0]}`. {hint}", ctx)
+            hint = explain_unknown(args[0], [*VERBS, *NOUNS, *EXTRA])
+            raise click.UsageError(f"No such command `{args[0]}`. {hint}".rstrip(), ctx)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -98,6 +98,13 @@ set_option = click.option(
     metavar="PATH=VALUE",
     help="Change a value of the document, e.g. inputs.epochs=3.",
 )
+project_set_option = click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="PATH=VALUE",
+    help="Change a value of tidemill.yaml, e.g. stages.production.replicas=3.",
+)
 file_path_option = click.option(
     "-f", "--file", "file", type=click.Path(path_type=Path), metavar="FILE", help="The YAML document."
 )
@@ -138,5 +145,5 @@ executor_option = click.option(
     "--executor",
     default="",
     metavar="NAME",
-    help="Run every step there (local, ray …), whatever its compute is mapped to in tidemill.yaml.",
+    help="Run every step there (local, ray, kubernetes, azureml), whatever its compute is mapped to in tidemill.yaml.",
 )

@@ -10,7 +10,7 @@ from tidemill.app.render import pick_stage, render_rbac, render_stage, write_fil
 from tidemill.app.settings import read_settings
 from tidemill.app.up import chosen_stages, require_project
 from tidemill.app.wiring import open_app
-from tidemill.cli.options import everywhere, set_option
+from tidemill.cli.options import everywhere, project_set_option
 from tidemill.release.render import STYLES
 from tidemill.spec.overrides import parse_override
 
@@ -29,7 +29,7 @@ from tidemill.spec.overrides import parse_override
 )
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Write files here instead of printing.")
 @click.option("--rbac", is_flag=True, help="The account and role that may deploy to the stage's namespace, instead.")
-@set_option
+@project_set_option
 @everywhere
 def render_command(
     stage: str | None,

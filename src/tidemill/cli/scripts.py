@@ -44,6 +44,7 @@ online-deployment create: local-enable-gpu vscode-debug package-model with-packa
 online-deployment update: local-enable-gpu vscode-debug skip-script-validation
 batch-deployment create: package-model
 """
+LONGEST = 200  # characters of a verb's line in its noun's help; click cuts at 45
 DO_IT_HERE = "Everything here is on this machine: "
 # A verb with nothing to do on this machine: what it does in Azure, and the way here.
 ONLY_AZURE: Mapping[str, tuple[str, str]] = {
@@ -89,6 +90,13 @@ def complete(noun: str, group: click.Group) -> click.Group:
 
 class NounGroup(click.Group):
     """Verbs whose options may be shortened while that is unambiguous, as az allows: `--endpoint` for `--endpoint-name`."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Every verb with its whole first sentence."""
+        del ctx
+        rows = [(n, c.get_short_help_str(limit=LONGEST)) for n, c in sorted(self.commands.items()) if not c.hidden]
+        with formatter.section("Verbs"):
+            formatter.write_dl(rows)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

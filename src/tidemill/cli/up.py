@@ -14,7 +14,7 @@ from tidemill.app.up import UpResult, up
 from tidemill.app.wiring import open_app
 from tidemill.base.errors import UsageError
 from tidemill.cli.answers import is_yes
-from tidemill.cli.options import everywhere, output_options, set_option
+from tidemill.cli.options import everywhere, output_options, project_set_option
 from tidemill.cli.output import draw_table, print_value, say
 from tidemill.cli.progress import Progress
 from tidemill.spec.overrides import parse_override
@@ -25,7 +25,7 @@ HEADS = ["Endpoint", "Stage", "State", "Model", "Version", "URL"]
 @click.command("up")
 @click.argument("folder", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--stage", "until", metavar="NAME", help="Go no further than this stage.")
-@set_option
+@project_set_option
 @click.option("--stream", is_flag=True, help="Print every step's log as it is written.")
 @click.option("--relax-pins", is_flag=True, help="Loosen just the package pins that cannot be had here, and record it.")
 @everywhere

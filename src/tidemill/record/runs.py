@@ -34,7 +34,9 @@ def get_job(store: RunStore, name: str) -> JobView:
     events = [event for _, event in store.events(name)]
     if not events:
         known = [j.name for j in store.jobs(limit=200, archived=True)]
-        raise NotFoundError(f"There is no job `{name}`", hint=did_you_mean(name, known))
+        raise NotFoundError(
+            f"There is no job `{name}`", hint=did_you_mean(name, known) or "No job has run here yet: tidemill run FILE"
+        )
     return fold(name, events)
 
 

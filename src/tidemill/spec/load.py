@@ -21,6 +21,7 @@ from tidemill.spec.problems import findings_of
 from tidemill.spec.source import Source, read_source, uncollected
 from tidemill.spec.tolerance import without_ignored
 
+RUN_BY = {".py": "python", ".sh": "bash"}
 DEPLOYABLE = {Kind.PROJECT: stage_findings, Kind.ONLINE_DEPLOYMENT: deployment_findings}
 
 
@@ -67,6 +68,7 @@ def load_source(source: Source, *, overrides: Sequence[Override] = (), kind: Kin
                 source,
                 "TM-D005",
                 f"A document is a mapping of fields, not {'an empty file' if data is None else 'this'}",
+                _job_for(source.path) if source.path.suffix in RUN_BY else "",
             )
         )
     elif found not in MODELS:
@@ -85,6 +87,14 @@ def load_source(source: Source, *, overrides: Sequence[Override] = (), kind: Kin
         if document is not None and found is not Kind.PROJECT:
             findings += null_findings(document, data, source)
     return Loaded(source.path, found, document, source, tuple(findings), data)
+
+
+def _job_for(script: Path) -> str:
+    """A job around a script that was given in its place."""
+    return (
+        f"A script runs as a job. Save `{{type: command, code: ., command: {RUN_BY[script.suffix]} {script.name}, "
+        f"environment: {{image: python}}}}` as job.yml beside it, then: tidemill run job.yml"
+    )
 
 
 @cache
@@ -109,6 +119,9 @@ def validate_document(model: Any, data: Any, source: Source) -> tuple[BaseModel 
 def load_valid(path: Path, *, overrides: Sequence[Override] = (), expect: Collection[Kind] = ()) -> Loaded:
     """As `load`; `SpecError` with every finding when there is an error, or when the kind is not one of `expect`."""
     loaded = load(path, overrides=overrides)
+    if not loaded.valid and not path.exists():
+        (lost,) = loaded.findings
+        raise SpecError(lost.message, hint=lost.hint)
     if not loaded.valid:
         raise SpecError(
             f"{path} is not valid",

@@ -14,6 +14,7 @@ import yaml
 
 from tidemill.base.errors import Location, SpecError
 from tidemill.base.findings import Finding, Severity
+from tidemill.base.suggest import did_you_mean
 
 MAX_BYTES = 64 << 20
 MAX_DEPTH = 200
@@ -104,7 +105,7 @@ def _read_text(path: Path) -> str:
     try:
         raw = path.read_bytes()
     except FileNotFoundError as exc:
-        raise SpecError(f"No such file: {path}", hint="Check the path.") from exc
+        raise SpecError(f"No such file: {path}", hint=_documents_beside(path)) from exc
     except IsADirectoryError as exc:
         raise SpecError(f"`{path}` is a folder", hint="Name a YAML file in it.") from exc
     except OSError as exc:
@@ -117,6 +118,14 @@ def _read_text(path: Path) -> str:
     except UnicodeDecodeError as exc:
         line = raw[: exc.start].count(b"\n") + 1
         raise _broken(path, line, 1, "The file is not UTF-8", "Save it as UTF-8.") from exc
+
+
+def _documents_beside(path: Path) -> str:
+    """A way on from a file that is not there: the YAML files of its folder, the one of nearly that name first."""
+    if not path.parent.is_dir():
+        return f"There is no folder {path.parent} either."
+    names = [file.name for file in path.parent.iterdir() if file.suffix in {".yml", ".yaml"}]
+    return did_you_mean(path.name, names) or f"There is no YAML file in {path.parent.absolute()}."
 
 
 def parse_source(path: Path, text: str) -> Source:

@@ -29,6 +29,7 @@ from tidemill.record.ports import ModelRequest, ModelVersion
 TAG = "tidemill."
 EXPERIMENT = "tidemill-models"
 LATEST = "latest"
+NO_MODELS = "No model is registered here yet: tidemill up, or tidemill model create --name NAME --path PATH"
 CONNECT_S = 10.0
 # what MLflow would print is not what the command was asked for
 QUIET = {
@@ -192,7 +193,8 @@ class MlflowRegistry:
         if found is None:
             versions = [f"{v.name}:{v.version}" for v in self.list()]
             raise NotFoundError(
-                f"No model `{name}:{version}` is registered here", hint=did_you_mean(f"{name}:{version}", versions)
+                f"No model `{name}:{version}` is registered here",
+                hint=did_you_mean(f"{name}:{version}", versions) or NO_MODELS,
             )
         path = self._fetch(found)
         return replace(found, path=path, digest=found.digest or digest_model(path))

@@ -1,0 +1,103 @@
+"""What somebody sees who does not know the commands yet."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+from tests.unit.cli.conftest import Run
+from tidemill.cli.examples import EXAMPLES
+from tidemill.cli.intents import INTENTS
+from tidemill.cli.main import tidemill as door
+from tidemill.cli.words import regroup
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("chek", "`check`"),
+        ("help", "`tidemill --help`"),
+        ("deploy", "`tidemill up`"),
+        ("logs", "`tidemill job stream -n NAME`"),
+        ("ml", "Leave `ml` out"),
+    ],
+)
+def test_a_command_that_other_tools_have_leads_to_ours(tidemill: Run, typed: str, said: str) -> None:
+    assert said in tidemill(typed, code=2).stderr
+
+
+def test_a_word_that_is_like_nothing_is_not_answered_with_a_list(tidemill: Run) -> None:
+    said = tidemill("xyzzy", code=2).stderr
+    assert "No such command `xyzzy`." in said
+    assert "Known" not in said
+
+
+@pytest.mark.parametrize(
+    "line", [line for block in EXAMPLES.values() for line in block.strip().splitlines()] + list(INTENTS.values())
+)
+def test_every_command_line_we_show_can_be_read(line: str) -> None:
+    words = regroup(shlex.split(line.partition("  #")[0])[1:], frozenset({"online-endpoint"}))
+    _read(door, [w for w in words if w not in {"--help", "--version"}])
+
+
+def _read(command: click.Command, words: list[str]) -> None:
+    if not words:
+        return
+    context = click.Context(command, info_name="tidemill")
+    if not isinstance(command, click.Group):
+        if command.context_settings.get("ignore_unknown_options"):
+            return
+        command.make_parser(context).parse_args(list(words))
+        return
+    found = command.get_command(context, words[0])
+    assert found is not None, words[0]
+    _read(found, words[1:])
+
+
+def test_help_ends_with_examples_as_they_are_typed(tidemill: Run) -> None:
+    said = tidemill("run", "--help").stdout
+    assert "Examples:\n    tidemill run pipeline.yml\n" in said
+
+
+def test_help_of_a_noun_says_what_each_verb_does_to_the_end(tidemill: Run) -> None:
+    said = tidemill("job", "--help").stdout
+    assert "..." not in said.replace("[ARGS]...", "")
+
+
+def test_az_without_words_says_what_it_is(tidemill: Run) -> None:
+    for words in (["az"], ["az", "--help"], ["az", "-h"]):
+        assert "local workspace" in tidemill(*words).stdout
+
+
+def test_a_file_that_is_not_there_is_one_error_with_the_one_that_is(tidemill: Run, tmp_path: Path) -> None:
+    (tmp_path / "pipeline.yaml").write_text("type: pipeline\njobs: {}\n")
+    said = tidemill("run", "pipeline.yml", code=2).stderr
+    assert said.count("error:") == 1
+    assert "No such file: pipeline.yml" in said
+    assert "Did you mean `pipeline.yaml`?" in said
+
+
+def test_a_folder_without_documents_says_so_when_one_is_missing(tidemill: Run) -> None:
+    assert "no YAML file" in tidemill("plan", "pipeline.yml", code=2).stderr
+
+
+def test_a_script_in_place_of_a_document_gets_the_document_it_lacks(tidemill: Run, tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text("print('hello')\n")
+    said = tidemill("run", "train.py", code=2).stderr
+    assert "command: python train.py" in said
+    assert "tidemill run job.yml" in said
+
+
+def test_a_check_that_looked_at_nothing_says_what_it_looks_for(tidemill: Run, tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text("print('hello')\n")
+    said = tidemill("check", ".").stdout
+    assert "nothing to check" in said
+    assert "Azure ML" in said
+
+
+def test_a_name_looked_for_where_there_is_nothing_yet_leads_to_the_first(tidemill: Run) -> None:
+    assert "tidemill model create" in tidemill("model", "show", "-n", "x", code=1).stderr
+    assert "tidemill run FILE" in tidemill("job", "show", "-n", "x", code=1).stderr
