@@ -15,12 +15,12 @@ from tidemill.base.errors import UsageError
 from tidemill.base.suggest import did_you_mean
 from tidemill.release.recording import Recording
 from tidemill.release.workload import Workload
+from tidemill.serve.capture import CREDENTIALS
 from tidemill.spec.deployment import Collection, DataCollector, OnlineDeployment
 from tidemill.spec.project import Capture, Stage
 
 SIDES = {"model_inputs": "request", "request": "request", "model_outputs": "response", "response": "response"}
 BOTH = ("request", "response")
-CREDENTIALS = {"authorization", "proxy-authorization", "cookie", "x-api-key"}
 DATASTORE = re.compile(r"azureml://.*?datastores/(?P<store>[^/]+)/paths/(?P<path>.*)\Z")
 FIRST_RECORDS_S, LOOK_S = 10.0, 0.5
 HINT = (

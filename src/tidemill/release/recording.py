@@ -46,10 +46,10 @@ class Recording:
 
     def variables(self, folder: str = BUFFER) -> dict[str, str]:
         """What the server is told. The buffer's bound leaves room for what is being made of a full file."""
-        bytes_each = (self.buffer_mib // self.processes - SPARE_MIB) * MIB
+        bound = (self.buffer_mib - SPARE_MIB * self.processes) * MIB  # of the folder: each process sees what all wrote
         said = {
             "DIR": folder, "TO": self.place, "RATE": f"{self.rate:g}", "PARTS": ",".join(self.parts),
-            "ROLLING": self.rolling, "MASK": ",".join(self.mask), "MAX_BYTES": str(bytes_each),
+            "ROLLING": self.rolling, "MASK": ",".join(self.mask), "MAX_BYTES": str(bound),
             "HEADERS": ",".join(self.headers),
         }  # fmt: skip
         return {f"TIDEMILL_CAPTURE_{name}": value for name, value in said.items() if value}

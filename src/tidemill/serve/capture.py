@@ -2,14 +2,16 @@
 
 `<folder>/requests/version=3/date=2026-11-21/…` holds one record a request: id, time, model, version, request, answer, latency;
 `<folder>/feedback/…`, parted likewise, holds what turned out to be true, joined later by the request's id. Records are lines
-of JSON until a file is full, old, or the server stops; then, where pyarrow is installed, the file becomes a Parquet file, and
-leaves for where records are kept if that is elsewhere. A file that a killed server left is taken up by the next one.
+of JSON, in a file whose name begins with a dot so that readers of the folder pass it by, until it is full, old, or the server stops;
+then it loses the dot, becomes a Parquet file where pyarrow is installed, and leaves for where records are kept if that is elsewhere.
+A file that a killed server left is taken up by the next one.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import fcntl
 import logging
 import os
@@ -18,7 +20,7 @@ import random
 import secrets
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -26,19 +28,24 @@ from typing import IO, Any
 import msgspec
 
 from tidemill.base.clock import Clock, SystemClock, iso
-from tidemill.serve.records import KINDS, to_parquet
+from tidemill.base.errors import UsageError
+from tidemill.serve.http import Request
+from tidemill.serve.masking import HideMasked, masked
+from tidemill.serve.records import FEEDBACK, GROWING, KINDS, REQUESTS, to_parquet
 from tidemill.serve.settings import GIB
 from tidemill.serve.shipping import Shipper
 
 LOG = logging.getLogger("tidemill.serve")
+RECORDED = {"/predict", "/score", "/invocations"}
 WAITING = 1000  # records; beyond that they are counted and dropped, never waited for
-MASK = "***"
-REQUESTS, FEEDBACK = "requests", "feedback"
 FULL_BYTES = 16 << 20
 WAITING_BYTES = 64 << 20
 OLD_S, MINUTE_S = 300.0, 60.0
 FIRST_S = 2.0  # the first file leaves soon, so that a store that cannot be reached is known at once
 CLOSE_S = 10.0
+QUIET_S = 60.0
+LOOK_S, LOOK_SHARE = 10.0, 100  # how often the folder is measured: it is everybody's who records here
+CREDENTIALS = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key"})
 BOTH = frozenset({"request", "response"})
 
 
@@ -80,6 +87,18 @@ class _Segment:
     size: int = 0
     began: float = field(default_factory=time.monotonic)
 
+    def add(self, lines: bytes) -> None:
+        """All of it or, where the disk is full, nothing: half a line would be glued to the next one."""
+        try:
+            written = self.file.write(lines)
+            if written < len(lines):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError:
+            self.file.truncate(self.size)
+            self.file.seek(self.size)
+            raise
+        self.size += len(lines)
+
 
 @dataclass(slots=True)
 class Capture:
@@ -92,15 +111,22 @@ class Capture:
     dropped: int = 0
     written_bytes: int = 0
     shipper: Shipper | None = None
-    _queue: queue.Queue[tuple[str, dict[str, Any]] | None] = field(default_factory=lambda: queue.Queue(WAITING))
-    _waiting_bytes: int = 0
+    _queue: queue.Queue[tuple[str, list[dict[str, Any]], int] | None] = field(
+        default_factory=lambda: queue.Queue(WAITING)
+    )
+    # what came in is counted by who answers requests, what went out by the writer: two threads never add to one number
+    _in_bytes: int = 0
+    _out_bytes: int = 0
+    _freed_before: int = 0
+    _look_at: float = 0.0
+    _quiet_until: float = 0.0
     _thread: threading.Thread | None = None
     _open: dict[str, _Segment] = field(default_factory=dict)
 
     def start(self) -> None:
-        """Begin to write; what earlier processes left counts towards the bound."""
+        """Begin to write; what others left or write in the folder counts towards the bound."""
         self.rules.folder.mkdir(parents=True, exist_ok=True)
-        self.written_bytes = sum(p.stat().st_size for p in self.rules.folder.rglob("*.*") if p.suffix in KINDS)
+        self._look()
         if self.shipper is not None:
             self.shipper.start()
         self._thread = threading.Thread(target=self._write_all, name="capture", daemon=True)
@@ -118,11 +144,12 @@ class Capture:
         if self.rules.headers:
             given = {name: (headers or {}).get(name.encode()) for name in sorted(self.rules.headers)}
             entry["headers"] = {name: value.decode("latin-1") for name, value in given.items() if value is not None}
-        self._put(REQUESTS, {**entry, "latency_ms": round(seconds * 1000, 3)})
+        self._put(REQUESTS, [{**entry, "latency_ms": round(seconds * 1000, 3)}], len(body) + len(answer))
 
-    def feedback(self, request_id: str, truth: Any) -> bool:  # noqa: ANN401 - any JSON value
-        """Keep what turned out to be true of an earlier request; false when it could not be kept."""
-        return self._put(FEEDBACK, {"request_id": request_id, "truth": truth})
+    def feedback(self, items: Sequence[Mapping[str, Any]], size: int) -> bool:
+        """Keep what turned out to be true of earlier requests, `size` bytes of JSON; false when it could not be kept, none of it."""
+        said = [{"request_id": item["request_id"], "truth": item["truth"]} for item in items]
+        return not said or self._put(FEEDBACK, said, size)
 
     def close(self) -> None:
         """Write what waits, send it where it goes, then stop."""
@@ -133,29 +160,40 @@ class Capture:
             if self.shipper is not None:
                 self.shipper.close()
 
-    def _put(self, kind: str, entry: dict[str, Any]) -> bool:
-        size = len(entry.get("body", b"")) + len(entry.get("answer", b""))
-        if self._is_full() or self._waiting_bytes + size > WAITING_BYTES:
-            self.dropped += 1
+    def _put(self, kind: str, entries: list[dict[str, Any]], size: int) -> bool:
+        if self._is_full() or self._in_bytes - self._out_bytes + size > WAITING_BYTES:
+            self.dropped += len(entries)
             return False
+        about = {"at": iso(self.clock.now()), "model": self.model, "version": self.version}
         try:
-            self._queue.put_nowait(
-                (kind, {"at": iso(self.clock.now()), "model": self.model, "version": self.version, **entry})
-            )
+            self._queue.put_nowait((kind, [{**about, **entry} for entry in entries], size))
         except queue.Full:
-            self.dropped += 1
+            self.dropped += len(entries)
             return False
-        self._waiting_bytes += size
+        self._in_bytes += size
         return True
 
+    def _freed(self) -> int:
+        return self.shipper.freed_bytes if self.shipper is not None else 0
+
     def _is_full(self) -> bool:
-        left = self.shipper.freed_bytes if self.shipper is not None else 0
-        return self.written_bytes - left >= self.rules.max_bytes
+        return self.written_bytes - (self._freed() - self._freed_before) >= self.rules.max_bytes
+
+    def _look(self) -> None:
+        """How much there is by now: other processes write here too, and files are taken away."""
+        began = time.monotonic()
+        freed = self._freed()
+        self.written_bytes = _size_below(self.rules.folder)
+        self._freed_before = freed
+        now = time.monotonic()
+        self._look_at = now + max(LOOK_S, LOOK_SHARE * (now - began))
 
     def _write_all(self) -> None:
         for path in list(_left_behind(self.rules.folder, KINDS if self.shipper is not None else KINDS[:1])):
             self._settle(path)
         while True:
+            if time.monotonic() >= self._look_at:
+                self._look()
             try:
                 taken = self._queue.get(timeout=self._patience())
             except queue.Empty:
@@ -164,27 +202,34 @@ class Capture:
             if taken is None:
                 self._finish(all_of_them=True)
                 return
-            self._waiting_bytes -= len(taken[1].get("body", b"")) + len(taken[1].get("answer", b""))
-            try:
-                self._write(*taken)
-            except OSError as exc:
-                self.dropped += 1
-                LOG.warning("a captured request could not be written: %s", exc)
+            kind, entries, size = taken
+            self._out_bytes += size
+            self._try_to_write(kind, entries)
+            self._finish()
 
-    def _write(self, kind: str, entry: dict[str, Any]) -> None:
-        for name, raw in (("request", entry.pop("body", None)), ("response", entry.pop("answer", None))):
-            if raw is not None and name in self.rules.parts:
-                # an answer's bare values are predictions, a request's may be of any column
-                entry[name] = masked(_json_or_size(raw), self.rules.masked, bare=name == "request")
-        if "headers" in entry:
-            entry["headers"] = masked(entry["headers"], self.rules.masked)
-        line = msgspec.json.encode(entry) + b"\n"
-        segment = self._segment(kind, self.rules.partition(entry["at"]))
-        segment.file.write(line)
-        segment.file.flush()
-        segment.size += len(line)
-        self.written_bytes += len(line)
-        self._finish()
+    def _try_to_write(self, kind: str, entries: list[dict[str, Any]]) -> None:
+        """A disk that is full costs records, never the writer; said once a minute, however many there are."""
+        try:
+            self._write(kind, entries)
+        except (OSError, ValueError, TypeError, OverflowError, RecursionError) as exc:
+            self.dropped += len(entries)
+            if time.monotonic() >= self._quiet_until:
+                self._quiet_until = time.monotonic() + QUIET_S
+                LOG.warning("captured requests cannot be written, they are dropped: %s: %s", type(exc).__name__, exc)
+
+    def _write(self, kind: str, entries: list[dict[str, Any]]) -> None:
+        names = self.rules.masked
+        for entry in entries:
+            for name, raw in (("request", entry.pop("body", None)), ("response", entry.pop("answer", None))):
+                if raw is not None and name in self.rules.parts:
+                    # an answer's bare values are predictions, a request's may be of any column
+                    entry[name] = _kept(raw, names, bare=name == "request")
+            for name in ("headers", "truth"):
+                if name in entry:
+                    entry[name] = masked(entry[name], names, bare=False)
+        lines = b"".join(msgspec.json.encode(entry) + b"\n" for entry in entries)
+        self._segment(kind, self.rules.partition(entries[0]["at"])).add(lines)
+        self.written_bytes += len(lines)
 
     def _segment(self, kind: str, partition: str) -> _Segment:
         """The file being written for this partition; the one before is finished."""
@@ -194,17 +239,17 @@ class Capture:
                 self._close(self._open.pop(kind))
             folder = self.rules.folder / kind / f"version={self.version}" / partition
             folder.mkdir(parents=True, exist_ok=True)
-            path = folder / f"{os.getpid()}-{secrets.token_hex(6)}.jsonl"
-            file = path.open("ab")
+            path = folder / f"{GROWING}{os.getpid()}-{secrets.token_hex(6)}.jsonl"
+            file = path.open("ab", buffering=0)
             fcntl.flock(file, fcntl.LOCK_EX)
             soon = self.shipper is not None and not self.shipper.taken
             found = self._open[kind] = _Segment(path, partition, file, FIRST_S if soon else self.rules.old_s)
         return found
 
     def _patience(self) -> float:
-        """Seconds until the next file is old."""
+        """Seconds until the next file is old, or the folder is to be measured."""
         ends = [segment.began + segment.old_s for segment in self._open.values()]
-        return max(0.01, min(ends) - time.monotonic()) if ends else OLD_S
+        return max(0.01, min([*ends, self._look_at]) - time.monotonic())
 
     def _finish(self, *, all_of_them: bool = False) -> None:
         """Close the files that are full or old."""
@@ -221,14 +266,24 @@ class Capture:
         """A file nobody writes any more: as Parquet where that is possible, and on its way if records are kept elsewhere."""
         try:
             before = path.stat().st_size
-            made = to_parquet(path) if path.suffix == ".jsonl" else path
-            if made is not None and made != path:
+            made = to_parquet(path, path.relative_to(self.rules.folder).parts[0]) if path.suffix == KINDS[0] else path
+            if made != path:
                 self.written_bytes += made.stat().st_size - before
         except (OSError, ValueError) as exc:
             LOG.warning("%s stays as lines of JSON: %s", path, exc)
-            made = None
-        if self.shipper is not None and (made or path).exists():
-            self.shipper.take(made or path)
+            return
+        if self.shipper is not None:
+            self.shipper.take(made)
+
+
+def _size_below(folder: Path) -> int:
+    """Bytes of the records in a folder; what is taken away meanwhile does not count."""
+    size = 0
+    for path in folder.rglob("*.*"):
+        if path.suffix in KINDS:
+            with contextlib.suppress(OSError):
+                size += path.stat().st_size
+    return size
 
 
 def _left_behind(folder: Path, kinds: tuple[str, ...]) -> Iterator[Path]:
@@ -240,34 +295,20 @@ def _left_behind(folder: Path, kinds: tuple[str, ...]) -> Iterator[Path]:
                 yield path
 
 
-def _json_or_size(raw: bytes) -> Any:  # noqa: ANN401
-    """JSON as it is; of pictures and arrays only how large they were."""
+def _kept(raw: bytes, names: frozenset[str], *, bare: bool) -> Any:  # noqa: ANN401
+    """JSON as it is but for what is masked; of pictures and arrays only how large they were."""
     try:
-        return msgspec.json.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
+        return masked(msgspec.json.decode(raw), names, bare=bare)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return {"size_bytes": len(raw)}
 
 
-def masked(value: Any, names: frozenset[str], *, bare: bool = True) -> Any:  # noqa: ANN401
-    """The same JSON value with what stands under `names` hidden; `bare` lists of values too, since they have no names."""
-    if not names:
-        return value
-    if isinstance(value, list):
-        return [masked(v, names, bare=bare) if isinstance(v, (dict, list)) else MASK if bare else v for v in value]
-    if not isinstance(value, dict):
-        return value
-    columns, data = value.get("columns"), value.get("data")
-    hidden = {k: MASK if k in names else masked(v, names, bare=bare) for k, v in value.items()}
-    if isinstance(columns, list) and isinstance(data, list):
-        hidden["columns"] = columns
-        hidden["data"] = [_masked_row(columns, row, names) for row in data]
-    return hidden
-
-
-def _masked_row(columns: list[Any], row: Any, names: frozenset[str]) -> Any:  # noqa: ANN401
-    if not isinstance(row, list) or len(row) != len(columns):
-        return MASK
-    return [MASK if str(c) in names else v for c, v in zip(columns, row, strict=True)]
+def is_prediction(request: Request) -> bool:
+    """Whether it asks the model, and so is recorded when it was answered."""
+    path = request.path
+    return request.method == "POST" and (
+        path in RECORDED or (path.startswith("/v2/models/") and path.endswith("/infer"))
+    )
 
 
 def open_capture(options: argparse.Namespace, model: str, version: str) -> Capture:
@@ -281,6 +322,11 @@ def open_capture(options: argparse.Namespace, model: str, version: str) -> Captu
         options.capture_rolling,
         frozenset(name.lower() for name in _named(options.capture_headers)),
     )
+    secret = next((n for n in sorted(rules.headers) if n in CREDENTIALS), None)
+    if secret is not None:
+        raise UsageError(f"--capture-headers names `{secret}`: what lets callers in is not recorded")
+    if rules.masked:
+        LOG.addFilter(HideMasked(rules.masked))
     if not options.capture_to:
         return Capture(rules, model, version)
     shipper = Shipper(options.capture_dir, options.capture_to, os.environ)

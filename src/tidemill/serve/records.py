@@ -15,28 +15,66 @@ from tidemill.base.errors import UsageError
 from tidemill.base.files import write_atomic
 
 KINDS = (".jsonl", ".parquet")
+GROWING = "."  # begins the name of a file that is being written: whoever reads a folder of Parquet files passes it by
+REQUESTS, FEEDBACK = "requests", "feedback"
+# Every file has all columns of its kind, whatever was recorded in it. The version is not called so, since that is its folder's name.
+COLUMNS = {
+    REQUESTS: ("request_id", "at", "model", "model_version", "request", "response", "latency_ms", "headers"),
+    FEEDBACK: ("request_id", "at", "model", "model_version", "truth"),
+}
+FLOATS = ("latency_ms",)
+GROUP_BYTES = 4 << 20  # of lines, in a part of a Parquet file
 FRAMES = ("input_data", "dataframe_split")
 LISTS = ("instances", "inputs", "data", "records")
 JSON_FIELDS = ("request", "response", "truth", "headers")
 Row = dict[str, Any]
 
 
-def to_parquet(lines: Path) -> Path | None:
-    """The Parquet file that takes the place of a file of JSON lines; `None` without pyarrow, which is an extra."""
+def to_parquet(lines: Path, kind: str) -> Path:
+    """The file that takes the place of a finished file of JSON lines: Parquet, or the lines themselves without pyarrow, which is an extra."""
     parquet = _arrow("parquet")
     if parquet is None:
-        return None
-    rows = list(_read_lines(lines))
-    for row in rows:
-        row.update({k: msgspec.json.encode(row[k]).decode() for k in JSON_FIELDS if k in row})
-    names = sorted({k for row in rows for k in row})
+        return lines.replace(lines.with_name(lines.name.removeprefix(GROWING)))
     arrow = importlib.import_module("pyarrow")
-    table = arrow.table({name: [row.get(name) for row in rows] for name in names})
-    made, growing = lines.with_suffix(".parquet"), lines.with_suffix(".growing")
-    parquet.write_table(table, growing, compression="zstd")
-    growing.replace(made)
+    types = {name: arrow.float64() if name in FLOATS else arrow.string() for name in COLUMNS[kind]}
+    schema = arrow.schema(list(types.items()))
+    made, growing = _finished(lines), lines.with_name(f"{GROWING}{lines.stem.removeprefix(GROWING)}.growing")
+    try:
+        with parquet.ParquetWriter(growing, schema, compression="zstd") as writer:
+            for rows in _groups(lines):
+                writer.write_table(arrow.table({n: [row.get(n) for row in rows] for n in types}, schema=schema))
+        growing.replace(made)
+    finally:
+        growing.unlink(missing_ok=True)
     lines.unlink()
     return made
+
+
+def _finished(lines: Path) -> Path:
+    """The Parquet file that lines become."""
+    return lines.with_name(lines.name.removeprefix(GROWING)).with_suffix(".parquet")
+
+
+def _groups(lines: Path) -> Iterator[list[Row]]:
+    """Rows as Parquet has them, JSON as text: so many at a time that the memory for it stays small."""
+    rows: list[Row] = []
+    size = 0
+    for line in _whole_lines(lines):
+        row: dict[str, msgspec.Raw] = msgspec.json.decode(line, type=dict[str, msgspec.Raw])
+        rows.append(
+            {
+                "model_version" if k == "version" else k: bytes(v).decode()
+                if k in JSON_FIELDS
+                else msgspec.json.decode(v)
+                for k, v in row.items()
+            }
+        )
+        size += len(line)
+        if size >= GROUP_BYTES:
+            yield rows
+            rows, size = [], 0
+    if rows:
+        yield rows
 
 
 def read_records(folder: Path, kind: str) -> Iterator[Row]:
@@ -44,11 +82,12 @@ def read_records(folder: Path, kind: str) -> Iterator[Row]:
     for file in sorted((folder / kind).rglob("*.*")):
         if file.suffix == ".parquet":
             yield from _read_parquet(file)
-        elif file.suffix == ".jsonl" and not file.with_suffix(".parquet").exists():
+        elif file.suffix == ".jsonl" and not _finished(file).exists():
             try:
                 rows = list(_read_lines(file))
-            except FileNotFoundError:  # it became Parquet just now
-                rows = list(_read_parquet(file.with_suffix(".parquet")))
+            except FileNotFoundError:  # it was finished just now
+                ended = _finished(file)
+                rows = list(_read_parquet(ended) if ended.exists() else _read_lines(ended.with_suffix(".jsonl")))
             yield from rows
 
 
@@ -60,11 +99,11 @@ def join(folder: Path) -> list[Row]:
 def join_all(folders: Sequence[Path]) -> list[Row]:
     """As `join`, of several capture folders: a truth may lie in another one than its request."""
     truths: dict[str, Row] = {}
-    for said in (said for folder in folders for said in read_records(folder, "feedback")):
+    for said in (said for folder in folders for said in read_records(folder, FEEDBACK)):
         known = truths.get(said["request_id"])
         if known is None or known["at"] <= said["at"]:
             truths[said["request_id"]] = said
-    asked = (entry for folder in folders for entry in read_records(folder, "requests"))
+    asked = (entry for folder in folders for entry in read_records(folder, REQUESTS))
     rows = [row for entry in asked for row in _rows(entry, truths.get(entry["request_id"]))]
     return sorted(rows, key=lambda r: (r["at"], r["request_id"], r["row"]))
 
@@ -83,6 +122,8 @@ def _rows(entry: Row, said: Row | None) -> Iterator[Row]:
 
 def _answers(response: Any) -> list[Row]:  # noqa: ANN401 - any JSON value
     """`prediction` and `probability` of each row, of `/predict` or of `/score`; what a script says otherwise is one row."""
+    if isinstance(response, Mapping) and isinstance(response.get("outputs"), list):
+        response = _tensors(response["outputs"])
     if isinstance(response, Mapping) and isinstance(response.get("predictions"), list):
         response = response["predictions"]
     many = response if isinstance(response, list) else [response]
@@ -92,6 +133,15 @@ def _answers(response: Any) -> list[Row]:  # noqa: ANN401 - any JSON value
         else {"prediction": one, "probability": None}
         for one in many
     ]
+
+
+def _tensors(outputs: list[Row]) -> list[Row]:
+    """What `/v2/…/infer` answered, as `/predict` says it."""
+    said = {o.get("name"): o.get("data") or [] for o in outputs}
+    labels, scores = said.get("prediction", []), said.get("probabilities", [])
+    wide = len(scores) // len(labels) if labels else 0
+    best = [max(scores[i * wide : (i + 1) * wide], default=None) for i in range(len(labels))]
+    return [{"prediction": one, "probability": p} for one, p in zip(labels, best, strict=True)]
 
 
 def _asked(request: Any, count: int) -> list[Row]:  # noqa: ANN401
@@ -105,11 +155,22 @@ def _asked(request: Any, count: int) -> list[Row]:  # noqa: ANN401
 def _items(request: Any) -> list[Any]:  # noqa: ANN401
     if isinstance(request, Mapping):
         inner = next((request[n] for n in (*FRAMES, *LISTS) if isinstance(request.get(n), (Mapping, list))), None)
+        tensors = request.get("inputs")
+        if isinstance(tensors, list) and tensors and all(isinstance(t, Mapping) and "shape" in t for t in tensors):
+            return _by_row(tensors)
         names, data = request.get("columns"), request.get("data")
         if isinstance(names, list) and isinstance(data, list):
             return [dict(zip(map(str, names), row, strict=False)) if isinstance(row, list) else row for row in data]
         return [request] if inner is None else _items(inner)
     return request if isinstance(request, list) else [request]
+
+
+def _by_row(tensors: list[Row]) -> list[Any]:
+    """Named columns of `/v2/…/infer`, row by row; one tensor of all values stays as it is."""
+    columns = [t.get("data") for t in tensors]
+    if len(tensors) == 1 or not all(isinstance(c, list) for c in columns):
+        return tensors
+    return [dict(zip([str(t.get("name")) for t in tensors], row, strict=True)) for row in zip(*columns, strict=False)]
 
 
 def _is_flat(item: Mapping[str, Any]) -> bool:
@@ -155,15 +216,24 @@ def keep_feedback(folder: Path, items: Sequence[Row], at: str) -> None:
     """Put down what turned out to be true without asking a server."""
     lines = b"".join(msgspec.json.encode({"at": at, "model": "", "version": "", **item}) + b"\n" for item in items)
     name = at.replace(":", "").replace("+", "")
-    write_atomic(folder / "feedback" / "version=unknown" / f"date={at[:10]}" / f"{name}.jsonl", lines.decode())
+    write_atomic(folder / FEEDBACK / "version=unknown" / f"date={at[:10]}" / f"{name}.jsonl", lines.decode())
 
 
 def _read_lines(file: Path) -> Iterator[Row]:
-    """A last line that was cut off by a crash is left out."""
+    for line in _whole_lines(file):
+        yield msgspec.json.decode(line)
+
+
+def _whole_lines(file: Path) -> Iterator[bytes]:
+    """A line that a crash cut off, or a failing disk garbled, is left out."""
     with file.open("rb") as lines:
         for line in lines:
             if line.endswith(b"\n"):
-                yield msgspec.json.decode(line)
+                try:
+                    msgspec.json.decode(line, type=dict[str, msgspec.Raw])
+                except (msgspec.DecodeError, UnicodeDecodeError):
+                    continue
+                yield line
 
 
 def _read_parquet(file: Path) -> Iterator[Row]:
@@ -172,7 +242,11 @@ def _read_parquet(file: Path) -> Iterator[Row]:
         raise UsageError(f"{file.name} needs pyarrow", hint='pip install "tidemill[capture]"')
     for batch in parquet.ParquetFile(file).iter_batches():
         for row in batch.to_pylist():
-            yield {k: msgspec.json.decode(v) if k in JSON_FIELDS and v is not None else v for k, v in row.items()}
+            yield {
+                "version" if k == "model_version" else k: msgspec.json.decode(v) if k in JSON_FIELDS else v
+                for k, v in row.items()
+                if v is not None
+            }
 
 
 def _arrow(part: str) -> ModuleType | None:

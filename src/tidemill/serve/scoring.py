@@ -50,7 +50,7 @@ class ScoringScript:
         try:
             result = self.function(**arguments)
         except Exception:
-            LOG.exception("run() failed")
+            LOG.exception("run() failed", extra={"body": request.body})
             return _message(SERVER_ERROR, UNEXPECTED, failed=True)
         elapsed = f"{(time.perf_counter() - began) * 1000:.3f}".encode()
         response = _response(result)

@@ -12,7 +12,7 @@ from typing import Any
 from tidemill.serve.access import BAD, AccessLog
 from tidemill.serve.batching import Batcher
 from tidemill.serve.bodies import check_feedback, is_heavy, read_rows
-from tidemill.serve.capture import Capture
+from tidemill.serve.capture import Capture, is_prediction
 from tidemill.serve.decode import Batch
 from tidemill.serve.engine import Engine
 from tidemill.serve.hang import Calls
@@ -56,7 +56,6 @@ PAGES = {
     "/page.css": ("page.css", "text/css"),
     "/docs": ("docs.html", "text/html; charset=utf-8"),
 }
-RECORDED = {"/predict", "/score", "/invocations"}
 FULL, UNREADY, SLOW = 429, 503, 504
 RETRY = (b"retry-after", b"1")
 Handler = Callable[[Request], Awaitable[Response]]
@@ -154,6 +153,7 @@ class InferenceServer:
 
     async def _answer(self, scope: Scope, receive: Receive, request_id: str) -> Response:
         """A response in every case: what a client did wrong is a 4xx, what the model did is a 500 without details."""
+        request: Request | None = None
         try:
             request = await read_request(scope, receive, self._settings.max_body)
             refused = self._refuse(request)
@@ -165,7 +165,7 @@ class InferenceServer:
         except TimeoutError:
             return json_response({"detail": f"No answer within {self._settings.timeout_s:g} s"}, SLOW)
         except Exception:
-            LOG.exception("the model failed on a request")
+            LOG.exception("the model failed on a request", extra={"body": request.body if request else b""})
             return json_response({"detail": "The model failed on this request; the server's log says why"}, 500)
 
     async def _recorded(self, request: Request, request_id: str) -> Response:
@@ -173,13 +173,7 @@ class InferenceServer:
         began = time.perf_counter()
         response = await self._route(request)
         capture = self._capture
-        if (
-            capture
-            and request.method == "POST"
-            and request.path in RECORDED
-            and response.status < BAD
-            and capture.wants()
-        ):
+        if capture and response.status < BAD and is_prediction(request) and capture.wants():
             capture.record(request_id, request.body, response.body, time.perf_counter() - began, request.headers)
         return response
 
@@ -299,8 +293,9 @@ class InferenceServer:
         for i, item in enumerate(items):
             loc: tuple[str | int, ...] = ("body", i) if isinstance(body, list) else ("body",)
             check_feedback(item, loc)
-        kept = sum(self._capture.feedback(item["request_id"], item["truth"]) for item in items)
-        return json_response({"kept": kept}, 202 if kept == len(items) else UNREADY)
+        if self._capture.feedback(items, len(request.body)):
+            return json_response({"kept": len(items)}, 202)
+        raise RequestProblem("There is no room for it now; come back in a moment", status=UNREADY)
 
     async def _describe(self, request: Request) -> Response:
         del request

@@ -85,7 +85,7 @@ def test_pods_are_told_all_of_it_and_their_walls_let_the_records_out() -> None:
     assert server["securityContext"]["readOnlyRootFilesystem"] is True
     assert {"name": "captured", "emptyDir": {"sizeLimit": "1024Mi"}} in pod["volumes"]
     assert [p["port"] for p in walls["egress"][1]["ports"]] == [443, 9000]
-    assert pod["terminationGracePeriodSeconds"] == 60
+    assert pod["terminationGracePeriodSeconds"] == 100
 
 
 def test_a_claim_is_mounted_and_asks_for_no_way_out() -> None:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pyarrow.parquet
 import pytest
 
-from tidemill.serve.capture import WAITING_BYTES, Capture, CaptureRules, masked
+from tidemill.serve.capture import WAITING_BYTES, Capture, CaptureRules
 from tidemill.serve.records import join, read_records, write_rows
 
 
@@ -53,15 +58,6 @@ def test_beyond_the_bound_records_are_dropped_and_counted(tmp_path: Path) -> Non
     late.close()
     assert late.dropped == 1
     assert [r["request_id"] for r in lines(tmp_path)] == ["id-1"]
-
-
-def test_masked_columns_are_hidden_in_every_form_of_request() -> None:
-    names = frozenset({"salary"})
-    assert masked({"salary": 1, "age": 2}, names) == {"salary": "***", "age": 2}
-    assert masked({"input_data": {"columns": ["age", "salary"], "data": [[2, 1]]}}, names) == {
-        "input_data": {"columns": ["age", "salary"], "data": [[2, "***"]]}
-    }
-    assert masked([[2, 1]], names) == [["***", "***"]]
 
 
 def test_a_mask_leaves_the_predictions_of_a_script_and_hides_what_has_the_name(tmp_path: Path) -> None:
@@ -123,9 +119,9 @@ def recorded(tmp_path: Path) -> Path:
     frame = {"columns": ["b", "a"], "data": [["x", 1], ["y", 2], ["z", 3]]}
     capture.record("many", json.dumps(frame).encode(), json.dumps(many).encode(), 0.001)
     capture.record("scored", b"[[7, 8]]", b'["yes"]', 0.001)
-    capture.feedback("one", "maybe")
-    capture.feedback("one", "yes")
-    capture.feedback("many", ["no", "no", "no"])
+    capture.feedback([{"request_id": "one", "truth": "maybe"}], 9)
+    capture.feedback([{"request_id": "one", "truth": "yes"}], 9)
+    capture.feedback([{"request_id": "many", "truth": ["no", "no", "no"]}], 9)
     capture.close()
     return tmp_path / "kept"
 
@@ -150,3 +146,112 @@ def test_joined_rows_are_written_as_parquet_and_csv(recorded: Path, tmp_path: Pa
     assert table.column("a").to_pylist() == [r.get("a") for r in rows]
     with (tmp_path / "rows.csv").open() as file:
         assert [r["prediction"] for r in csv.DictReader(file)] == [r["prediction"] for r in rows]
+
+
+def test_a_folder_is_one_table_for_pandas_whatever_was_recorded_and_while_it_grows(tmp_path: Path) -> None:
+    first = captured(tmp_path, headers=frozenset({"x-user"}))
+    first.record("one", b'{"a": 1}', b'{"prediction": "no"}', 0.002, {b"x-user": b"ann"})
+    first.close()
+    second = Capture(CaptureRules(tmp_path, parts=frozenset({"response"})), "digits", "4.0-rc")
+    second.start()
+    second.record("two", b'{"a": 1}', b'{"prediction": "no"}', 0.002)
+    second.close()
+    growing = captured(tmp_path)
+    growing.record("three", b'{"a": 1}', b'{"prediction": "no"}', 0.002)
+    while not list(tmp_path.rglob(".*.jsonl")):
+        time.sleep(0.01)
+    table = pd.read_parquet(tmp_path / "requests")
+    growing.close()
+    assert sorted(table["request_id"]) == ["one", "two"]
+    assert sorted(table["version"].astype(str)) == ["3", "4.0-rc"]
+    files = sorted((tmp_path / "requests").rglob("*.parquet"))
+    assert len(files) == 3
+    assert {str(pyarrow.parquet.read_schema(f)) for f in files} == {str(pyarrow.parquet.read_schema(files[0]))}
+    assert {r["version"] for r in lines(tmp_path)} == {"3", "4.0-rc"}
+
+
+def test_a_full_disk_costs_records_and_garbles_none(tmp_path: Path) -> None:
+    code = """if True:
+        import resource, sys
+        from pathlib import Path
+        from tidemill.serve.capture import Capture, CaptureRules
+        capture = Capture(CaptureRules(Path(sys.argv[1])), "m", "1")
+        capture.start()
+        resource.setrlimit(resource.RLIMIT_FSIZE, (3000, resource.RLIM_INFINITY))
+        for i in range(100):
+            capture.record(f"id-{i}", b'{"a": "' + b"x" * (i % 7) * 50 + b'"}', b"{}", 0)
+        while capture._out_bytes < capture._in_bytes:
+            pass
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        capture.record("last", b"{}", b"{}", 0)
+        capture.close()
+        print(capture.dropped)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True, timeout=50
+    )
+    kept = [str(r["request_id"]) for r in lines(tmp_path)]
+    assert len(kept) + int(done.stdout) == 101
+    assert kept[-1] == "last"
+    assert len(set(kept)) == len(kept) > 5
+    assert done.stderr.count("cannot be written") == 1, "it is said once"
+
+
+def test_a_record_that_cannot_be_written_ends_nothing(tmp_path: Path) -> None:
+    capture = captured(tmp_path, masked=frozenset({"b"}))
+    capture.record("deep", b'{"a":' * 700 + b"1" + b"}" * 700, b"{}", 0)
+    capture.record("id-2", b'{"a": 1}', b"{}", 0)
+    capture.close()
+    assert [r["request_id"] for r in lines(tmp_path)] == ["deep", "id-2"]
+
+
+def test_the_bound_is_of_the_folder_whoever_fills_it_and_lifts_when_files_are_taken_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tidemill.serve.capture.LOOK_S", 0.02)
+    capture = captured(tmp_path, max_bytes=5000)
+    other = tmp_path / "requests" / "version=3" / "of-another-process.parquet"
+    other.parent.mkdir(parents=True)
+    other.write_bytes(b"x" * 6000)
+    wait_for(lambda: capture.written_bytes >= 6000)
+    capture.record("too much", b"{}", b"{}", 0)
+    other.unlink()
+    wait_for(lambda: capture.written_bytes < 5000)
+    capture.record("fits", b"{}", b"{}", 0)
+    capture.close()
+    assert (capture.dropped, [r["request_id"] for r in lines(tmp_path)]) == (1, ["fits"])
+
+
+def test_feedback_on_many_requests_is_kept_at_once_or_not_at_all(tmp_path: Path) -> None:
+    capture = captured(tmp_path, masked=frozenset({"salary"}))
+    many = [{"request_id": f"id-{i}", "truth": {"salary": i, "left": True}} for i in range(20_000)]
+    assert capture.feedback(many, 900_000)
+    assert not capture.feedback(many, WAITING_BYTES + 1)
+    assert capture.feedback([], 2)
+    capture.close()
+    kept = list(read_records(tmp_path, "feedback"))
+    assert (len(kept), capture.dropped) == (20_000, 20_000)
+    assert kept[7]["truth"] == {"salary": "***", "left": True}
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_requests_of_the_open_inference_protocol_are_joined_like_others(tmp_path: Path) -> None:
+    capture = captured(tmp_path)
+    tensors = [{"name": n, "shape": [2], "datatype": "FP64", "data": [1.5, i]} for i, n in enumerate("ab")]
+    said = [
+        {"name": "prediction", "datatype": "BYTES", "shape": [2], "data": ["no", "yes"]},
+        {"name": "probabilities", "datatype": "FP64", "shape": [2, 2], "data": [0.9, 0.1, 0.3, 0.7]},
+    ]
+    capture.record("v2", json.dumps({"inputs": tensors}).encode(), json.dumps({"outputs": said}).encode(), 0)
+    capture.close()
+    rows = [{k: r[k] for k in ("a", "b", "prediction", "probability")} for r in join(tmp_path)]
+    assert rows == [
+        {"a": 1.5, "b": 1.5, "prediction": "no", "probability": 0.9},
+        {"a": 0, "b": 1, "prediction": "yes", "probability": 0.7},
+    ]

@@ -48,7 +48,7 @@ def left(buffer: Path) -> list[Path]:
 def test_what_is_recorded_leaves_the_buffer_for_partitions_by_version_and_date(tmp_path: Path) -> None:
     capture = recording(tmp_path / "buffer", tmp_path / "kept")
     capture.record("one", b'{"a": 1}', b'{"prediction": "no"}', 0.001)
-    capture.feedback("one", "yes")
+    capture.feedback([{"request_id": "one", "truth": "yes"}], 9)
     capture.close()
     (file,) = (tmp_path / "kept" / "requests").rglob("*.parquet")
     assert [p.partition("=")[0] for p in file.parent.relative_to(tmp_path / "kept").parts] == [
