@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import secrets
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
-import tidemill
 from tidemill.app.candidate import Candidate
 from tidemill.app.conversions import conversions, prepare_conversion
 from tidemill.app.project import Project
 from tidemill.app.recording import capture_arguments
 from tidemill.app.releases import held_back
+from tidemill.app.server_python import serving_python
 from tidemill.app.serving import keep_code, limit_arguments, probes, scoring_code
 from tidemill.app.shift import BakeFailedError, shift_traffic
 from tidemill.app.wiring import App
-from tidemill.base import proc
 from tidemill.base.errors import BackendError, FailedError
 from tidemill.base.failpoint import failpoint
 from tidemill.base.files import locked, write_atomic
@@ -288,41 +285,6 @@ def serving_environment(app: App, document: OnlineDeployment | None, folder: Pat
         found, where = load_valid(path, expect=(Kind.ENVIRONMENT,)).document, path.parent
     described = environment_of(found, where, found.name or "inline")
     return described if described.kind != "host" else None
-
-
-def serving_python(app: App, environment: EnvironmentRef, also: Sequence[str] = ()) -> tuple[Path, dict[str, str]]:
-    """The interpreter of an environment, with what the server needs (and `also`) beside the model's own packages."""
-    prepared = app.environments().prepare(environment, lambda _: None)
-    if environment.kind == "host":
-        return Path(sys.executable), {}
-    runtime = app.home / "runtime"
-    link = runtime / "tidemill"
-    source = Path(tidemill.__file__).parent
-    if link.is_symlink() and link.readlink() != source:
-        link.unlink()  # the clone was moved, or another Tidemill wrote it
-    if not link.exists():
-        runtime.mkdir(parents=True, exist_ok=True)
-        link.symlink_to(source, target_is_directory=True)
-    marker = prepared.python.parent.parent / "tidemill-serve.txt"
-    there = set(marker.read_text(encoding="utf-8").split("\n")) if marker.exists() else set()
-    wanted = sorted({*serve_requirements(), *also})
-    if not there.issuperset(wanted):
-        done = proc.run(
-            [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", str(prepared.python), *wanted],
-            timeout_s=900,
-        )
-        if done.returncode != 0:
-            raise FailedError(
-                f"The server's packages cannot be installed beside those of `{environment.label}`:\n{done.stderr.strip()[-800:]}"
-            )
-        write_atomic(marker, "\n".join(sorted(there.union(wanted) - {""})))
-    return prepared.python, {"PYTHONPATH": str(runtime)}
-
-
-def serve_requirements() -> list[str]:
-    """What the `serve` extra asks for, from this distribution's own metadata."""
-    declared = importlib.metadata.requires("tidemill") or []
-    return [r.partition(";")[0].strip() for r in declared if "extra == 'serve'" in r.replace('"', "'")]
 
 
 def endpoint_tokens(app: App, endpoint: str, auth: str) -> Path | None:

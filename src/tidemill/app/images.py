@@ -15,11 +15,12 @@ import tidemill
 from tidemill.app.audit import audit_packages
 from tidemill.app.candidate import Candidate
 from tidemill.app.conversions import keep_conversion
-from tidemill.app.deploy import document_folder, load_documents, serve_requirements, serving_environment, serving_python
+from tidemill.app.deploy import document_folder, load_documents, serving_environment
 from tidemill.app.lineage import image_labels, image_tags
 from tidemill.app.project import Project
 from tidemill.app.proof import make_proof
 from tidemill.app.recording import recording_requirements
+from tidemill.app.server_python import serve_requirements, serving_python
 from tidemill.app.serves import stage_recording
 from tidemill.app.serving import ScoringCode, limit_arguments, scoring_code
 from tidemill.app.wiring import App

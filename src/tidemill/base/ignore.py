@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable
 
 Ignored = Callable[[str, bool], bool]
+WILDCARDS = {"**/": "(?:.*/)?", "/**": "/.*", "*": "[^/]*", "?": "[^/]"}
 
 
 def make_ignore(lines: Iterable[str]) -> Ignored:
@@ -43,17 +44,10 @@ def _translate(pattern: str) -> str:
     """A gitignore pattern as a regular expression: `**` crosses folders, `*` and `?` do not."""
     out: list[str] = []
     for part in re.split(r"(\*\*/|/\*\*|\*|\?|\[[^\]]+\])", pattern):
-        match part:
-            case "**/":
-                out.append("(?:.*/)?")
-            case "/**":
-                out.append("/.*")
-            case "*":
-                out.append("[^/]*")
-            case "?":
-                out.append("[^/]")
-            case _ if part.startswith("[") and part.endswith("]"):
-                out.append(fnmatch.translate(part)[4:-3])
-            case _:
-                out.append(re.escape(part))
+        if part in WILDCARDS:
+            out.append(WILDCARDS[part])
+        elif part.startswith("[") and part.endswith("]"):
+            out.append(fnmatch.translate(part)[4:-3])
+        else:
+            out.append(re.escape(part))
     return "".join(out)
