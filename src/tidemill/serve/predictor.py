@@ -17,7 +17,7 @@ from tidemill.serve.lean import import_sklearn
 from tidemill.serve.signature import ModelSignature
 
 Array = npt.NDArray[Any]
-TWO_CLASSES = 2
+HEAD = 1 << 20  # bytes of a pickle in which most of the modules it needs are named
 KERAS_FILES = ("*.keras", "*.h5", "data/**/*.keras", "data/**/*.h5")  # MLflow keeps them below data/
 
 
@@ -116,8 +116,10 @@ def _unpickle(path: Path, *, allow_pickle: bool) -> Any:  # noqa: ANN401
             hint="Serve it from the registry it was registered in, or say --allow-pickle if you made it yourself.",
         )
     with path.open("rb") as file:
-        if b"sklearn" in file.peek():
-            import_sklearn()
+        head = file.read(HEAD)
+        if b"sklearn" in head:
+            import_sklearn(head)
+        file.seek(0)
         if path.suffix == ".joblib":
             return importlib.import_module("joblib").load(path)
         return pickle.load(file)  # noqa: S301 - allowed by name, above
