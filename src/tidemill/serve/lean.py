@@ -45,7 +45,10 @@ class _Name:
     """Something of a module that is imported when it is used."""
 
     def __init__(self, module: _Later, name: str) -> None:
-        self._get = lambda: getattr(module.real(), name)
+        self._module, self._name = module, name
+
+    def _get(self) -> Any:  # noqa: ANN401
+        return getattr(self._module.real(), self._name)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as the real one
         return self._get()(*args, **kwargs)

@@ -187,7 +187,7 @@ def serve_one(options: argparse.Namespace, listener: socket.socket) -> int:
     config = uvicorn.Config(
         application,
         http=GatheringProtocol,
-        ws="auto" if options.app else "none",  # of ours none answers over a websocket, and what reads them takes a while to import
+        ws="auto" if options.app else "none",  # models do not speak it, and what does takes a while to import
         proxy_headers=False,
         log_level="warning",
         access_log=False,
