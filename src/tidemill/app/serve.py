@@ -17,9 +17,11 @@ MODEL = re.compile(r"\{model:([^{}]+)\}")
 
 
 def serve(app: App, model: str, arguments: Sequence[str], *, allow_pickle: bool) -> int:
-    """Run the server in the foreground until it is stopped; its exit code."""
+    """Run the server in the foreground until it is stopped; its exit code. A scoring script needs no model."""
     path = Path(model)
     argv = [sys.executable, "-m", "tidemill.serve.workers"]
+    if not model:
+        return proc.replace_by([*argv, *arguments])
     if path.exists():
         argv += ["--model", str(path), "--name", path.name, *(["--allow-pickle"] if allow_pickle else [])]
     else:

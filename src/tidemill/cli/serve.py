@@ -78,9 +78,9 @@ def command(
     allow_pickle: bool,
     **given: Any,  # noqa: ANN401 - as the options say
 ) -> int:
-    """Serve a registered model (NAME, NAME:VERSION or NAME@LABEL), a model folder or your own application, in the foreground."""
-    if not model and not application:
-        raise click.UsageError("Name a model, or an application with --app")
+    """Serve a registered model (NAME, NAME:VERSION or NAME@LABEL), a model folder, a scoring script or your own application, in the foreground."""
+    if not model and not application and not given["code"]:
+        raise click.UsageError("Name a model, a scoring script's folder with --code, or an application with --app")
     if bool(given["tls_cert"]) != bool(given["tls_key"]):
         raise click.UsageError("--tls-cert and --tls-key go together")
     if application and (given["capture_dir"] or given["code"]):
@@ -89,7 +89,7 @@ def command(
         if application:
             folder = Path(model or ".")
             return serve_application(app, application, folder, variables, server_arguments(given))
-        return serve(app, str(model), server_arguments(given), allow_pickle=allow_pickle)
+        return serve(app, model or "", server_arguments(given), allow_pickle=allow_pickle)
 
 
 def server_arguments(given: dict[str, Any]) -> list[str]:

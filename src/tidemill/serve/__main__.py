@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import logging
 import socket
 import sys
 
 from tidemill.serve.options import parse
+from tidemill.serve.said import start_log
 from tidemill.serve.sockets import bind
 from tidemill.serve.workers import end_with_parent, run_workers
 
@@ -38,7 +38,7 @@ def _may_convert(options: argparse.Namespace) -> bool:
 
 def _answer(options: argparse.Namespace, listener: socket.socket) -> int:
     """By this process itself, which alone imports what that takes."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    start_log()
     code: int = importlib.import_module("tidemill.serve.process").serve_one(options, listener)
     return code
 

@@ -7,7 +7,6 @@ import inspect
 import logging
 import sys
 import time
-import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 from tidemill.base.errors import FailedError, UsageError
 from tidemill.serve.access import AccessLog
+from tidemill.serve.failures import missing, place
 from tidemill.serve.http import (
     ID_LIMIT,
     Receive,
@@ -30,6 +30,7 @@ from tidemill.serve.http import (
 )
 from tidemill.serve.metrics import Metrics
 from tidemill.serve.problems import RequestProblem
+from tidemill.serve.said import REQUEST
 from tidemill.serve.server import FULL, OPEN_PATHS, RETRY
 from tidemill.serve.settings import LOOPBACK_NAMES, ServerSettings
 from tidemill.serve.wsgi import as_asgi
@@ -38,6 +39,7 @@ LOG = logging.getLogger("tidemill.serve")
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 PREFIX = "/tidemill"
 NOT_FOUND = 404
+BESIDE = "beside the server, or give the folder that holds it"
 
 
 def load_application(name: str, folder: Path) -> Application:
@@ -50,7 +52,7 @@ def load_application(name: str, folder: Path) -> Application:
     try:
         module = importlib.import_module(module_name)
     except Exception as exc:
-        raise FailedError(f"{name} cannot be imported: {_place(exc, folder)}", hint=_missing(exc)) from exc
+        raise FailedError(f"{name} cannot be imported: {place(exc, folder)}", hint=missing(exc, BESIDE)) from exc
     found = getattr(module, attribute.removesuffix("()"), None)
     if not callable(found):
         names = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_") and not inspect.isclass(v)]
@@ -62,27 +64,12 @@ def load_application(name: str, folder: Path) -> Application:
         try:
             found = found()
         except Exception as exc:
-            raise FailedError(f"{name} failed: {_place(exc, folder)}") from exc
+            raise FailedError(f"{name} failed: {place(exc, folder)}") from exc
     return found if _is_asgi(found) else as_asgi(found)
 
 
 def _is_asgi(application: Any) -> bool:  # noqa: ANN401 - anything callable
     return inspect.iscoroutinefunction(application) or inspect.iscoroutinefunction(type(application).__call__)
-
-
-def _place(exc: Exception, folder: Path) -> str:
-    """The error, after the last of the user's own lines that led to it."""
-    words = f"{type(exc).__name__}: {exc}"
-    if isinstance(exc, SyntaxError):
-        return f"{exc.filename}:{exc.lineno}: SyntaxError: {exc.msg}"
-    own = [f for f in traceback.extract_tb(exc.__traceback__) if Path(f.filename).is_relative_to(folder.resolve())]
-    return f"{own[-1].filename}:{own[-1].lineno}: {words}" if own else words
-
-
-def _missing(exc: Exception) -> str:
-    if isinstance(exc, ModuleNotFoundError):
-        return f"Install what provides `{exc.name}` beside the server, or give the folder that holds it."
-    return ""
 
 
 @dataclass(slots=True)
@@ -152,6 +139,7 @@ class HostedApplication:
         began = time.perf_counter()
         ids = request_ids(dict(scope["headers"]))
         passing = Passing(send, ids or request_ids({}) or ())
+        REQUEST.set(passing.ids[0][1])
         response = self._refuse(scope)
         if ids is None:
             response = json_response({"detail": f"A request id has at most {ID_LIMIT} characters"}, 431)

@@ -56,4 +56,14 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     add_capture_options(parser, os.environ)
     parser.add_argument("--tls-cert", type=Path, help="certificate chain, PEM")
     parser.add_argument("--tls-key", type=Path, help="its key, PEM")
-    return parser.parse_args(argv)
+    return _absolute(parser.parse_args(argv))
+
+
+def _absolute(options: argparse.Namespace) -> argparse.Namespace:
+    """Paths that stay what they are when the server goes to the folder of a scoring script."""
+    for name, value in vars(options).items():
+        if isinstance(value, Path):
+            setattr(options, name, value.absolute())
+    if options.capture_to and "://" not in options.capture_to:
+        options.capture_to = str(Path(options.capture_to).absolute())
+    return options

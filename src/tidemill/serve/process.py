@@ -23,7 +23,9 @@ from tidemill.serve.engine import Engine, load_engine
 from tidemill.serve.hosted import HostedApplication, load_application
 from tidemill.serve.kept import LATER, check_digest
 from tidemill.serve.protocol import GatheringProtocol
-from tidemill.serve.scoring import ScoringScript, load_scoring_script
+from tidemill.serve.said import log_prints
+from tidemill.serve.scoring import ScoringScript
+from tidemill.serve.script import load_scoring_script
 from tidemill.serve.server import InferenceServer
 from tidemill.serve.settings import LOOPBACK_NAMES, ServerSettings
 from tidemill.serve.sockets import refuse_new
@@ -71,8 +73,11 @@ def _build(options: argparse.Namespace, *, traced: bool) -> InferenceServer | Ho
     if options.code is not None:
         if options.model is not None and options.model_digest:
             check_digest(options.model, options.model_digest)
+        log_prints()
+        if options.code.is_dir():
+            os.chdir(options.code)  # as on Azure, where scripts read the files beside them by relative names
         script = load_scoring_script(
-            options.code / options.script, options.model, name=options.name, version=options.version
+            options.code, options.script, options.model, name=options.name, version=options.version
         )
     elif options.model is None:
         raise UsageError("Nothing to serve", hint="Give --model, --code or --app.")

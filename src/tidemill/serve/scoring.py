@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
 import json
 import logging
-import os
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,15 +12,18 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
-from tidemill.base.errors import FailedError, UsageError
+from tidemill.serve.forms import Headers
 from tidemill.serve.http import JSON, Request, Response, json_response
-from tidemill.serve.rawhttp import MARK, AMLRequest, offer_stand_ins
+from tidemill.serve.rawhttp import AMLRequest
 
 LOG = logging.getLogger("tidemill.serve")
 FAILED = b"x-ms-run-function-failed"
 ELAPSED = b"x-ms-run-fn-exec-ms"
 UNEXPECTED = "An unexpected error occurred in scoring script. Check the logs for more info."
+INTERNAL = "An unexpected internal error occurred. Check the logs for more info."
+HTML = (b"content-type", b"text/html; charset=utf-8")
 SERVER_ERROR = 500
+CLIENT_ERROR = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,29 +37,33 @@ class ScoringScript:
     wants_headers: bool
     name: str
     version: str
+    root: Path = Path()
 
     def run(self, request: Request) -> Response:
         """What the script returns, as JSON; its exception as HTTP 500 with the header that says so."""
+        if request.method == "OPTIONS" and not self.wants_request:
+            return Response(200, b"", (HTML, (FAILED, b"False")))
         try:
             arguments = self._arguments(request)
         except BadInput as exc:
             return _message(exc.status, str(exc), failed=False)
         if self.wants_headers:
-            arguments["request_headers"] = {k.decode(): v.decode("latin-1") for k, v in request.headers.items()}
+            arguments["request_headers"] = Headers(_headers(request))
         began = time.perf_counter()
         try:
             result = self.function(**arguments)
-        except Exception:
+        except BaseException:  # a script that calls sys.exit() has failed on this request, not ended the server
             LOG.exception("run() failed", extra={"body": request.body})
             return _message(SERVER_ERROR, UNEXPECTED, failed=True)
         elapsed = f"{(time.perf_counter() - began) * 1000:.3f}".encode()
         response = _response(result)
-        return Response(response.status, response.body, (*response.headers, (ELAPSED, elapsed)))
+        trace = [(b"traceid", request.headers[b"traceid"])] if b"traceid" in request.headers else []
+        return Response(response.status, response.body, (*response.headers, (ELAPSED, elapsed), *trace))
 
     def _arguments(self, request: Request) -> dict[str, Any]:
         if self.wants_request:
-            headers = {k.decode(): v.decode("latin-1") for k, v in request.headers.items()}
-            return {self.first: AMLRequest(request.method, request.path, headers, request.query, request.body)}
+            given = AMLRequest(request.method, request.path, _headers(request), request.query, request.body)
+            return {self.first: given}
         if request.method == "GET":
             asked = _query(request.query)
             return self._pick(asked) if self.parameters else {self.first: json.dumps(asked)}
@@ -86,6 +90,10 @@ class BadInput(Exception):
     def __init__(self, message: str, status: int = 400) -> None:
         super().__init__(message)
         self.status = status
+
+
+def _headers(request: Request) -> dict[str, str]:
+    return {k.decode("latin-1"): v.decode("latin-1") for k, v in request.headers.items()}
 
 
 def _object(request: Request) -> dict[str, Any]:
@@ -133,55 +141,17 @@ def _response(result: Any) -> Response:  # noqa: ANN401
         return Response(status, raw, tuple((k.encode(), v.encode()) for k, v in headers.items()) or (JSON,))
     try:
         raw = json.dumps({} if result is None else result).encode()
-    except (TypeError, ValueError) as exc:
+    except (TypeError, ValueError, RecursionError) as exc:
         LOG.error("run() returned what is not JSON: %s", exc)  # noqa: TRY400 - there is no traceback worth reading
-        return _message(SERVER_ERROR, UNEXPECTED, failed=True)
+        return _message(SERVER_ERROR, INTERNAL, failed=False)
     return Response(200, raw, (JSON, (FAILED, b"False")))
 
 
-def load_scoring_script(path: Path, model: Path | None, *, name: str, version: str) -> ScoringScript:
-    """Import the script, set `AZUREML_MODEL_DIR`, call `init()`; `UsageError` or `FailedError` when that is not possible."""
-    if not path.is_file():
-        raise UsageError(f"No scoring script at {path}", hint="Check `code_configuration` of the deployment.")
-    if model is not None:
-        os.environ["AZUREML_MODEL_DIR"] = str(model_dir(model))
-    sys.path.insert(0, str(path.parent))
-    offer_stand_ins()
-    spec = importlib.util.spec_from_file_location("azureml_scoring_script", path)
-    if spec is None or spec.loader is None:
-        raise UsageError(f"{path} cannot be imported")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    try:
-        spec.loader.exec_module(module)
-        if hasattr(module, "init"):
-            module.init()
-    except Exception as exc:
-        LOG.exception("the scoring script could not start")
-        raise FailedError(
-            f"{path.name} could not start: {type(exc).__name__}: {exc}", hint="The log has the traceback."
-        ) from exc
-    if not callable(getattr(module, "run", None)):
-        raise UsageError(f"{path} has no function `run`", hint="Define `def run(raw_data):`.")
-    return _describe(getattr(module.run, "__wrapped__", module.run), module.run, name, version)
-
-
-def _describe(plain: Callable[..., Any], run: Callable[..., Any], name: str, version: str) -> ScoringScript:
-    """How `run` wants to be called."""
-    given = [p for p in inspect.signature(plain).parameters.values() if p.name != "request_headers"]
-    if not given:
-        raise UsageError("run() takes no input", hint="Define `def run(raw_data):`.")
-    return ScoringScript(
-        function=run,
-        first=given[0].name,
-        parameters=tuple(given) if hasattr(run, "__wrapped__") else (),
-        wants_request=bool(getattr(run, MARK, False)),
-        wants_headers="request_headers" in inspect.signature(plain).parameters,
-        name=name,
-        version=version,
-    )
-
-
-def model_dir(model: Path) -> Path:
-    """A model folder keeps its basename below AZUREML_MODEL_DIR; a single file lies directly in it."""
-    return model.parent
+def as_answered_there(response: Response) -> Response:
+    """A refusal of this server in the words and with the header of Microsoft's; every other answer as it is."""
+    if response.status < CLIENT_ERROR or any(name == FAILED for name, _ in response.headers):
+        return response
+    detail = json.loads(response.body).get("detail", "")
+    words = detail if isinstance(detail, str) else "; ".join(str(d["msg"]) for d in detail)
+    kept = [h for h in response.headers if h != JSON]
+    return json_response({"message": words}, response.status, [*kept, (FAILED, b"False")])

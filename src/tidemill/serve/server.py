@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 from tidemill.serve.access import BAD, AccessLog
 from tidemill.serve.batching import Batcher
@@ -42,9 +43,11 @@ from tidemill.serve.open_inference import (
 )
 from tidemill.serve.openapi import make_openapi
 from tidemill.serve.problems import RequestProblem
-from tidemill.serve.scoring import ScoringScript
+from tidemill.serve.said import REQUEST
+from tidemill.serve.scoring import ScoringScript, as_answered_there
 from tidemill.serve.settings import LOOPBACK_NAMES, ServerSettings
 from tidemill.serve.stages import TracedBatcher, TracedTurn, timed, untimed
+from tidemill.serve.swagger import swagger_answer
 
 LOG = logging.getLogger("tidemill.serve")
 STATIC = Path(__file__).parent / "static"
@@ -117,7 +120,8 @@ class InferenceServer:
             ("GET", "/v2/health/ready"): self._ready,
         }
         if script is not None:
-            self._routes["GET", "/score"] = self._score
+            self._routes |= {("GET", "/score"): self._score, ("OPTIONS", "/score"): self._score}
+            self._routes["GET", "/swagger.json"] = self._swagger
 
     @property
     def paths(self) -> frozenset[str]:
@@ -138,7 +142,10 @@ class InferenceServer:
             response = json_response({"detail": f"A request id has at most {ID_LIMIT} characters"}, 431)
             ids = request_ids({}) or ()
         else:
+            REQUEST.set(ids[0][1])
             response = await self._answer(scope, receive, ids[0][1].decode("latin-1"))
+        if self._script is not None:
+            response = as_answered_there(response)
         seconds = time.perf_counter() - began
         self._log(scope, response, seconds, ids[0][1])
         await send({"type": "http.response.start", "status": response.status, "headers": answer_headers(response, ids)})
@@ -359,6 +366,10 @@ class InferenceServer:
     async def _openapi(self, request: Request) -> Response:
         del request
         return json_response(make_openapi(self._engine))
+
+    async def _swagger(self, request: Request) -> Response:
+        asked = parse_qs(request.query).get("version", ["2"])[0]
+        return swagger_answer(self._script, asked) if self._script else await self._openapi(request)
 
     async def _metrics(self, request: Request) -> Response:
         del request
