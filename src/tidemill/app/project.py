@@ -52,7 +52,7 @@ def read_project(settings: Settings, overrides: Sequence[Override] = ()) -> Proj
         raise SpecError(
             f"{path} is not valid",
             findings=(*loaded.findings, *_of_deployment(loaded)),
-            hint=f"Run `tidemill check {path}` for everything about it.",
+            hint="" if overrides else f"Run `tidemill check {path}` for everything about it.",
         )
     document = loaded.document
     if not document.name:

@@ -66,10 +66,9 @@ class RunRequest:
 def load_job(file: Path, overrides: Sequence[Override] = ()) -> Loaded:
     """A job document with nothing wrong; `SpecError` with every finding."""
     loaded = load_valid(file, overrides=overrides, expect=RUNNABLE)
-    if not overrides:
-        findings = check_loaded(loaded, _no_repository(file))
-        if has_errors(findings):
-            raise SpecError(f"{file} is not valid", findings=findings, hint="Nothing was run.")
+    findings = check_loaded(loaded, _no_repository(file))
+    if has_errors(findings):
+        raise SpecError(f"{file} is not valid", findings=findings, hint="Nothing was run.")
     return loaded
 
 

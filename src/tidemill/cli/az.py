@@ -13,8 +13,10 @@ from tidemill.app.settings import read_settings
 from tidemill.base.errors import UsageError
 from tidemill.cli.main import run_command_line
 from tidemill.cli.output import FORMATS, print_value
+from tidemill.cli.without_effect import ERRORS_ONLY
 
-GLOBAL_FLAGS = {"--only-show-errors", "--debug", "--verbose"}
+NOUN_AND_VERB = 2  # words after `ml`
+GLOBAL_FLAGS = {ERRORS_ONLY, "--debug", "--verbose"}
 PASSED_ON = {"--output": "-o", "-o": "-o", "--query": "--query"}
 
 
@@ -29,7 +31,12 @@ def az(words: tuple[str, ...]) -> int:
         click.echo(click.get_current_context().get_help())
         return 0
     if argv[:1] == ["ml"]:
-        return run_command_line(argv[1:])
+        quiet = (
+            [ERRORS_ONLY]
+            if ERRORS_ONLY in words and len(argv) > NOUN_AND_VERB and not {"-h", "--help"} & set(argv)
+            else []
+        )
+        return run_command_line([*argv[1:], *quiet])
     argv, fmt, query = _split_output(argv)
     value = answer(argv, read_settings())
     if value is None and argv[:1] != ["configure"]:

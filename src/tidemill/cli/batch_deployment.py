@@ -20,10 +20,10 @@ from tidemill.base.errors import UsageError
 from tidemill.cli.online_deployment import or_names
 from tidemill.cli.options import file_path_option, name_option, noun_options, required_name_option, set_option
 from tidemill.cli.output import print_value
+from tidemill.cli.without_effect import no_wait, unchecked_script
 from tidemill.spec.overrides import parse_override
 
 endpoint_option = click.option("--endpoint-name", "-e", "endpoint", required=True, help="The endpoint it is behind.")
-for_scripts = click.option("--no-wait", is_flag=True, expose_value=False, help="Accepted for az scripts.")
 
 
 @click.group("batch-deployment")
@@ -37,8 +37,8 @@ def _keep(verb: str, about: str) -> click.Command:
     @name_option
     @click.option("--endpoint-name", "-e", "endpoint", help="The endpoint it is behind.")
     @click.option("--set-default", is_flag=True, help="Let the endpoint use it when none is named.")
-    @click.option("--skip-script-validation", is_flag=True, expose_value=False, help="Accepted for az scripts.")
-    @for_scripts
+    @unchecked_script
+    @no_wait
     @set_option
     @noun_options
     def command(
@@ -101,7 +101,7 @@ def list_jobs(name: str, endpoint: str, fmt: str, query: str | None) -> None:
 @group.command("delete")
 @required_name_option
 @endpoint_option
-@for_scripts
+@no_wait
 @noun_options
 def delete(name: str, endpoint: str, fmt: str, query: str | None) -> None:
     """Forget a deployment; jobs it ran stay."""

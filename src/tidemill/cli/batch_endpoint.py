@@ -15,6 +15,7 @@ from tidemill.cli.options import noun_options, required_name_option, set_option
 from tidemill.cli.output import print_value
 from tidemill.cli.progress import Progress
 from tidemill.cli.run import report
+from tidemill.cli.without_effect import no_wait
 from tidemill.spec.overrides import parse_override
 
 group = make_group("batch-endpoint", "Stable addresses that start scoring jobs.")
@@ -86,7 +87,7 @@ def list_jobs(name: str, fmt: str, query: str | None) -> None:
 
 @group.command("delete")
 @required_name_option
-@click.option("--no-wait", is_flag=True, expose_value=False, help="Accepted for az scripts.")
+@no_wait
 @noun_options
 def delete(name: str, fmt: str, query: str | None) -> None:
     """Forget an endpoint with its deployments; jobs it started stay."""

@@ -7,9 +7,10 @@ import click
 from tidemill.app.computes import RUNNING, STOPPED, list_nodes, list_sizes, resize, restart, set_state
 from tidemill.app.settings import read_settings
 from tidemill.app.wiring import open_app
-from tidemill.cli.declared import make_create, make_delete, make_group, no_wait
+from tidemill.cli.declared import make_create, make_delete, make_group
 from tidemill.cli.options import noun_options, required_name_option
 from tidemill.cli.output import print_value
+from tidemill.cli.without_effect import no_wait, without_effect
 
 group = make_group("compute", "Where steps run: documents with a state; here they cost nothing.")
 group.add_command(make_create("compute", "attach"))
@@ -65,8 +66,8 @@ def list_nodes_command(name: str, fmt: str, query: str | None) -> None:
 
 
 @group.command("list-sizes")
-@click.option("--location", "-l", expose_value=False, help="Accepted for az scripts.")
-@click.option("--type", "-t", expose_value=False, help="Accepted for az scripts.")
+@without_effect("--location", "-l", why="this machine is the only place")
+@without_effect("--type", "-t")
 @noun_options
 def list_sizes_command(fmt: str, query: str | None) -> None:
     """The sizes there are: this machine."""
@@ -74,7 +75,7 @@ def list_sizes_command(fmt: str, query: str | None) -> None:
 
 
 @group.command("list-usage")
-@click.option("--location", "-l", expose_value=False, help="Accepted for az scripts.")
+@without_effect("--location", "-l", why="this machine is the only place")
 @noun_options
 def list_usage(fmt: str, query: str | None) -> None:
     """Quotas that are used up: none here."""

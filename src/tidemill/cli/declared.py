@@ -26,6 +26,7 @@ from tidemill.cli.options import (
     workspace_options,
 )
 from tidemill.cli.output import print_value
+from tidemill.cli.without_effect import no_wait
 from tidemill.spec.edits import parse_edits
 from tidemill.spec.overrides import parse_override
 
@@ -109,9 +110,6 @@ def one_of(noun: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 def maybe_one_of(noun: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """The name, which a document may give instead."""
     return one_of(noun) if noun == "workspace" else name_option
-
-
-no_wait = click.option("--no-wait", is_flag=True, expose_value=False, help="Accepted for az scripts.")
 
 
 def make_create(noun: str, verb: str = "create") -> click.Command:

@@ -30,6 +30,8 @@ def print_error(exc: TidemillError) -> None:
     err = sys.stderr
     if isinstance(exc, SpecError) and exc.findings:
         print_findings(exc.findings, err)
+        if any(f.message == exc.message for f in exc.findings):
+            return  # said, with its place and its hint
         err.write("\n")
     where = f"{exc.at}: " if exc.at else ""
     code = "(ResourceNotFound) " if isinstance(exc, NotFoundError) else ""  # the word scripts look for

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from functools import wraps
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,10 +19,28 @@ from tidemill.cli.options import edit_options, executor_option, list_options, na
 from tidemill.cli.output import format_value, has_tag, print_value
 from tidemill.cli.progress import Progress
 from tidemill.cli.run import report
+from tidemill.cli.without_effect import web, without_effect
 from tidemill.spec.edits import parse_edits
 from tidemill.spec.overrides import parse_override
 
-required_name = click.option("-n", "--name", "name", required=True, metavar="NAME", help="Name of the job.")
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def required_name(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The job's name: `-n NAME` as in az, or the bare NAME."""
+
+    @wraps(function)
+    def called(*, bare_name: str | None, name: str | None, **rest: Any) -> Any:  # noqa: ANN401 - a command's own options and answer
+        if bare_name is not None and name not in {None, bare_name}:
+            raise click.UsageError(f"Two names: `{bare_name}` and `-n {name}`. Give one.")
+        found = name or bare_name
+        if not found:
+            raise click.UsageError("Which job? Give its name: NAME, or -n NAME.")
+        return function(name=found, **rest)
+
+    option = click.option("-n", "--name", "name", metavar="NAME", help="Name of the job.")
+    return click.argument("bare_name", metavar="[NAME]", required=False)(option(called))
 
 
 @click.group("job")
@@ -41,7 +61,7 @@ def job() -> None:
 @name_option
 @set_option
 @click.option("--stream", is_flag=True, help="Print every step's log as it is written.")
-@click.option("--web", is_flag=True, expose_value=False, help="Accepted for az scripts.")
+@web
 @click.option("--save-as", "-a", type=click.Path(path_type=Path), help="Write what `show` says to this YAML file.")
 @click.option("--relax-pins", is_flag=True, help="Loosen just the package pins that cannot be had here, and record it.")
 @executor_option
@@ -88,7 +108,7 @@ def validate(file: Path, overrides: tuple[str, ...], fmt: str, query: str | None
 
 @job.command("show-services")
 @required_name
-@click.option("--node-index", "-i", type=int, expose_value=False, help="Accepted for az scripts.")
+@without_effect("--node-index", "-i", why="a job here has no services")
 @noun_options
 def show_services(name: str, fmt: str, query: str | None) -> None:
     """Addresses of a job's interactive services; a job here has none."""
@@ -99,7 +119,7 @@ def show_services(name: str, fmt: str, query: str | None) -> None:
 
 @job.command("list")
 @click.option("--parent-job-name", "-p", help="The steps of that job.")
-@click.option("--all-results", is_flag=True, expose_value=False, help="Accepted for az scripts.")
+@click.option("--all-results", is_flag=True, expose_value=False, help="Accepted for az scripts; all are listed anyway.")
 @click.option("--tag", help="Just those with this tag: KEY, or KEY=VALUE.")
 @list_options
 @noun_options
@@ -127,7 +147,7 @@ def list_(
 
 @job.command("show")
 @required_name
-@click.option("--web", is_flag=True, expose_value=False, help="Accepted for az scripts.")
+@web
 @noun_options
 def show(name: str, fmt: str, query: str | None) -> None:
     """One job: status, steps, outputs."""
@@ -138,7 +158,7 @@ def show(name: str, fmt: str, query: str | None) -> None:
 @job.command("update")
 @required_name
 @edit_options
-@click.option("--web", is_flag=True, expose_value=False, help="Accepted for az scripts.")
+@web
 @noun_options
 def update(
     name: str,
@@ -194,7 +214,7 @@ def cancel(name: str, fmt: str, query: str | None) -> None:
 
 
 @job.command("resume")
-@click.argument("name")
+@required_name
 @click.option("--stream", "stream_logs", is_flag=True, help="Print every step's log as it is written.")
 @noun_options
 def resume(name: str, fmt: str, query: str | None, *, stream_logs: bool) -> int:

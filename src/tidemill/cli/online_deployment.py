@@ -17,9 +17,10 @@ from tidemill.app.endpoints import (
 from tidemill.app.settings import read_settings
 from tidemill.app.wiring import open_app
 from tidemill.base.errors import UsageError
-from tidemill.cli.online_endpoint import for_scripts, local_option
+from tidemill.cli.online_endpoint import local_option
 from tidemill.cli.options import file_path_option, name_option, noun_options, required_name_option, set_option
 from tidemill.cli.output import print_value
+from tidemill.cli.without_effect import no_wait, unchecked_script, without_effect
 from tidemill.spec.overrides import parse_override
 
 endpoint_option = click.option("--endpoint-name", "-e", "endpoint", required=True, help="The endpoint.")
@@ -42,8 +43,8 @@ def _create(verb: str) -> click.Command:
     @click.option("--endpoint-name", "-e", "endpoint", help="The endpoint, if not the document's.")
     @click.option("--all-traffic", is_flag=True, help="Give it all the traffic when it is ready.")
     @set_option
-    @click.option("--skip-script-validation", is_flag=True, expose_value=False, help="Accepted for az scripts.")
-    @for_scripts
+    @unchecked_script
+    @no_wait
     @local_option
     @noun_options
     def command(
@@ -97,7 +98,7 @@ def list_(endpoint: str, fmt: str, query: str | None) -> None:
 @group.command("delete")
 @required_name_option
 @endpoint_option
-@for_scripts
+@no_wait
 @local_option
 @noun_options
 def delete(name: str, endpoint: str, fmt: str, query: str | None) -> None:
@@ -113,7 +114,7 @@ def delete(name: str, endpoint: str, fmt: str, query: str | None) -> None:
 @click.option(
     "--lines", "-l", type=click.IntRange(1), default=50, show_default=True, help="How many lines from the end."
 )
-@click.option("--container", expose_value=False, help="Accepted for az scripts.")
+@without_effect("--container", why="there is one log")
 @local_option
 @noun_options
 def get_logs(name: str, endpoint: str, lines: int, fmt: str, query: str | None) -> None:

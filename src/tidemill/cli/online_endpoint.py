@@ -33,10 +33,10 @@ from tidemill.cli.options import (
     set_option,
 )
 from tidemill.cli.output import print_value
+from tidemill.cli.without_effect import no_wait, without_effect
 from tidemill.spec.edits import parse_edits
 from tidemill.spec.overrides import parse_override
 
-for_scripts = click.option("--no-wait", is_flag=True, expose_value=False, help="Accepted for az scripts.")
 local_option = click.option("--local", is_flag=True, expose_value=False, help="Accepted: everything here is local.")
 
 stage_option = click.option("--stage", metavar="NAME", help="The endpoint as this stage of tidemill.yaml has it.")
@@ -54,7 +54,7 @@ def group() -> None:
     "--auth-mode", type=click.Choice(["key", "aml_token", "aad_token", "none"]), help="What callers must show."
 )
 @set_option
-@for_scripts
+@no_wait
 @local_option
 @noun_options
 def create(
@@ -76,7 +76,7 @@ def create(
 @click.option("--mirror-traffic", "-m", help='Copies, e.g. "green=10".')
 @description_option
 @edit_options
-@for_scripts
+@no_wait
 @local_option
 @noun_options
 def update(
@@ -127,7 +127,7 @@ def list_(fmt: str, query: str | None) -> None:
 
 @group.command("delete")
 @required_name_option
-@for_scripts
+@no_wait
 @local_option
 @noun_options
 def delete(name: str, fmt: str, query: str | None) -> None:
@@ -167,7 +167,7 @@ def get_credentials(name: str, stage: str | None, fmt: str, query: str | None) -
 
 @group.command("regenerate-keys")
 @required_name_option
-@click.option("--key-type", expose_value=False, help="Accepted for az scripts.")
+@without_effect("--key-type", why="the first key is renewed, the old one stays valid as the second")
 @stage_option
 @noun_options
 def regenerate_keys(name: str, stage: str | None, fmt: str, query: str | None) -> None:

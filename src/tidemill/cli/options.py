@@ -10,6 +10,7 @@ import click
 from tidemill.cli.answers import remember_yes
 from tidemill.cli.folder import change_folder
 from tidemill.cli.output import FORMATS, require_query
+from tidemill.cli.without_effect import only_errors, without_effect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -68,11 +69,12 @@ def _read_query(context: click.Context, option: click.Parameter, value: str | No
 
 
 SCOPE = (("-g", "--resource-group"), ("-w", "--workspace-name"), ("--subscription",))
-CHATTER = ("--debug", "--verbose", "--only-show-errors")
+CHATTER = ("--debug", "--verbose")
 
 
 def azure_scope(function: Callable[..., Any], scope: Sequence[tuple[str, ...]] = SCOPE) -> Callable[..., Any]:
     """`-g`, `-w`, `--subscription`: accepted for scripts; the workspace here is the project's own."""
+    function = only_errors(function)
     for flag in CHATTER:
         function = click.option(flag, is_flag=True, expose_value=False, hidden=True)(function)
     for flags in scope:
@@ -124,7 +126,7 @@ def edit_options(function: Callable[..., Any]) -> Callable[..., Any]:
     function = click.option(
         "--remove", "removes", multiple=True, metavar="PATH [INDEX]", help="Drop a field, or one item of a list."
     )(function)
-    function = click.option("--force-string", is_flag=True, expose_value=False, help="Accepted for az scripts.")(
+    function = without_effect("--force-string", is_flag=True, why="quote a value to keep it text, as in `'\"1\"'`")(
         function
     )
     return set_option(tags_option(function))

@@ -9,11 +9,12 @@ from tidemill.app.jobs import show_job
 from tidemill.app.schedules import enable, trigger
 from tidemill.app.settings import read_settings
 from tidemill.app.wiring import open_app
-from tidemill.cli.declared import make_group, no_wait
+from tidemill.cli.declared import make_group
 from tidemill.cli.options import noun_options, required_name_option
 from tidemill.cli.output import print_value
 from tidemill.cli.progress import Progress
 from tidemill.cli.run import report
+from tidemill.cli.without_effect import no_wait
 
 group = make_group("schedule", "When jobs and monitors start; kept, shown, and started by `trigger`.")
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import click
 
 from tidemill.base.errors import BackendError
+from tidemill.cli.without_effect import option_without_effect
 
 # One line a command: its options that have no meaning on this machine; `=` marks those that take a value.
 ACCEPTED = """
@@ -120,14 +121,7 @@ def _accept(command: click.Command, words: list[str]) -> None:
     for word in words:
         flag = f"--{word.rstrip('=')}"
         if flag not in known:
-            valued = word.endswith("=")
-            option = click.Option(
-                [flag],
-                is_flag=not valued,
-                expose_value=False,
-                metavar="VALUE" if valued else None,
-                help="Accepted for az scripts.",
-            )
+            option = option_without_effect(flag, is_flag=not word.endswith("="))
             command.params.append(option)
 
 

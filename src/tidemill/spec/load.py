@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,8 @@ def load(path: Path, *, overrides: Sequence[Override] = (), kind: Kind | None = 
 def load_source(source: Source, *, overrides: Sequence[Override] = (), kind: Kind | None = None) -> Loaded:
     """As `load`, for a source already read."""
     data = apply_overrides(source.data(), overrides)
+    if overrides:
+        source = replace(source, given=tuple((o.path, f"--set {o.text}") for o in overrides))
     found = kind or detect_kind(data, source.path.name)
     findings = list(source.findings)
     document = None
@@ -126,7 +128,7 @@ def load_valid(path: Path, *, overrides: Sequence[Override] = (), expect: Collec
         raise SpecError(
             f"{path} is not valid",
             findings=loaded.findings,
-            hint=f"Run `tidemill check {path}` for everything about it.",
+            hint="" if overrides else f"Run `tidemill check {path}` for everything about it.",
         )
     if expect and loaded.kind not in expect:
         wanted = ", ".join(str(k).replace("_", " ") for k in expect)

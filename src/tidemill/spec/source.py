@@ -47,13 +47,17 @@ class _Loader(yaml.CSafeLoader):
 
 @dataclass(slots=True)
 class Source:
-    """A file as read. `findings` holds duplicate keys; `root` is None for an empty file."""
+    """A file as read. `findings` holds duplicate keys; `root` is None for an empty file.
+
+    `given` are paths whose values came from the command line instead, with the words that gave them.
+    """
 
     path: Path
     text: str
     root: yaml.Node | None
     findings: list[Finding] = field(default_factory=list)
     has_nulls: bool = False
+    given: tuple[tuple[tuple[str | int, ...], str], ...] = ()
     _data: Any = None
     _indexes: dict[int, dict[str, tuple[Any, yaml.Node]]] = field(default_factory=dict)
 
@@ -67,7 +71,10 @@ class Source:
         return self._data
 
     def locate(self, path: Sequence[str | int], *, key: bool = False) -> Location:
-        """The place of the value (or key) at `path`; the nearest ancestor's when there is none."""
+        """The place of the value (or key) at `path`; the nearest ancestor's when there is none; the option that gave it, if one did."""
+        words = self._given(path) if self.given else None
+        if words is not None:
+            return Location(words)
         node, mark = self.root, None
         if node is None:
             return Location(self.file, 1, 1)
@@ -78,6 +85,25 @@ class Source:
             mark, node = found
         at = mark if key and mark is not None else node.start_mark
         return Location(self.file, at.line + 1, at.column + 1)
+
+    def _given(self, path: Sequence[str | int]) -> str | None:
+        """The words that gave the value at `path`, or made the mapping it should be in; the last word wins."""
+        wanted = tuple(map(str, path))
+        for place, words in reversed(self.given):
+            set_at = tuple(map(str, place))
+            if wanted[: len(set_at)] == set_at or (wanted and set_at[: len(wanted)] == wanted and not self._has(path)):
+                return words
+        return None
+
+    def _has(self, path: Sequence[str | int]) -> bool:
+        """Whether the file itself has a value at `path`."""
+        node = self.root
+        for part in path:
+            found = self._child(node, part) if node is not None else None
+            if found is None:
+                return False
+            node = found[1]
+        return node is not None
 
     def _child(self, node: yaml.Node, part: str | int) -> tuple[Any, yaml.Node] | None:
         """The mark of the key and the value's node."""

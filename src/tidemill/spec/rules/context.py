@@ -52,6 +52,8 @@ class Context:
     def finding_at_text(self, code: str, message: str, path: Path_, text: str, *, hint: str = "") -> Finding:
         """As `finding`, at the line of a long value where `text` stands."""
         finding = self.finding(code, message, path, hint=hint)
+        if not finding.at.line:  # not of the file
+            return finding
         lines = self.loaded.source.text.splitlines()
         for number, line in enumerate(lines[max(finding.at.line - 1, 0) : finding.at.line + SEARCHED], finding.at.line):
             column = line.find(text)
