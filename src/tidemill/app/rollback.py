@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from http import HTTPStatus
 from typing import Any
 
 from tidemill.app.bakes import FAILED, find_bake, forget_bake
+from tidemill.app.deploy import asks_for_key, load_documents
 from tidemill.app.deploy_azureml import put_back_azureml, serving_on_azure
 from tidemill.app.deploy_huggingface import put_back_huggingface
 from tidemill.app.project import Project
@@ -23,10 +25,13 @@ from tidemill.app.workloads import (
     read_workload,
     stage_workload,
     with_model_image,
+    workload_record,
 )
-from tidemill.base.errors import BackendError, FailedError, NotFoundError
+from tidemill.base.errors import BackendError, FailedError, NotFoundError, UsageError
 from tidemill.base.failpoint import failpoint
 from tidemill.release.history import ROLLBACK
+from tidemill.release.labels import keys_name
+from tidemill.release.workload import Workload
 from tidemill.spec.project import Stage
 
 Say = Callable[[str], None]
@@ -62,14 +67,14 @@ def put_back(app: App, project: Project, stage_name: str, stage: Stage, *, reaso
     try:
         _verify(app, project, stage_name, stage, previous)
         if stage.target == "kubernetes":
-            _on_cluster(app, project, stage, previous)
+            previous = {**previous, **_on_cluster(app, project, stage, previous, say)}
         elif stage.target == "azureml":
             put_back_azureml(app, stage_name, stage, previous)
         elif stage.target == "huggingface":
             put_back_huggingface(app, stage_name, stage, previous)
         else:
             _on_this_machine(app, stage, previous)
-    except (FailedError, BackendError):
+    except (FailedError, BackendError, UsageError):
         lift(app, stage_name, present["digest"])
         raise
     forget_bake(app, stage_name)
@@ -140,32 +145,63 @@ def _on_this_machine(app: App, stage: Stage, previous: Mapping[str, Any]) -> Non
     app.target.put(endpoint, {**present, "deployments": {name: wish}, "traffic": {name: 100}})
 
 
-def _on_cluster(app: App, project: Project, stage: Stage, previous: Mapping[str, Any]) -> None:
-    """The previous version as it was released, settings and all; then nothing else of the endpoint is left."""
-    about = describe_version(previous["model"], previous["version"], str(previous["digest"]), str(previous["job"]))
-    if previous.get("workload"):
-        workload = read_workload(previous["workload"])
-    else:  # released before releases kept their settings
-        image = stage_workload(
-            app,
-            project,
-            stage,
-            endpoint=previous["endpoint"],
-            deployment=previous["deployment"],
-            image=previous["image"],
-            annotations=about,
-        )
-        workload = with_model_image(image, previous)
+def _on_cluster(app: App, project: Project, stage: Stage, previous: Mapping[str, Any], say: Say) -> Mapping[str, Any]:
+    """The previous version as it was released, settings and all; then nothing else of the endpoint is left. What is kept of it."""
+    released = _released_workload(app, project, stage, previous)
+    workload = _with_keys(released, project, stage)
     target = app.kubernetes(stage.context or "")
     there = target.observe(workload.namespace, workload.endpoint)
     serves = next((s for s in there if s.serving), None)
     pods = enough_pods(workload, usual_pods(serves) if serves else 0)
     target.apply(workload, serving=serves.deployment if serves else "")
     target.scale(workload.namespace, workload.name, pods)
-    target.wait_ready(replace(workload, replicas=pods), timeout_s=stage.start_timeout_s)
+    try:
+        target.wait_ready(replace(workload, replicas=pods), timeout_s=stage.start_timeout_s)
+        if workload.token_secret and not (previous.get("workload") or {}).get("token_secret"):
+            say("it was released before the endpoint asked for keys: it asks for them now")
+            _require_keys(target, workload)
+    except (FailedError, BackendError):
+        if serves is not None and serves.deployment != workload.deployment:
+            target.delete_version(workload)
+        raise
     target.let_scale(workload.namespace, workload.name)
     target.switch(workload)
     target.prune(workload)
     for state in target.observe(workload.namespace, workload.endpoint):
         if state.deployment != workload.deployment:
             target.delete_version(replace(workload, deployment=state.deployment))
+    return {"workload": workload_record(workload)}
+
+
+def _released_workload(app: App, project: Project, stage: Stage, previous: Mapping[str, Any]) -> Workload:
+    if previous.get("workload"):
+        return read_workload(previous["workload"])
+    # released before releases kept their settings
+    about = describe_version(previous["model"], previous["version"], str(previous["digest"]), str(previous["job"]))
+    image = stage_workload(
+        app,
+        project,
+        stage,
+        endpoint=previous["endpoint"],
+        deployment=previous["deployment"],
+        image=previous["image"],
+        annotations=about,
+    )
+    return with_model_image(image, previous)
+
+
+def _with_keys(workload: Workload, project: Project, stage: Stage) -> Workload:
+    """Whoever needs a key today needs it of an old version too: no rollback opens an endpoint."""
+    if workload.token_secret or not asks_for_key(stage, load_documents(project)[2]):
+        return workload
+    return replace(workload, token_secret=keys_name(workload.endpoint))
+
+
+def _require_keys(target: Any, workload: Workload) -> None:  # noqa: ANN401 - its own small interface
+    """`FailedError` when a version's pod answers somebody who has no key."""
+    status, _ = target.request_pod(workload, "/version", body=None, headers={})
+    if status != HTTPStatus.UNAUTHORIZED:
+        raise FailedError(
+            f"Version {workload.version} answers requests without the endpoint's key: its image knows no keys",
+            hint="What serves stays. Release a good version again (`tidemill up`), or say `auth: none` for the stage.",
+        )

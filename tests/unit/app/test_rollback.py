@@ -14,6 +14,7 @@ from tidemill.app.rollback import put_back
 from tidemill.app.settings import Settings
 from tidemill.app.wiring import App, open_app
 from tidemill.app.workloads import describe_version, workload_record
+from tidemill.base.errors import FailedError
 from tidemill.record.ports import ModelRequest
 from tidemill.release.workload import Workload
 from tidemill.spec.project import Project as Document
@@ -29,6 +30,7 @@ class Production:
     def __init__(self, app: App, folder: Path, cluster: FakeCluster) -> None:
         self.app, self.folder, self.cluster = app, folder, cluster
         self.digests: dict[str, str] = {}
+        self.said: list[str] = []
 
     def workload(self, version: str) -> Workload:
         if version not in self.digests:
@@ -51,9 +53,9 @@ class Production:
         self.cluster.there.clear()
         self.cluster.apply(self.workload(version))
 
-    def rollback(self) -> str:
+    def rollback(self, stage: Stage = STAGE) -> str:
         document = Project(Document(name="digits"), self.folder, None)
-        return str(put_back(self.app, document, "production", STAGE, reason="bad", say=lambda _: None)["version"])
+        return str(put_back(self.app, document, "production", stage, reason="bad", say=self.said.append)["version"])
 
     def held(self) -> list[str]:
         return [str(r["version"]) for r in holds(self.app)]
@@ -95,3 +97,31 @@ def test_a_rollback_killed_before_it_wrote_down_what_it_put_back_is_finished_not
     assert production.held() == ["2"]
     assert production.cluster.selected == "blue-1"
     assert history(production.app, "production")[0]["version"] == "1"
+
+
+def test_a_version_released_before_there_were_keys_asks_for_them_when_it_is_put_back(production: Production) -> None:
+    production.rollback()
+    assert production.cluster.there["blue-1"].token_secret
+    assert any("it asks for them now" in words for words in production.said)
+    assert history(production.app, "production")[0]["workload"]["token_secret"]
+
+
+def test_one_whose_image_knows_no_keys_is_refused_and_what_serves_stays(production: Production) -> None:
+    production.cluster.knows_no_keys = True
+    with pytest.raises(FailedError, match="Version 1 answers requests without the endpoint's key"):
+        production.rollback()
+    assert (list(production.cluster.there), production.cluster.selected) == (["blue-2"], "blue-2")
+    assert production.held() == []
+
+
+def test_a_stage_that_asks_for_no_key_gets_it_back_as_it_was(production: Production) -> None:
+    production.cluster.knows_no_keys = True
+    assert production.rollback(STAGE.model_copy(update={"auth": "none"})) == "1"
+    assert not production.cluster.there["blue-1"].token_secret
+
+
+def test_a_previous_version_that_does_not_start_is_not_left_beside_what_serves(production: Production) -> None:
+    production.cluster.broken = {production.workload("1").image}
+    with pytest.raises(FailedError, match="did not become ready"):
+        production.rollback()
+    assert (list(production.cluster.there), production.cluster.selected) == (["blue-2"], "blue-2")
