@@ -25,8 +25,11 @@ OPTIONS = (
     click.option("--code", type=FOLDER, help="Folder of an Azure scoring script."),
     click.option("--script", help="The scoring script in --code.  [default: score.py]"),
     click.option("--token-file", type=FILE, help="Accepted tokens, one a line; read again when it changes."),
-    click.option("--tls-cert", type=FILE, help="Certificate chain (PEM): answer over TLS."),
+    click.option("--tls-cert", type=FILE, help="Certificate chain (PEM): answer over TLS; read again when it changes."),
     click.option("--tls-key", type=FILE, help="The certificate's key (PEM)."),
+    click.option(
+        "--cors", metavar="ORIGINS", help="Web pages of these origins may ask, by comma; * lets any.  [default: none]"
+    ),
     click.option("--workers", type=POSITIVE, help="Processes that share the port.  [default: 1]"),
     click.option("--timeout", type=click.FloatRange(min=0.001), help="Seconds a request may take.  [default: 60]"),
     click.option("--max-queue", type=POSITIVE, help="Requests inside at once; one more gets 429.  [default: 256]"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -14,6 +15,13 @@ from tidemill.serve.spans import trace_id
 
 ACCESS = logging.getLogger("tidemill.access")
 BAD = 400
+
+
+def log_lines() -> None:
+    """The lines go to stderr as they are, without a time and level before them that would make them no JSON."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    ACCESS.handlers, ACCESS.propagate = [handler], False
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +37,7 @@ class AccessLog:
         if not self.every and status < BAD:
             return
         entry = {
-            "at": iso(self._clock.now()),
+            "at": iso(self._clock.now()), "client": (scope.get("client") or ("",))[0],
             "method": scope["method"], "path": scope["path"], "status": status, "ms": round(seconds * 1000, 3),
             "bytes": size, "request_id": request_id.decode("latin-1"), **self.about,
         }  # fmt: skip

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hmac
-import io
 import itertools
 import json
+import logging
 import secrets
 import zlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -24,6 +24,7 @@ Scope = Mapping[str, Any]
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 JSON = (b"content-type", b"application/json")
+LOG = logging.getLogger("tidemill.serve")
 COOKIE = "tidemill-token"
 ID_LIMIT = 100
 PACKED = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
@@ -154,11 +155,11 @@ def read_files(request: Request) -> list[bytes]:
     return files
 
 
-def _read_all(path: Path) -> str:
+def _read_all(path: Path) -> bytes:
     """A file, or what is in the files of a folder; a mounted Secret has folders of its own, hidden, in which it changes them."""
     if not path.is_dir():
-        return path.read_text()
-    return "\n".join(p.read_text() for p in sorted(path.iterdir()) if not p.name.startswith(".") and p.is_file())
+        return path.read_bytes()
+    return b"\n".join(p.read_bytes() for p in sorted(path.iterdir()) if not p.name.startswith(".") and p.is_file())
 
 
 @dataclass(slots=True)
@@ -181,8 +182,13 @@ class Tokens:
         stamp = path.stat().st_mtime_ns if path.exists() else 0
         if stamp != self._stamp:
             self._stamp = stamp
-            text = _read_all(path) if stamp else ""
-            self._known = [line.strip().encode() for line in io.StringIO(text) if line.strip()]
+            try:
+                self._known = [line.strip() for line in _read_all(path).splitlines() if line.strip()] if stamp else []
+            except OSError as exc:
+                LOG.warning("%s cannot be read, the tokens known before stay: %s", path, exc.strerror)
+            else:
+                if not self._known:
+                    LOG.warning("%s holds no token: nobody is let in", path)
         return self._known
 
     @staticmethod

@@ -54,6 +54,9 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         help="log every request, not only the ones refused",
     )
     add_capture_options(parser, os.environ)
+    parser.add_argument(
+        "--cors", default=os.environ.get("TIDEMILL_CORS", ""), help="origins of web pages that may ask, by comma"
+    )
     parser.add_argument("--tls-cert", type=Path, help="certificate chain, PEM")
     parser.add_argument("--tls-key", type=Path, help="its key, PEM")
     return _absolute(parser.parse_args(argv))

@@ -8,19 +8,19 @@ import logging
 import math
 import os
 import socket
-import ssl
 import sys
 from dataclasses import replace
-from pathlib import Path
 from types import FrameType
 
 import uvicorn
 
 from tidemill.base.errors import TidemillError, UsageError
+from tidemill.serve.access import log_lines
 from tidemill.serve.capture import Capture, open_capture
+from tidemill.serve.cors import Cors, read_origins
 from tidemill.serve.draining import let_clients_go
 from tidemill.serve.engine import Engine, load_engine
-from tidemill.serve.hosted import HostedApplication, load_application
+from tidemill.serve.hosted import Application, HostedApplication, load_application
 from tidemill.serve.kept import LATER, check_digest
 from tidemill.serve.protocol import GatheringProtocol
 from tidemill.serve.said import log_prints
@@ -28,14 +28,15 @@ from tidemill.serve.scoring import ScoringScript
 from tidemill.serve.script import load_scoring_script
 from tidemill.serve.server import InferenceServer
 from tidemill.serve.settings import LOOPBACK_NAMES, ServerSettings
-from tidemill.serve.sockets import refuse_new
+from tidemill.serve.sockets import refuse_new, written
+from tidemill.serve.tls import Certificate
 from tidemill.serve.trace_settings import TraceSettings, read_settings
 from tidemill.serve.tracing import TracedApplication, Tracer
 from tidemill.serve.workers import BEAT, BEAT_FASTER_LATER, drain_s
 
 LOG = logging.getLogger("tidemill.serve")
 KEEP_ALIVE_S = 75  # longer than proxies keep idle connections, so that they hang up and not we, under a request
-TICKS_A_BEAT = 5  # of a tenth of a second
+TICKS_A_BEAT, TICKS_A_LOOK = 5, 10  # of a tenth of a second
 
 
 def build(options: argparse.Namespace) -> InferenceServer | HostedApplication | TracedApplication:
@@ -130,23 +131,20 @@ def _capture(options: argparse.Namespace) -> Capture | None:
     return open_capture(options, model, options.version)
 
 
-def _check_certificate(certificate: Path | None, key: Path | None) -> None:
-    """`UsageError` when the two cannot be used, before the port says ready."""
-    if certificate is None:
-        return
-    try:
-        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(certificate, key)
-    except (OSError, ValueError) as exc:
-        raise UsageError(
-            f"{certificate} and its key cannot be used: {exc}", hint="--tls-cert and --tls-key take PEM files."
-        ) from exc
-
-
 class _Announced(uvicorn.Server):
     """Says that it is ready when the port is open, not before."""
 
-    def __init__(self, config: uvicorn.Config, words: str, beats: int | None, *, faster_later: bool) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        words: str,
+        beats: int | None,
+        certificate: Certificate | None,
+        *,
+        faster_later: bool,
+    ) -> None:
         super().__init__(config)
+        self._certificate = certificate
         self._words = words
         self._beats = beats
         self._beat = BEAT_FASTER_LATER if faster_later else BEAT
@@ -160,6 +158,8 @@ class _Announced(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """Say that the event loop turns; end when nobody is there to hear it."""
+        if self._certificate is not None and self.config.ssl is not None and counter % TICKS_A_LOOK == 0:
+            self._certificate.renew(self.config.ssl)
         if self._beats is not None and counter % TICKS_A_BEAT == 0:
             try:
                 with contextlib.suppress(BlockingIOError):
@@ -184,13 +184,17 @@ class _Announced(uvicorn.Server):
 def serve_one(options: argparse.Namespace, listener: socket.socket) -> int:
     """Load, say `ready`, answer until SIGTERM."""
     try:
-        _check_certificate(options.tls_cert, options.tls_key)
-        application = build(options)
+        certificate = Certificate(options.tls_cert, options.tls_key) if options.tls_cert else None
+        if certificate is not None:
+            certificate.check()
+        origins = read_origins(options.cors)
+        application: Application = build(options)
     except TidemillError as exc:
         sys.stderr.write(f"error: {exc.message}\n\nhint: {exc.hint}\n")
         return exc.exit_code
+    log_lines()
     config = uvicorn.Config(
-        application,
+        Cors(application, origins) if origins else application,
         http=GatheringProtocol,
         ws="auto" if options.app else "none",  # models do not speak it, and what does takes a while to import
         proxy_headers=False,
@@ -205,8 +209,9 @@ def serve_one(options: argparse.Namespace, listener: socket.socket) -> int:
     scheme = "https" if options.tls_cert else "http"
     server = _Announced(
         config,
-        f"ready {scheme}://{options.host}:{listener.getsockname()[1]}\n",
+        f"ready {scheme}://{written(options.host)}:{listener.getsockname()[1]}\n",
         options.beats,
+        certificate,
         faster_later=options.faster_later,
     )
     with contextlib.suppress(SystemExit):  # uvicorn's own code for what could not start means a bug to us

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import socket
 import struct
 import sys
@@ -13,20 +14,33 @@ DROP_ALL = struct.pack("HBBI", 6, 0, 0, 0)  # the one instruction `ret 0` of a p
 
 
 def bind(host: str, port: int, *, shared: bool) -> socket.socket | None:
-    """A socket on the port, not listening yet; `None`, and why on stderr, when it is taken."""
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    """A socket on the port, not listening yet; `None`, and why on stderr, when there is none to be had."""
+    name = host.strip("[]")
+    listener = socket.socket(socket.AF_INET6 if ":" in name else socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if shared:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
-        listener.bind((host, port))
+        listener.bind((name, port))
+        if shared:  # only now: a server started twice must not share its port with itself
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     except OSError as exc:
         listener.close()
-        sys.stderr.write(
-            f"error: port {port} on {host}: {exc.strerror}\n\nhint: Give another --port, or 0 for any free one.\n"
-        )
+        sys.stderr.write(f"error: port {port} on {host}: {exc.strerror}\n\nhint: {_hint(exc)}\n")
         return None
     return listener
+
+
+def _hint(exc: OSError) -> str:
+    if isinstance(exc, socket.gaierror) or exc.errno == errno.EADDRNOTAVAIL:
+        return "--host takes an address or a name of this machine, such as 127.0.0.1 or ::1; 0.0.0.0 is all of IPv4, :: all."
+    if exc.errno == errno.EACCES:
+        return "Ports below 1024 take a right of their own; give another --port, or 0 for any free one."
+    return "Give another --port, or 0 for any free one."
+
+
+def written(host: str) -> str:
+    """A host as it stands in a URL."""
+    name = host.strip("[]")
+    return f"[{name}]" if ":" in name else name
 
 
 def share(listener: socket.socket, count: int) -> list[socket.socket]:

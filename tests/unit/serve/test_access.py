@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.serve.collector import attributes, collecting
+from tests.unit.serve.test_operation import SCRIPT, running
 from tidemill.backends.targets.local import open_target
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -42,3 +43,20 @@ def test_a_deployment_of_an_endpoint_names_itself_in_access_log_metrics_and_span
     assert (line["model"], line["version"], line["deployment"]) == ("churn", "3", "green")
     (span,) = [s for s in collector.spans("POST /score") if s["resource"]["service.name"] == "churn"]
     assert attributes(span)["tidemill.deployment"] == "green"
+
+
+def test_a_line_is_json_alone_and_says_who_asked(tmp_path: Path) -> None:
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "score.py").write_text(SCRIPT)
+    with running(tmp_path / "code", "--access-log") as (_, url):
+        asked = urllib.request.Request(f"{url}/score", b"x", {"X-Request-Id": "mine-1"})
+        assert urllib.request.urlopen(asked, timeout=10).headers["x-request-id"] == "mine-1"
+    (line,) = [line for line in (tmp_path / "log").read_text().splitlines() if "/score" in line]
+    said = json.loads(line)
+    assert {k: said[k] for k in ("client", "method", "path", "status", "request_id")} == {
+        "client": "127.0.0.1",
+        "method": "POST",
+        "path": "/score",
+        "status": 200,
+        "request_id": "mine-1",
+    }

@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.unit.serve.test_process import children
+from tidemill.serve.http import Request, Tokens
 from tidemill.serve.probing import Probing
 from tidemill.serve.router import Router
 from tidemill.serve.scoring import load_scoring_script
@@ -169,13 +170,28 @@ def test_over_tls_tokens_are_read_again_when_their_file_changes(code: Path, tmp_
             score(url, "x", "new", ssl.create_default_context())
 
 
+def test_a_token_file_that_is_no_text_or_cannot_be_read_costs_nobody_an_error(tmp_path: Path) -> None:
+    file = tmp_path / "tokens"
+    file.write_bytes(b"\xe9\r\nkey\r\n\n")
+    tokens = Tokens(file)
+    assert [allows(tokens, t) for t in ("key", "no", "")] == [True, False, False]
+    file.unlink()
+    file.mkdir()
+    (file / "one").mkdir()  # a folder where a token should be holds none
+    assert [allows(tokens, t) for t in ("key", "")] == [False, False]
+
+
+def allows(tokens: Tokens, token: str) -> bool:
+    return tokens.allow(Request("POST", "/score", {b"authorization": f"Bearer {token}".encode()}, ""))
+
+
 def test_a_certificate_that_cannot_be_used_is_an_error_of_use(code: Path, tmp_path: Path) -> None:
     (tmp_path / "cert.pem").write_text("nothing")
     argv = [sys.executable, "-m", "tidemill.serve", "--code", str(code), "--port", "0"]
     argv += ["--tls-cert", str(tmp_path / "cert.pem"), "--tls-key", str(tmp_path / "cert.pem")]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 2
-    assert "cert.pem and its key cannot be used" in done.stderr
+    assert "cannot be used: one of them is not the PEM file it should be" in done.stderr
     assert done.stdout == ""
 
 
