@@ -28,7 +28,7 @@ from tidemill.serve.scoring import ScoringScript
 from tidemill.serve.script import load_scoring_script
 from tidemill.serve.server import InferenceServer
 from tidemill.serve.settings import LOOPBACK_NAMES, ServerSettings
-from tidemill.serve.sockets import refuse_new, written
+from tidemill.serve.sockets import listen, refuse_new, written
 from tidemill.serve.tls import Certificate
 from tidemill.serve.trace_settings import TraceSettings, read_settings
 from tidemill.serve.tracing import TracedApplication, Tracer
@@ -189,6 +189,7 @@ def serve_one(options: argparse.Namespace, listener: socket.socket) -> int:
             certificate.check()
         origins = read_origins(options.cors)
         application: Application = build(options)
+        listen(listener)
     except TidemillError as exc:
         sys.stderr.write(f"error: {exc.message}\n\nhint: {exc.hint}\n")
         return exc.exit_code

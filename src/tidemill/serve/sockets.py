@@ -9,6 +9,9 @@ import socket
 import struct
 import sys
 
+from tidemill.base.errors import BackendError
+
+BACKLOG = 2048
 SO_ATTACH_FILTER = 26
 DROP_ALL = struct.pack("HBBI", 6, 0, 0, 0)  # the one instruction `ret 0` of a packet filter
 
@@ -27,6 +30,15 @@ def bind(host: str, port: int, *, shared: bool) -> socket.socket | None:
         sys.stderr.write(f"error: port {port} on {host}: {exc.strerror}\n\nhint: {_hint(exc)}\n")
         return None
     return listener
+
+
+def listen(listener: socket.socket) -> None:
+    """Open the port; `BackendError` when another server that was started at the same time was sooner. uvloop would not tell."""
+    try:
+        listener.listen(BACKLOG)
+    except OSError as exc:
+        place = f"port {listener.getsockname()[1]} on {listener.getsockname()[0]}"
+        raise BackendError(f"{place}: {exc.strerror}", hint=_hint(exc)) from exc
 
 
 def _hint(exc: OSError) -> str:

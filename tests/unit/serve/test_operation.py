@@ -26,7 +26,7 @@ from tests.unit.serve.test_process import children
 from tidemill.serve.http import Request, Tokens
 from tidemill.serve.probing import Probing
 from tidemill.serve.router import Router
-from tidemill.serve.scoring import load_scoring_script
+from tidemill.serve.script import load_scoring_script
 from tidemill.serve.server import InferenceServer
 from tidemill.serve.settings import ServerSettings
 from tidemill.serve.supervisor import Supervisor, Wish
@@ -117,7 +117,7 @@ def call_together(application: InferenceServer, bodies: list[bytes]) -> list[dic
 
 
 def test_more_requests_than_may_wait_get_429_and_are_told_when_to_come_back(code: Path) -> None:
-    script = load_scoring_script(code / "score.py", None, name="m", version="1")
+    script = load_scoring_script(code, "score.py", None, name="m", version="1")
     answers = call_together(InferenceServer(None, script, ServerSettings(max_queue=2)), [b"slow"] * 4)
     assert sorted(a["status"] for a in answers) == [200, 200, 429, 429]
     assert all(a["headers"][b"retry-after"] == b"1" for a in answers if a["status"] == 429)

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.unit.serve.test_operation import SCRIPT, running, score
-from tidemill.serve.sockets import bind, share, written
+from tidemill.base.errors import BackendError
+from tidemill.serve.sockets import bind, listen, share, written
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -25,6 +26,19 @@ def test_a_server_of_several_processes_does_not_share_its_port_with_another_of_t
     assert "Address already in use" in capsys.readouterr().err
     for each in (first, *own):
         each.close()
+
+
+def test_of_two_servers_started_at_once_on_one_port_the_later_says_that_it_is_taken() -> None:
+    first = bind("127.0.0.1", 0, shared=False)
+    assert first is not None
+    second = bind("127.0.0.1", first.getsockname()[1], shared=False)
+    assert second is not None  # nobody listens yet: both load
+    listen(first)
+    with pytest.raises(BackendError, match="Address already in use"):
+        listen(second)
+    listen(first)  # a process that takes another's place
+    first.close()
+    second.close()
 
 
 @pytest.mark.parametrize("host", ["192.0.2.7", "nosuch.invalid"])
