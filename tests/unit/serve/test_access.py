@@ -39,7 +39,7 @@ def test_a_deployment_of_an_endpoint_names_itself_in_access_log_metrics_and_span
         finally:
             target.delete("e")
     assert 'tidemill_serving_info{deployment="green",model="churn",version="3"} 1.0' in metrics
-    (line,) = [json.loads(t.partition("INFO ")[2]) for t in log.splitlines() if '"path":"/score"' in t]
+    (line,) = [json.loads(t) for t in log.splitlines() if '"path":"/score"' in t]
     assert (line["model"], line["version"], line["deployment"]) == ("churn", "3", "green")
     (span,) = [s for s in collector.spans("POST /score") if s["resource"]["service.name"] == "churn"]
     assert attributes(span)["tidemill.deployment"] == "green"
