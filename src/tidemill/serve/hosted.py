@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
-import inspect
 import logging
-import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from tidemill.base.errors import FailedError, UsageError
 from tidemill.serve.access import AccessLog
-from tidemill.serve.failures import missing, place
 from tidemill.serve.http import (
     ID_LIMIT,
     Receive,
@@ -33,43 +27,12 @@ from tidemill.serve.problems import RequestProblem
 from tidemill.serve.said import REQUEST
 from tidemill.serve.server import FULL, OPEN_PATHS, RETRY
 from tidemill.serve.settings import LOOPBACK_NAMES, ServerSettings
-from tidemill.serve.wsgi import as_asgi
 
 LOG = logging.getLogger("tidemill.serve")
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+Message = Mapping[str, Any]
 PREFIX = "/tidemill"
 NOT_FOUND = 404
-BESIDE = "beside the server, or give the folder that holds it"
-
-
-def load_application(name: str, folder: Path) -> Application:
-    """`module:attribute`, or `module:factory()`, imported from `folder`; errors name the file and the line."""
-    module_name, colon, attribute = name.partition(":")
-    if not colon or not module_name or not attribute:
-        raise UsageError(f"`{name}` is no application", hint="MODULE:NAME, as main:app, or MODULE:FACTORY().")
-    sys.path.insert(0, str(folder))
-    factory = attribute.endswith("()")
-    try:
-        module = importlib.import_module(module_name)
-    except Exception as exc:
-        raise FailedError(f"{name} cannot be imported: {place(exc, folder)}", hint=missing(exc, BESIDE)) from exc
-    found = getattr(module, attribute.removesuffix("()"), None)
-    if not callable(found):
-        names = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_") and not inspect.isclass(v)]
-        raise UsageError(
-            f"{module.__file__} has no application `{attribute}`",
-            hint=f"There is: {', '.join(names[:10]) or 'nothing'}",
-        )
-    if factory:
-        try:
-            found = found()
-        except Exception as exc:
-            raise FailedError(f"{name} failed: {place(exc, folder)}") from exc
-    return found if _is_asgi(found) else as_asgi(found)
-
-
-def _is_asgi(application: Any) -> bool:  # noqa: ANN401 - anything callable
-    return inspect.iscoroutinefunction(application) or inspect.iscoroutinefunction(type(application).__call__)
 
 
 @dataclass(slots=True)
@@ -81,9 +44,12 @@ class Passing:
     status: int = 0
     size: int = 0
     hidden_404: bool = False
+    refused: RequestProblem | None = None
 
-    async def __call__(self, message: Mapping[str, Any]) -> None:
-        """Hand the application's words on, with the request's id added to the first."""
+    async def __call__(self, message: Message) -> None:
+        """Hand the application's words on, with the request's id added to the first; none once the request was refused."""
+        if self.refused is not None and not self.status:
+            return
         if message["type"] == "http.response.start":
             self.status = message["status"]
             if self.hidden_404 and self.status == NOT_FOUND:
@@ -145,14 +111,21 @@ class HostedApplication:
             response = json_response({"detail": f"A request id has at most {ID_LIMIT} characters"}, 431)
         if response is None:
             response = self._own(scope["path"])
-        if response is None:
-            response = await self._pass_on(scope, receive, passing)
+        try:
+            if response is None:
+                response = await self._pass_on(scope, receive, passing)
+            await self._put_in_place(scope, response, passing)
+        finally:
+            self._log(scope, passing, time.perf_counter() - began)
+
+    async def _put_in_place(self, scope: Scope, response: Response | None, passing: Passing) -> None:
+        """Our own answer, where the application gave none."""
         if response is not None:
             passing.status, passing.size = response.status, len(response.body)
             head = {"type": "http.response.start", "status": response.status}
-            await send({**head, "headers": answer_headers(response, passing.ids)})
-            await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else response.body})
-        self._log(scope, passing, time.perf_counter() - began)
+            await passing.send({**head, "headers": answer_headers(response, passing.ids)})
+            body = b"" if scope["method"] == "HEAD" else response.body
+            await passing.send({"type": "http.response.body", "body": body})
 
     def _own(self, path: str) -> Response | None:
         """What lies under the prefix is ours."""
@@ -173,39 +146,43 @@ class HostedApplication:
         if self._inside >= self.settings.max_queue:
             return json_response({"detail": f"{self._inside} requests are inside already"}, FULL, [RETRY])
         passing.hidden_404 = scope["path"] in OPEN_PATHS
+        passing.refused = self._too_large(scope)
         self._inside += 1
         try:
-            await self.application(scope, self._bounded(scope, receive), passing)
-        except RequestProblem as exc:
-            if passing.status:
-                raise
-            return json_response(exc.as_json(), exc.status)
+            if passing.refused is None:
+                await self.application(scope, self._bounded(receive, passing), passing)
         except Exception:
             if passing.status:
                 raise
-            LOG.exception("the application failed on a request")
-            return json_response({"detail": "The application failed on this request; the server's log says why"}, 500)
+            if passing.refused is None:
+                LOG.exception("the application failed on a request")
+                words = "The application failed on this request; the server's log says why"
+                return json_response({"detail": words}, 500)
         finally:
             self._inside -= 1
+        if passing.refused is not None and not passing.status:
+            return json_response(passing.refused.as_json(), passing.refused.status)
         if passing.hidden_404 and passing.status == NOT_FOUND:
             return self._own(f"{self.prefix}{scope['path']}")
         return None
 
-    def _bounded(self, scope: Scope, receive: Receive) -> Receive:
-        """The request's body, with a 413 beyond the limit."""
-        limit, size = self.settings.max_body, 0
+    def _too_large(self, scope: Scope) -> RequestProblem | None:
+        """A body that says itself that it is beyond the limit; the application does not hear of it."""
         length = dict(scope["headers"]).get(b"content-length", b"0")
-        too_large = RequestProblem(f"The body is larger than {limit:,} bytes", status=413)
-        announced = int(length) if length.isdigit() else 0
+        limit = self.settings.max_body
+        return _beyond(limit) if length.isdigit() and int(length) > limit else None
 
-        async def take() -> Mapping[str, Any]:
+    def _bounded(self, receive: Receive, passing: Passing) -> Receive:
+        """The request's body; beyond the limit the request is refused, whatever the application makes of that."""
+        limit, size = self.settings.max_body, 0
+
+        async def take() -> Message:
             nonlocal size
-            if announced > limit:
-                raise too_large
             message = await receive()
             size += len(message.get("body", b""))
             if size > limit:
-                raise too_large
+                passing.refused = _beyond(limit)
+                raise passing.refused
             return message
 
         return take
@@ -230,12 +207,12 @@ class HostedApplication:
         """The application's own start and stop; one that knows none is started all the same."""
         listened, said = False, False
 
-        async def listen() -> Mapping[str, Any]:
+        async def listen() -> Message:
             nonlocal listened
             listened = True
             return await receive()
 
-        async def say(message: Mapping[str, Any]) -> None:
+        async def say(message: Message) -> None:
             nonlocal said
             said = True
             await send(message)
@@ -254,3 +231,7 @@ class HostedApplication:
             while (await receive())["type"] != "lifespan.shutdown":
                 pass
             await send({"type": "lifespan.shutdown.complete"})
+
+
+def _beyond(limit: int) -> RequestProblem:
+    return RequestProblem(f"The body is larger than {limit:,} bytes", status=413)

@@ -20,8 +20,9 @@ from tidemill.serve.capture import Capture, open_capture
 from tidemill.serve.cors import Cors, read_origins
 from tidemill.serve.draining import let_clients_go
 from tidemill.serve.engine import Engine, load_engine
-from tidemill.serve.hosted import Application, HostedApplication, load_application
+from tidemill.serve.hosted import Application, HostedApplication
 from tidemill.serve.kept import LATER, check_digest
+from tidemill.serve.loading import load_application
 from tidemill.serve.protocol import GatheringProtocol
 from tidemill.serve.said import log_prints
 from tidemill.serve.scoring import ScoringScript
@@ -191,7 +192,7 @@ def serve_one(options: argparse.Namespace, listener: socket.socket) -> int:
         application: Application = build(options)
         listen(listener)
     except TidemillError as exc:
-        sys.stderr.write(f"error: {exc.message}\n\nhint: {exc.hint}\n")
+        sys.stderr.write(f"error: {exc.message}\n" + (f"\nhint: {exc.hint}\n" if exc.hint else ""))
         return exc.exit_code
     log_lines()
     config = uvicorn.Config(
@@ -199,6 +200,7 @@ def serve_one(options: argparse.Namespace, listener: socket.socket) -> int:
         http=GatheringProtocol,
         ws="auto" if options.app else "none",  # models do not speak it, and what does takes a while to import
         proxy_headers=False,
+        log_config=None,  # its words go where ours go, with the id of their request
         log_level="warning",
         access_log=False,
         server_header=False,

@@ -6,6 +6,7 @@ import http.client
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tidemill.base.errors import FailedError, UsageError
-from tidemill.serve.hosted import load_application
+from tidemill.serve.loading import load_application
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 ASGI = """
@@ -33,7 +34,12 @@ async def app(scope, receive, send):
         raise RuntimeError("secret words")
     body = b""
     while True:
-        message = await receive()
+        try:
+            message = await receive()
+        except Exception:  # as frameworks do
+            await send({"type": "http.response.start", "status": 500, "headers": []})
+            await send({"type": "http.response.body", "body": b""})
+            raise
         body += message.get("body", b"")
         if not message.get("more_body"):
             break
@@ -65,9 +71,12 @@ def serving(folder: Path, name: str, *options: str, env: Mapping[str, str]) -> I
     assert process.returncode == 0, "it stopped because it was told to"
 
 
-def ask(port: int, method: str, path: str, body: str = "", **headers: str) -> tuple[int, Mapping[str, str], str]:
+def ask(
+    port: int, method: str, path: str, body: str | Iterator[bytes] = "", **headers: str
+) -> tuple[int, Mapping[str, str], str]:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-    connection.request(method, path, body, {k.replace("_", "-"): v for k, v in headers.items()})
+    given = {k.replace("_", "-"): v for k, v in headers.items()}
+    connection.request(method, path, body, given, encode_chunked="transfer-encoding" in given)
     answer = connection.getresponse()
     found = answer.status, dict(answer.headers), answer.read().decode()
     connection.close()
@@ -88,6 +97,7 @@ def test_an_asgi_application_is_served_with_its_model_described_beside_it(tmp_pa
             assert ask(port, "GET", path)[0] == 200, "ours answers where the application has nothing"
         assert ask(port, "GET", "/nothing")[0] == 404
         assert ask(port, "POST", "/predict", "x" * 101)[0] == 413
+        assert ask(port, "POST", "/predict", iter([b"x" * 60, b"x" * 60]), transfer_encoding="chunked")[0] == 413
         status, _, text = ask(port, "GET", "/fail")
         assert (status, "secret" in text) == (500, False)
 
@@ -97,9 +107,40 @@ def test_a_wsgi_application_from_a_factory_behind_a_token(tmp_path: Path) -> Non
     (tmp_path / "tokens").write_text("secret\n")
     with serving(tmp_path, "shop:make()", "--token-file", str(tmp_path / "tokens"), env={}) as port:
         assert ask(port, "POST", "/a?b=c", "body", x_one="1")[0] == 401
-        status, headers, text = ask(port, "POST", "/a?b=c", "body", x_one="1", authorization="Bearer secret")
+        given = {"x_one": "1", "authorization": "Bearer secret"}
+        status, headers, text = ask(port, "POST", "/a?b=c", "body", **given)
         assert (status, text) == (201, "POST b=c body1")
         assert headers["x-request-id"] == "own"
+        assert ask(port, "POST", "/", iter([b"bo", b"dy"]), transfer_encoding="chunked", **given)[2] == "POST  body1"
+
+
+STREAM = """
+import pathlib, time
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/event-stream")])
+    try:
+        for number in range(int(environ["QUERY_STRING"])):
+            yield f"data: {number}\\n\\n".encode()
+            time.sleep(0.05)
+    finally:
+        pathlib.Path(__file__).with_name("closed").touch()
+"""
+
+
+def test_a_wsgi_application_may_say_its_answer_bit_by_bit_until_nobody_listens(tmp_path: Path) -> None:
+    (tmp_path / "main.py").write_text(STREAM)
+    with serving(tmp_path, "main:app", env={}) as port:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection.request("GET", "/?2000")
+        answer = connection.getresponse()
+        assert answer.readline() == b"data: 0\n", "long before its end, a hundred seconds later"
+        answer.close()
+        connection.close()
+        deadline = time.monotonic() + 20
+        while not (tmp_path / "closed").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert ask(port, "GET", "/?2")[2] == "data: 0\n\ndata: 1\n\n"
 
 
 def test_an_application_that_cannot_start_ends_the_server_with_the_reason(tmp_path: Path) -> None:
@@ -142,7 +183,54 @@ def test_a_name_that_is_not_there_is_met_with_the_names_that_are(
         load_application("four", tmp_path)
 
 
-def test_a_module_that_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_module_that_is_not_there_is_met_with_those_that_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [*sys.path])
-    with pytest.raises(FailedError, match="No module named 'nowhere'"):
+    (tmp_path / "here.py").touch()
+    with pytest.raises(UsageError, match="no module `nowhere` in") as caught:
         load_application("nowhere:app", tmp_path)
+    assert caught.value.hint == "There is: here"
+    with pytest.raises(UsageError, match="is a file") as caught:
+        load_application("./inner/main.py:app", tmp_path)
+    assert caught.value.hint == "--app inner.main:app"
+
+
+FORMS = """
+import sys
+async def asgi(scope, receive, send): ...
+def wrapped(scope, receive, send): return asgi(scope, receive, send)
+def wsgi(environ, start_response): ...
+def make(name="x"): return asgi
+def ends(): sys.exit(3)
+async def later(): return asgi
+class Made:
+    async def __call__(self, scope, receive, send): ...
+class Holder:
+    inner = Made()
+number = 5
+"""
+
+
+def test_an_application_is_found_whatever_it_is_made_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "forms.py").write_text(FORMS)
+    asgi = load_application("forms:asgi", tmp_path)
+    assert load_application("forms:make", tmp_path) is asgi, "what takes no request makes the application"
+    assert load_application("forms:make()", tmp_path) is asgi
+    assert type(load_application("forms:Holder.inner", tmp_path)).__name__ == "Made"
+    assert type(load_application("forms:Made()", tmp_path)).__name__ == "Made"
+    assert load_application("forms:wrapped", tmp_path).__name__ == "wrapped"
+    assert load_application("forms:wsgi", tmp_path).__module__ == "tidemill.serve.wsgi"
+    for name, words in (("number", "is int"), ("Made", "is a class"), ("later()", "asynchronous")):
+        with pytest.raises(UsageError, match=words):
+            load_application(f"forms:{name}", tmp_path)
+    with pytest.raises(FailedError, match=r"forms\.py:7: it called sys\.exit\(3\)"):
+        load_application("forms:ends", tmp_path)
+
+
+def test_a_module_of_a_package_is_served_from_the_folder_above(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "inside").mkdir()
+    (tmp_path / "inside" / "app5.py").write_text("from . import other\n")
+    with pytest.raises(FailedError, match="no known parent package") as caught:
+        load_application("app5:app", tmp_path / "inside")
+    assert "--app inside.app5:app" in caught.value.hint
