@@ -8,11 +8,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from tidemill.app.conversions import conversions
 from tidemill.app.wiring import App
 from tidemill.base import proc
 from tidemill.base.errors import UsageError
 from tidemill.record.ports import ModelVersion
 
+RELEASED = "TIDEMILL_CONVERSIONS"
 MODEL = re.compile(r"\{model:([^{}]+)\}")
 
 
@@ -38,6 +40,7 @@ def serve(app: App, model: str, arguments: Sequence[str], *, allow_pickle: bool)
             found.digest,
             "--allow-pickle",
         ]
+        os.environ[RELEASED] = str(conversions(app))
     return proc.replace_by([*argv, *arguments])
 
 

@@ -31,6 +31,9 @@ TITLES = {"sklearn": "scikit-learn", "keras": "Keras"}
 DRAWN = 64
 PATIENCE_S = 120.0
 FORMAT = 3
+RELEASED = (
+    "TIDEMILL_CONVERSIONS"  # what was kept when versions were released; whoever starts the server by hand has it, too
+)
 LATER = "it is not made yet"
 
 
@@ -79,8 +82,10 @@ def find_conversion(
     try:
         key = conversion_key(signature, digest)
         folder = kept or _cache()
-        if (folder / f"{key}.json").exists():
-            return _load(signature, folder, key)
+        released = Path(os.environ.get(RELEASED) or folder)
+        for each in dict.fromkeys((folder,) if kept else (released, folder)):
+            if (each / f"{key}.json").exists():
+                return _load(signature, each, key)
         if kept is not None:
             return None, f"none of this model for these libraries is kept in {kept}"
         return _made(path, signature, folder, key) if make else (None, LATER)

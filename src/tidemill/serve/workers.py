@@ -68,7 +68,8 @@ class Worker:
         """Note what it said since the last look."""
         with contextlib.suppress(BlockingIOError):
             if said := os.read(self.beats, 4096):
-                self.wants_faster = not self.heard and BEAT_FASTER_LATER in said
+                if not self.heard:
+                    self.wants_faster = BEAT_FASTER_LATER in said
                 self.heard = time.monotonic()
 
     def is_silent(self, patience_s: float) -> bool:
@@ -98,43 +99,59 @@ def run_workers(argv: list[str], listener: socket.socket, count: int, timeout_s:
     command += ["--port", str(listener.getsockname()[1])]
     # Of several, the listener only holds the port: it never listens, so every connection goes to a worker's own.
     own = [listener] if count == 1 else share(listener, count)
-    workers = [Worker([*command, "--listener", str(s.fileno())], (s.fileno(),), soon=count == 1) for s in own]
+    places = [[Worker([*command, "--listener", str(s.fileno())], (s.fileno(),), soon=True)] for s in own]
     patience_s = SILENT_TIMEOUTS * timeout_s + SILENT_S
     with _stop_signals() as stopping:
         while not stopping:
-            if workers[0].soon:
-                _make_faster(workers)
-            for worker in workers:
-                code = _look(worker, patience_s)
+            for place in places:
+                _make_faster(place, places)
+                code = _look_at(place, patience_s)
                 if code is not None:
-                    _drain(workers, own, timeout_s, stopping)
+                    _drain(places, own, timeout_s, stopping)
                     return code
             time.sleep(LOOK_S)
-        _drain(workers, own, timeout_s, stopping)
+        _drain(places, own, timeout_s, stopping)
     return 0
 
 
-def _make_faster(workers: list[Worker]) -> None:
-    """A server that answers already, but could answer faster, does so until a second one has made ready for that: converted, proven, open."""
-    first = workers[0]
-    if len(workers) == 1:
-        if first.wants_faster:
-            first.wants_faster = False
-            workers.append(Worker(first.command, first.inherited, on_trial=True))
-        return
-    second = workers[1]
+def _make_faster(place: list[Worker], places: Sequence[list[Worker]]) -> None:
+    """A server that answers already, but could answer faster, does so until a second one has made ready for that: converted, proven, open.
+
+    Of several one after the other is replaced: the first of the second ones converts, the others find what it made.
+    """
+    if len(place) > 1:
+        _take_over(place, places)
+    elif place[0].wants_faster and all(len(p) == 1 for p in places):
+        place[0].wants_faster = False
+        place.append(Worker(place[0].command, place[0].inherited, on_trial=True))
+
+
+def _take_over(place: list[Worker], places: Sequence[list[Worker]]) -> None:
+    """From the first to the second, when that is ready; where it cannot be, the others need not try."""
+    first, second = place
     if first.process is None or (first.leaving and first.process.poll() is not None):
         if first.process is not None:
             os.close(first.beats)
         if not second.on_trial:
-            workers.remove(first)
+            place.remove(first)
     elif second.heard and second.process is not None and not first.leaving:
         second.on_trial, first.leaving = False, True
         first.process.terminate()
     elif second.on_trial and second.process is not None and second.process.poll() is not None:
         _say(f"worker {second.process.pid}, which was to answer faster, ended with {second.process.returncode}")
         os.close(second.beats)
-        workers.remove(second)
+        place.remove(second)
+        for each in (worker for other in places for worker in other):
+            each.wants_faster = False
+
+
+def _look_at(place: Sequence[Worker], patience_s: float) -> int | None:
+    """At every server of one place; a code as that of `_look`."""
+    for worker in place:
+        code = _look(worker, patience_s)
+        if code is not None:
+            return code
+    return None
 
 
 def _look(worker: Worker, patience_s: float) -> int | None:
@@ -195,11 +212,13 @@ def drain_s(timeout_s: float) -> float:
     return max(DRAIN_S, timeout_s)
 
 
-def _drain(workers: list[Worker], sockets: Sequence[socket.socket], timeout_s: float, stopping: Sequence[int]) -> None:
+def _drain(
+    places: Sequence[Sequence[Worker]], sockets: Sequence[socket.socket], timeout_s: float, stopping: Sequence[int]
+) -> None:
     """Ask all to end, wait for their last answers; insist at last, or when told to stop once more."""
     for each in sockets:
         refuse_new(each)
-    running = [w.process for w in workers if w.process is not None]
+    running = [w.process for place in places for w in place if w.process is not None]
     for process in running:
         if process.poll() is None:
             os.kill(process.pid, signal.SIGTERM)

@@ -52,6 +52,17 @@ def test_a_server_with_a_kept_conversion_imports_neither_the_library_nor_the_con
     assert done.stdout == "onnxruntime (proven equal to scikit-learn) []\n"
 
 
+def test_what_was_kept_for_a_release_answers_when_the_version_is_served_by_hand_too(
+    table_model: Path, release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("TIDEMILL_CONVERSIONS", str(release))
+    about = {"name": "m", "version": "1", "deployment": ""}
+    engine = load_engine(table_model, **about, allow_pickle=True, soon=True)
+    assert engine.predictor.path == "onnxruntime (proven equal to scikit-learn)"
+    assert not list((tmp_path / "cache").rglob("*.onnx"))
+
+
 def test_the_same_model_is_converted_to_the_same_bytes(table_model: Path, converted: Path, tmp_path: Path) -> None:
     assert convert([str(table_model), str(tmp_path)]) == 0
     for ending in ("onnx", "json"):

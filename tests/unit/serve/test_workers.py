@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -141,9 +141,9 @@ def test_a_server_ends_with_the_process_that_keeps_it(code: Path) -> None:
 
 @contextmanager
 def kept_model(
-    model: Path, folder: Path, module: str = "tidemill.serve.workers"
+    model: Path, folder: Path, module: str = "tidemill.serve.workers", options: Sequence[str] = ()
 ) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    argv = [sys.executable, "-m", module, "--model", str(model), "--allow-pickle", "--port", "0"]
+    argv = [sys.executable, "-m", module, "--model", str(model), "--allow-pickle", "--port", "0", *options]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             argv, stdout=subprocess.PIPE, stderr=log, env={**os.environ, "XDG_CACHE_HOME": str(folder / "cache")}
@@ -197,6 +197,25 @@ def test_the_first_answer_does_not_wait_for_a_conversion_and_none_is_lost_or_cha
         os.kill(children(process.pid)[0], signal.SIGKILL)
         assert labels(get(port, "/predict", body)) == labels(first)  # and it is kept running, as the one before it
     assert process.returncode == 0
+
+
+def test_several_answer_before_the_conversion_too_which_is_made_once(table_model: Path, tmp_path: Path) -> None:
+    body = json.dumps(json.loads((table_model / "golden.json").read_text())["inputs"]).encode()
+    with kept_model(table_model, tmp_path, options=["--workers", "2"]) as (process, port):
+        assert get(port, "/version")["path"] == "scikit-learn"
+        first = get(port, "/predict", body)
+        wait_until(lambda: (tmp_path / "log").read_text().count("answers by scikit-learn") == 2)
+        before, answers = set(children(process.pid)[:2]), [first]
+        deadline = time.monotonic() + 90
+        while before & set(children(process.pid)) or len(children(process.pid)) != 2:
+            answers.append(get(port, "/predict", body))
+            assert time.monotonic() < deadline
+        assert {get(port, "/version")["path"] for _ in range(20)} == {"onnxruntime (proven equal to scikit-learn)"}
+        assert all(labels(a) == labels(first) for a in answers)
+    log = (tmp_path / "log").read_text()
+    assert process.returncode == 0
+    assert log.count("answers by onnxruntime") == 2
+    assert len(list((tmp_path / "cache").rglob("*.onnx"))) == 1
 
 
 def test_one_that_cannot_answer_faster_serves_on_as_it_is(table_model: Path, tmp_path: Path) -> None:
