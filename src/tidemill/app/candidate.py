@@ -16,7 +16,7 @@ from tidemill.app.wiring import App
 from tidemill.base.errors import FailedError, UsageError
 from tidemill.base.findings import Finding
 from tidemill.base.ids import JobName
-from tidemill.plan.graph import EnvironmentRef, Plan, StepKind, StepOutput
+from tidemill.plan.graph import HOST_ENVIRONMENT, EnvironmentRef, Plan, StepKind, StepOutput
 from tidemill.record.ports import ModelRequest, ModelVersion
 from tidemill.record.runs import get_job
 from tidemill.run.folders import job_folder
@@ -66,6 +66,12 @@ def make_candidate(
         job.findings,
         describe_origin(app, plan, job.name),
     )
+
+
+def serving_base(app: App, project: Project) -> EnvironmentRef:
+    """The environment the project's model is trained in, for a version nothing is run for; Tidemill's own Python without a pipeline."""
+    file = project.file("pipeline")
+    return _environment(plan_kept(app, RunRequest(file))[0], project) if file is not None else HOST_ENVIRONMENT
 
 
 def find_done(app: App, plan: Plan) -> JobResult | None:

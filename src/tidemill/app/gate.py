@@ -41,7 +41,7 @@ def rules_of(project: Project, stages: Mapping[str, Stage]) -> dict[str, tuple[R
 def judge_candidate(app: App, candidate: Candidate, rules: Sequence[Rule], stage: str) -> tuple[Verdict, ...]:
     """Every rule's verdict on the candidate against what serves the stage now, recorded."""
     facts = facts_of(app, candidate, stage)
-    if any(name.startswith("latency.") for rule in rules for name in rule.names):
+    if speak_of_latency(rules):
         facts = {**facts, "latency": measure_latency(app, candidate)}
     verdicts = judge(rules, facts)
     version, at = candidate.version, iso(SystemClock().now())
@@ -53,10 +53,19 @@ def judge_candidate(app: App, candidate: Candidate, rules: Sequence[Rule], stage
     return verdicts
 
 
-def past_verdicts(app: App, stage: str | None = None) -> list[Mapping[str, Any]]:
-    """Every judgement there was, newest first, also of versions that were never released."""
+def speak_of_latency(rules: Sequence[Rule]) -> bool:
+    """Whether a version must be started to be judged."""
+    return any(name.startswith("latency.") for rule in rules for name in rule.names)
+
+
+def past_verdicts(app: App, stage: str | None = None, model: str | None = None) -> list[Mapping[str, Any]]:
+    """Every judgement there was, newest first, also of versions that were never released; of one version, or of a model."""
     rows = app.store.documents(COLLECTION).values()
     found = [row for row in rows if "at" in row and stage in {None, row["stage"]}]
+    if model is not None:
+        named, _, version = model.removeprefix("azureml:").partition("@" if "@" in model else ":")
+        version = app.registry.get(named, version).version if "@" in model else version
+        found = [row for row in found if row["model"] == named and version in {"", row["version"]}]
     return sorted(found, key=lambda row: str(row["at"]), reverse=True)
 
 
