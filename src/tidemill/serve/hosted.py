@@ -82,6 +82,7 @@ class HostedApplication:
         names = {"model": "name", "version": "version", "deployment": "deployment"}
         about = {label: str(self.about.get(name, "")) for label, name in names.items()}
         self.metrics = Metrics(**about)
+        self.metrics.inside = lambda: self._inside
         self._access = AccessLog(every=self.settings.access_log, about={k: v for k, v in about.items() if v})
 
     @property
@@ -133,7 +134,6 @@ class HostedApplication:
             return None
         inner = path.removeprefix(self.prefix)
         if inner == "/metrics":
-            self.metrics.waiting.set(self._inside)
             return text_response(self.metrics.text(), "text/plain; version=0.0.4; charset=utf-8")
         if inner == "/version":
             return json_response(self.about)

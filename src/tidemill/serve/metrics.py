@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from tidemill.serve.capture import Capture
+from tidemill.serve.counts import SharedCounts
 from tidemill.serve.features import FeatureCounts
 from tidemill.serve.signature import Column
 
+LOG = logging.getLogger("tidemill.serve")
 LATENCIES = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
@@ -54,6 +58,10 @@ class Metrics:
             registry=self.registry,
         )  # fmt: skip
         self._children: dict[tuple[str, ...], Any] = {}
+        self.inside: Callable[[], int] = int
+        self.capture: Capture | None = None
+        self._shared: SharedCounts | None = None
+        self._seen, self._kept = 0, (-1, 0)
 
     def _counter(self, name: str, about: str, labels: list[str]) -> Counter:
         return Counter(name, about, labels, registry=self.registry)
@@ -67,6 +75,7 @@ class Metrics:
 
     def request(self, path: str, status: int) -> None:
         """One answered request."""
+        self._seen += 1
         self._count(self._requests, path, str(status))
 
     def prediction(self, name: str) -> None:
@@ -83,7 +92,7 @@ class Metrics:
         """One value that training did not see the like of."""
         self._count(self._features, self._version, column.name)
 
-    def recording(self, capture: Capture) -> None:
+    def _recording(self, capture: Capture) -> None:
         """How recording goes."""
         self.dropped.set(capture.dropped)
         if capture.shipper is not None:
@@ -92,5 +101,34 @@ class Metrics:
             self.unsent.set(capture.shipper.failures)
 
     def text(self) -> str:
-        """The exposition."""
-        return generate_latest(self.registry).decode()
+        """The exposition; of several processes behind one port the sums."""
+        own = self._own()
+        try:
+            return (own if self._shared is None else self._shared.total(own)).decode()
+        except OSError as exc:
+            self._stop_sharing(exc)
+            return own.decode()
+
+    def share(self, folder: Path) -> None:
+        """Be one of several processes that keep their counts there."""
+        self._shared = SharedCounts(folder)
+
+    def keep(self) -> None:
+        """Let the others know, when something was counted."""
+        if self._shared is not None and (self._seen, self.inside()) != self._kept:
+            self._kept = (self._seen, self.inside())
+            try:
+                self._shared.keep(self._own())
+            except OSError as exc:
+                self._stop_sharing(exc)
+
+    def _stop_sharing(self, exc: OSError) -> None:
+        """No answer is worth less for it: the counts are this process's alone from now on."""
+        LOG.warning("/metrics counts one process alone: %s: %s", exc.filename, exc.strerror)
+        self._shared = None
+
+    def _own(self) -> bytes:
+        self.waiting.set(self.inside())
+        if self.capture is not None:
+            self._recording(self.capture)
+        return generate_latest(self.registry)

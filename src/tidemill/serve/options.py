@@ -44,6 +44,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=1, help="processes that share the port")
     parser.add_argument("--listener", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--beats", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--counts", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--soon", action="store_true", help=argparse.SUPPRESS)
     parser.set_defaults(faster_later=False)
     parser.add_argument("--end-when-hung", action="store_true", help="end when a call of the model does not return")

@@ -10,15 +10,14 @@ import os
 import socket
 import sys
 from dataclasses import replace
-from types import FrameType
 
 import uvicorn
 
 from tidemill.base.errors import TidemillError, UsageError
 from tidemill.serve.access import log_lines
+from tidemill.serve.announced import AnnouncedServer
 from tidemill.serve.capture import Capture, open_capture
 from tidemill.serve.cors import Cors, read_origins
-from tidemill.serve.draining import let_clients_go
 from tidemill.serve.engine import Engine, load_engine
 from tidemill.serve.hosted import Application, HostedApplication
 from tidemill.serve.kept import LATER, check_digest
@@ -29,21 +28,23 @@ from tidemill.serve.scoring import ScoringScript
 from tidemill.serve.script import load_scoring_script
 from tidemill.serve.server import InferenceServer
 from tidemill.serve.settings import LOOPBACK_NAMES, ServerSettings
-from tidemill.serve.sockets import listen, refuse_new, written
+from tidemill.serve.sockets import listen, written
 from tidemill.serve.tls import Certificate
 from tidemill.serve.trace_settings import TraceSettings, read_settings
 from tidemill.serve.tracing import TracedApplication, Tracer
-from tidemill.serve.workers import BEAT, BEAT_FASTER_LATER, drain_s
+from tidemill.serve.workers import drain_s
 
 LOG = logging.getLogger("tidemill.serve")
 KEEP_ALIVE_S = 75  # longer than proxies keep idle connections, so that they hang up and not we, under a request
-TICKS_A_BEAT, TICKS_A_LOOK = 5, 10  # of a tenth of a second
 
 
 def build(options: argparse.Namespace) -> InferenceServer | HostedApplication | TracedApplication:
     """The application the options ask for; errors as those of `load_engine`, `load_scoring_script` and `load_application`."""
     asked = read_settings(os.environ, options.name or "tidemill")
     application = _build(options, traced=asked is not None)
+    options.metrics = application.metrics
+    if options.counts is not None:
+        application.metrics.share(options.counts)
     return application if asked is None else _traced(application, asked, options)
 
 
@@ -132,56 +133,6 @@ def _capture(options: argparse.Namespace) -> Capture | None:
     return open_capture(options, model, options.version)
 
 
-class _Announced(uvicorn.Server):
-    """Says that it is ready when the port is open, not before."""
-
-    def __init__(
-        self,
-        config: uvicorn.Config,
-        words: str,
-        beats: int | None,
-        certificate: Certificate | None,
-        *,
-        faster_later: bool,
-    ) -> None:
-        super().__init__(config)
-        self._certificate = certificate
-        self._words = words
-        self._beats = beats
-        self._beat = BEAT_FASTER_LATER if faster_later else BEAT
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Open the port."""
-        await super().startup(sockets)
-        if self.started:
-            sys.stdout.write(self._words)
-            sys.stdout.flush()
-
-    async def on_tick(self, counter: int) -> bool:
-        """Say that the event loop turns; end when nobody is there to hear it."""
-        if self._certificate is not None and self.config.ssl is not None and counter % TICKS_A_LOOK == 0:
-            self._certificate.renew(self.config.ssl)
-        if self._beats is not None and counter % TICKS_A_BEAT == 0:
-            try:
-                with contextlib.suppress(BlockingIOError):
-                    os.write(self._beats, self._beat)
-            except BrokenPipeError:
-                self.should_exit = True
-        return await super().on_tick(counter)
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Drain; when told to stop a second time, do not. The exit code is then ours: uvicorn would die of the signal once it has drained."""
-        del sig, frame
-        self.force_exit, self.should_exit = self.should_exit, True
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Answer what came."""
-        for each in sockets or [] if self._beats is None else []:  # a keeper's sockets are the keeper's to close
-            refuse_new(each)
-        await let_clients_go(self)
-        await super().shutdown(sockets)
-
-
 def serve_one(options: argparse.Namespace, listener: socket.socket) -> int:
     """Load, say `ready`, answer until SIGTERM."""
     try:
@@ -210,11 +161,12 @@ def serve_one(options: argparse.Namespace, listener: socket.socket) -> int:
         ssl_keyfile=options.tls_key,
     )
     scheme = "https" if options.tls_cert else "http"
-    server = _Announced(
+    server = AnnouncedServer(
         config,
         f"ready {scheme}://{written(options.host)}:{listener.getsockname()[1]}\n",
         options.beats,
         certificate,
+        options.metrics,
         faster_later=options.faster_later,
     )
     with contextlib.suppress(SystemExit):  # uvicorn's own code for what could not start means a bug to us

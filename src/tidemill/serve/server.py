@@ -87,7 +87,8 @@ class InferenceServer:
         self.metrics = Metrics(**about)
         self._access = AccessLog(every=settings.access_log, about={k: v for k, v in about.items() if v})
         self._waiting = 0
-        self._capture = capture
+        self._capture = self.metrics.capture = capture
+        self.metrics.inside = lambda: self._waiting
         self._calls = Calls(settings.timeout_s)
         note = timed if settings.traced else untimed
         self._read, self._encode = note("decode", read_rows), note("encode", json_response)
@@ -373,9 +374,6 @@ class InferenceServer:
 
     async def _metrics(self, request: Request) -> Response:
         del request
-        self.metrics.waiting.set(self._waiting)
-        if self._capture:
-            self.metrics.recording(self._capture)
         return text_response(self.metrics.text(), "text/plain; version=0.0.4; charset=utf-8")
 
     async def _healthy(self, request: Request) -> Response:

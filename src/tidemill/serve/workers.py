@@ -13,6 +13,7 @@ import os
 import signal
 import socket
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -99,6 +100,14 @@ def run_workers(argv: list[str], listener: socket.socket, count: int, timeout_s:
     command += ["--port", str(listener.getsockname()[1])]
     # Of several, the listener only holds the port: it never listens, so every connection goes to a worker's own.
     own = [listener] if count == 1 else share(listener, count)
+    with contextlib.ExitStack() as ending:
+        if count > 1:
+            counts = tempfile.TemporaryDirectory(prefix="tidemill-counts-", ignore_cleanup_errors=True)
+            command += ["--counts", ending.enter_context(counts)]
+        return _keep_running(command, own, timeout_s)
+
+
+def _keep_running(command: Sequence[str], own: Sequence[socket.socket], timeout_s: float) -> int:
     places = [[Worker([*command, "--listener", str(s.fileno())], (s.fileno(),), soon=True)] for s in own]
     patience_s = SILENT_TIMEOUTS * timeout_s + SILENT_S
     with _stop_signals() as stopping:
