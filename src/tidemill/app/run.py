@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from tidemill.app.executors import OUTLIVING
+from tidemill.app.inputs import input_findings
 from tidemill.app.lineage import with_commit
 from tidemill.app.made_from import Asked, Kept, as_then, find_kept, keep, say_changes
 from tidemill.app.wiring import App
@@ -87,7 +88,11 @@ def plan_kept(app: App, request: RunRequest) -> tuple[Plan, Kept]:
     """As `plan_job`, and what the plan was made from."""
     loaded = load_job(request.file, request.overrides)
     kept = Kept({str(request.file.absolute()): loaded.source.text})
-    return _make_plan(app, loaded, kept, request.name), kept
+    plan = _make_plan(app, loaded, kept, request.name)
+    findings = (*plan.findings, *input_findings(app, plan, loaded, request.executor))
+    if has_errors(findings):
+        raise SpecError(f"{request.file} reads what is not there", findings=findings, hint="Nothing was run.")
+    return replace(plan, findings=findings), kept
 
 
 def _make_plan(app: App, loaded: Loaded, kept: Kept, name: str | None = None) -> Plan:

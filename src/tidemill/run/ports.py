@@ -281,6 +281,10 @@ class ModelRegistrar(Protocol):
 class DataAccess(Protocol):
     """Turns what documents call data into paths on this machine."""
 
+    def find_local(self, uri: str) -> Path | None:
+        """The path of this machine that is meant, whether or not anything is there; None for what is elsewhere. Asks nobody."""
+        ...
+
     def fetch(self, ref: DataRef, say: Say) -> Path:
         """A local path with the bytes (downloaded and verified if need be)."""
         ...

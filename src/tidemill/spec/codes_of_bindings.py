@@ -145,4 +145,11 @@ ROWS = (
         "Register it, or run the pipeline that does.",
         "tidemill model create --name animals --path model",
     ),
+    Code(
+        "TM-R109", WARNING, "Input is an empty folder",
+        "A step is to read a folder of this machine with nothing in it but hidden files.",
+        "The step fails, or worse, goes on without data.",
+        "Bring the data there (is it ignored by git, or kept by git-lfs?), or name another folder.",
+        "# tidemill.yaml\ndata:\n  digit-0: ~/mnist/0",
+    ),
 )  # fmt: skip

@@ -35,6 +35,10 @@ class WorkspaceData:
         self._datastores = dict(datastores or {})
         self._remote = RemoteStore(home / "downloads", env)
 
+    def find_local(self, uri: str) -> Path | None:
+        """The local path a path, a datastore's or a file's address stands for."""
+        return self.locate(self.resolve(uri))
+
     def fetch(self, ref: DataRef, say: Say) -> Path:
         """The path itself, or that of what was downloaded; `FailedError` when there is nothing."""
         uri = self.resolve(ref.uri)
