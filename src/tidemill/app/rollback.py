@@ -12,7 +12,7 @@ from tidemill.app.deploy import asks_for_key, load_documents
 from tidemill.app.deploy_azureml import put_back_azureml, serving_on_azure
 from tidemill.app.deploy_huggingface import put_back_huggingface
 from tidemill.app.project import Project
-from tidemill.app.releases import held, history, hold, lift, previous_release, record_release
+from tidemill.app.releases import held, history, hold, holds, lift, previous_release, record_release
 from tidemill.app.shift_kubernetes import enough_pods, usual_pods
 from tidemill.app.signatures import trusted_keys, verify_image, verify_model
 from tidemill.app.turns import releasing
@@ -56,10 +56,7 @@ def put_back(app: App, project: Project, stage_name: str, stage: Stage, *, reaso
     present = roll_back_from(app, stage_name, stage, releases[0])
     previous = previous_release(app, stage_name, str(present["digest"]))
     if previous is None:
-        raise NotFoundError(
-            f"Nothing served {stage_name} before version {present['version']} that is not held back",
-            hint=f"Lift the holds with: tidemill rollback --lift --stage {stage_name}",
-        )
+        raise _nothing_before(app, stage_name, str(present["version"]))
     say(f"putting back {previous['model']}:{previous['version']}")
     if held(app, stage_name, present["digest"]) is None:
         hold(app, stage_name, present, reason)
@@ -84,6 +81,18 @@ def put_back(app: App, project: Project, stage_name: str, stage: Stage, *, reaso
         app, {**previous, "event": ROLLBACK, "evidence": f"rollback from version {present['version']}: {reason}"}
     )
     return previous
+
+
+def _nothing_before(app: App, stage: str, version: str) -> NotFoundError:
+    if holds(app, stage):
+        return NotFoundError(
+            f"Nothing served {stage} before version {version} that is not held back",
+            hint=f"Lift the holds with: tidemill rollback --lift --stage {stage}",
+        )
+    return NotFoundError(
+        f"No other version served {stage} before version {version}",
+        hint=f"tidemill history --stage {stage} shows what did; tidemill down --stage {stage} takes this one away.",
+    )
 
 
 def roll_back_from(app: App, stage_name: str, stage: Stage, recorded: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -42,7 +42,7 @@ def github_line(finding: Finding) -> str:
     place = f"file={_escape(finding.at.file, in_property=True)}"
     if finding.at.line:
         place += f",line={finding.at.line},col={finding.at.column}"
-    text = _escape(f"{finding.message} {finding.hint}".strip())
+    text = _escape(f"{finding.message}\n{finding.hint}".strip())
     return f"::{GITHUB_LEVELS[finding.severity]} {place},title={_escape(finding.code, in_property=True)}::{text}"
 
 

@@ -114,12 +114,12 @@ def make_env(work: StepWork, prepared: PreparedEnvironment, paths: Mapping[str, 
     env |= {f"AZURE_ML_OUTPUT_{name}": str(folder.outputs / name) for name in step.outputs}
     bins = [str(p) for p in prepared.path_prefix] or [str(prepared.python.parent)]
     env["PATH"] = os.pathsep.join([*bins, env.get("PATH", os.defpath)])
-    env = _with_environment(env, prepared.env)
+    env = add_variables(env, prepared.env)
     if prepared.key != "host" and prepared.image is None:
-        env = _with_environment(env, own_packages(folder.root))
+        env = add_variables(env, own_packages(folder.root))
     if context.ports.tracker:
-        env = _with_environment(env, context.ports.tracker.begin(context.job, step, folder.root))
-    return _with_environment(env, step.environment_variables)
+        env = add_variables(env, context.ports.tracker.begin(context.job, step, folder.root))
+    return add_variables(env, step.environment_variables)
 
 
 def own_packages(folder: Path) -> dict[str, str]:
@@ -128,7 +128,7 @@ def own_packages(folder: Path) -> dict[str, str]:
     return {"PIP_TARGET": place, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PYTHONPATH": place}
 
 
-def _with_environment(env: dict[str, str], more: Mapping[str, str]) -> dict[str, str]:
+def add_variables(env: Mapping[str, str], more: Mapping[str, str]) -> dict[str, str]:
     """`env` and `more`; search paths of Python are joined, everything else is replaced."""
     joined = {**env, **more}
     if "PYTHONPATH" in env and "PYTHONPATH" in more:

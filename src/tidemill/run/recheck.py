@@ -12,7 +12,7 @@ from typing import Any
 from tidemill import inside
 from tidemill.base.findings import Finding, Severity
 from tidemill.plan.graph import DataInput, Step, StepOutput
-from tidemill.run.command import make_task
+from tidemill.run.command import add_variables, make_task
 from tidemill.run.work import StepWork
 
 OTHER_FILE = "TM-N105"
@@ -119,7 +119,8 @@ def _ask(work: StepWork, producer: Step, model: Path, data: Path) -> Mapping[str
     ]
     task = make_task(work, prepared, {}, command=shlex.join(words))
     reads = {"model": model, "data": data}
-    end = work.run_task(replace(task, reads=reads, compute=None, timeout_s=PATIENCE_S), started=lambda _: None)
+    env = add_variables(task.env, producer.environment_variables)
+    end = work.run_task(replace(task, env=env, reads=reads, compute=None, timeout_s=PATIENCE_S), started=lambda _: None)
     if not end.ok or not out.exists():
         return {}
     answer: Mapping[str, Any] = json.loads(out.read_text(encoding="utf-8"))

@@ -14,7 +14,7 @@ from tidemill.app.rollback import put_back
 from tidemill.app.settings import Settings
 from tidemill.app.wiring import App, open_app
 from tidemill.app.workloads import describe_version, workload_record
-from tidemill.base.errors import FailedError
+from tidemill.base.errors import FailedError, NotFoundError
 from tidemill.record.ports import ModelRequest
 from tidemill.release.workload import Workload
 from tidemill.spec.project import Project as Document
@@ -62,15 +62,19 @@ class Production:
 
 
 @pytest.fixture
-def production(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Production]:
+def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Production]:
     cluster = FakeCluster()
     monkeypatch.setattr(App, "kubernetes", lambda _self, _context="": cluster)
     with open_app(Settings(tmp_path, tmp_path / ".tidemill")) as app:
-        made = Production(app, tmp_path, cluster)
-        for version in ("1", "2"):
-            made.record(version)
-        made.serve("2")
-        yield made
+        yield Production(app, tmp_path, cluster)
+
+
+@pytest.fixture
+def production(empty: Production) -> Production:
+    for version in ("1", "2"):
+        empty.record(version)
+    empty.serve("2")
+    return empty
 
 
 def test_the_previous_version_serves_alone_and_the_other_is_held(production: Production) -> None:
@@ -125,3 +129,11 @@ def test_a_previous_version_that_does_not_start_is_not_left_beside_what_serves(p
     with pytest.raises(FailedError, match="did not become ready"):
         production.rollback()
     assert (list(production.cluster.there), production.cluster.selected) == (["blue-2"], "blue-2")
+
+
+def test_a_first_version_cannot_be_rolled_back_and_nothing_is_said_of_holds(empty: Production) -> None:
+    empty.record("1")
+    empty.serve("1")
+    with pytest.raises(NotFoundError, match="No other version served production") as caught:
+        empty.rollback()
+    assert "--lift" not in caught.value.hint

@@ -101,3 +101,11 @@ def test_a_check_that_looked_at_nothing_says_what_it_looks_for(tidemill: Run, tm
 def test_a_name_looked_for_where_there_is_nothing_yet_leads_to_the_first(tidemill: Run) -> None:
     assert "tidemill model create" in tidemill("model", "show", "-n", "x", code=1).stderr
     assert "tidemill run FILE" in tidemill("job", "show", "-n", "x", code=1).stderr
+
+
+def test_an_annotation_in_a_workflow_has_the_way_out_on_a_line_of_its_own(tidemill: Run, tmp_path: Path) -> None:
+    (tmp_path / "job.yml").write_text(
+        "type: command\ncommand: echo ${{input.lr}}\ninputs: {lr: 1}\nenvironment: {image: x}\n"
+    )
+    said = tidemill("check", ".", "-o", "github", code=1).stdout
+    assert "has no meaning in a command%0ADid you mean `inputs.lr`?" in said

@@ -25,6 +25,15 @@ json.dump({"columns": [{"name": "x", "type": "number"}]}, open(os.path.join(sys.
 row = {"name": "accuracy", "value": float(sys.argv[2]), "step": 0}
 open(os.path.join(os.environ["TIDEMILL_STEP_FOLDER"], "metrics.jsonl"), "a").write(json.dumps(row) + "\\n")
 """
+NEEDY = """
+import os
+from sklearn.linear_model import LogisticRegression
+assert os.environ["NEEDED"] == "yes"
+
+
+class Needy(LogisticRegression):
+    pass
+"""
 
 
 class Registrar:
@@ -60,6 +69,29 @@ def test_a_logged_accuracy_is_held_against_the_registered_file(
     result = execute(pipeline(train, register_step()), job=make_job_name(), ports=ports)
     assert result.status == "Completed", result.steps["register"].message
     assert [f.code for f in result.findings if f.code.startswith("TM-N105")] == codes
+
+
+def test_the_registered_file_is_measured_with_the_variables_its_training_had(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "train.py").write_text(
+        TRAIN.replace("import json", "import needy, json").replace("LogisticRegression(C", "needy.Needy(C")
+    )
+    (tmp_path / "code" / "needy.py").write_text(NEEDY)
+    test = tmp_path / "test.csv"
+    test.write_text("x,label\n0,no\n1,yes\n0,yes\n1,yes\n")
+    train = command(
+        "train",
+        "python train.py ${{outputs.model}} 0.1",
+        inputs={"test_data": test},
+        outputs={"model": "uri_folder"},
+        code=tmp_path / "code",
+        environment_variables={"NEEDED": "yes", "PYTHONPATH": str(tmp_path / "code")},
+    )
+    ports = replace(workspace.ports, models=Registrar(), tracker=open_tracker(workspace.home, ""))
+    result = execute(pipeline(train, register_step()), job=make_job_name(), ports=ports)
+    assert [f.code for f in result.findings if f.code.startswith("TM-N105")] == ["TM-N105"]
 
 
 def judged(measured: float, baseline: float, **logged: float) -> list[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tidemill.backends import containers
 from tidemill.backends.environments.packages import PackageList, read_packages
-from tidemill.backends.environments.venv import install_beside
+from tidemill.backends.environments.venv import counted, install_beside
 from tidemill.base.errors import UsageError
 from tidemill.base.files import locked, write_atomic
 from tidemill.base.hashing import digest_tree, digest_value, hash_folder
@@ -51,7 +51,7 @@ def _install(environment: EnvironmentRef, packages: PackageList, image: str, roo
     with locked(root / f"{folder.name}.lock"):
         if not (folder / READY).exists():
             shutil.rmtree(folder, ignore_errors=True)
-            say(f"environment {environment.label}: installing {len(packages.conda) + len(packages.pip)} packages")
+            say(f"environment {environment.label}: installing {counted(len(packages.conda) + len(packages.pip))}")
             install_beside(packages, folder, python=containers.python_of(image), label=environment.label)
             write_atomic(folder / READY, image)
     return folder

@@ -107,13 +107,18 @@ def find_python(version: str) -> str:
     return str(max(found)) if found else version
 
 
+def counted(packages: int) -> str:
+    """`1 package`, `5 packages`."""
+    return f"{packages} package{'' if packages == 1 else 's'}"
+
+
 def _install(packages: PackageList, folder: Path, *, relax: bool, label: str, say: Say) -> list[str]:
     """Install conda packages, then pip ones; with `relax`, without the pins that cannot be had."""
     relaxed: list[str] = []
     wanted = [*packages.conda, *packages.pip]
     if not wanted:
         return relaxed
-    say(f"environment {label}: installing {len(wanted)} packages")
+    say(f"environment {label}: installing {counted(len(wanted))}")
     error = _pip(folder, _with_our_mlflow(wanted), packages.options)
     if error and "mlflow" in wanted:
         error = _pip(folder, wanted, packages.options)

@@ -43,12 +43,16 @@ class Keys:
                     raise
 
     def headers(self, workload: Workload) -> dict[str, str]:
-        """What lets a request in. The API server keeps `Authorization` for itself, so that the key comes as the page's cookie does."""
+        """What lets a request in. The API server keeps `Authorization` for itself, so that the key comes as the page's cookie does.
+
+        The second key is the one that was first before the last renewal: pods know it before they have read the new one, and after.
+        """
         if not workload.token_secret:
             return {}
         place = (workload.namespace, workload.token_secret)
         if place not in self._known:
-            self._known[place] = self.read(workload.namespace, workload.endpoint, workload.token_secret)[0]
+            first, second = self.read(workload.namespace, workload.endpoint, workload.token_secret)
+            self._known[place] = second or first
         return {"cookie": f"{COOKIE}={self._known[place]}"}
 
     def read(self, namespace: str, endpoint: str, name: str = "") -> tuple[str, str]:

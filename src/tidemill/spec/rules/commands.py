@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tidemill.base.findings import Finding
-from tidemill.base.suggest import did_you_mean
+from tidemill.base.suggest import closest, did_you_mean
 from tidemill.spec.expression import Reference, parse_template
 from tidemill.spec.rules.context import Context, Path_
 
@@ -73,12 +73,13 @@ def _reference(
 
 
 def _unknown_root(context: Context, reference: Reference, path: Path_) -> Finding:
+    near, rest = closest(reference.path[0], ("inputs", "outputs")), ".".join(reference.path[1:])
     return context.finding_at_text(
         "TM-B110",
         f"`{reference.text}` has no meaning in a command",
         path,
         reference.text,
-        hint="Known: `inputs.…`, `outputs.…`.",
+        hint=f"Did you mean `{near}.{rest}`?" if near else "Known: `inputs.…`, `outputs.…`.",
     )
 
 
