@@ -52,7 +52,7 @@ NOUNS = {
     "online-deployment": "Versions running behind an online endpoint.",
     "batch-endpoint": "Stable addresses that start scoring jobs.",
     "batch-deployment": "Scoring jobs behind a batch endpoint.",
-    "schedule": "Jobs and monitors that start by themselves.",
+    "schedule": "When jobs start: kept and shown, started by `trigger`.",
     "workspace": "The local workspace.",
     "registry": "Assets that several workspaces share.",
     "connection": "Addresses and credentials of other services.",
