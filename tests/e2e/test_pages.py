@@ -59,7 +59,7 @@ def open_page(browser: Any, url: str) -> tuple[Any, list[str]]:
     foreign: list[str] = []
     page.on("request", lambda r: None if r.url.startswith((url, "data:", "blob:")) else foreign.append(r.url))
     page.goto(url)
-    page.wait_for_function("document.getElementById('about').textContent !== ''")
+    page.wait_for_selector("#about:not(:empty)")
     return page, foreign
 
 
@@ -95,15 +95,15 @@ def test_a_form_is_answered_and_a_csv_comes_back_with_predictions(
     assert page.locator("#form input").count() == 37
     page.click("#go")
     assert prediction(page) in {"no damage", "damage"}
-    page.fill("input[name=age]", "")
+    page.get_by_label("age", exact=True).fill("")
     page.click("#go")
-    page.wait_for_selector("input[name=age].bad")
+    page.wait_for_selector("input.bad")
     assert "age" in page.inner_text("#error")
     with page.expect_download() as download:
         page.set_input_files("#csv", served[1] / "data" / "train_cleaned.csv")
     lines = Path(download.value.path()).read_text().splitlines()
     assert len(lines) == 2401
-    assert lines[0].endswith("prediction,probability")
+    assert lines[0].endswith("prediction,probability,version")
     page.screenshot(path=tmp_path / "damage.png")
     assert foreign == []
 

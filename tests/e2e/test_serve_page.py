@@ -59,11 +59,11 @@ def test_a_csv_file_comes_back_with_predictions_and_success_is_not_shown_as_an_e
         rows = list(csv.DictReader(file))
     assert len(rows) == 4500
     assert {r["prediction"] for r in rows} <= {"no", "yes"}
-    page.wait_for_function("document.getElementById('done').textContent.includes('4500 rows predicted')")
+    page.wait_for_selector("#done:has-text('4500 rows predicted')")
     assert page.locator("#error").text_content() == ""
     assert colour(page, "#done") != colour(page, "#error")
     upload(page, tmp_path / "rows.csv", [[1] * 5 + ["x"]])
-    page.wait_for_function("document.getElementById('error').textContent.includes('feature_5')")
+    page.wait_for_selector("#error:has-text('Row 1, column “feature_5”, which says “x”')")
     assert page.locator("#done").text_content() == ""
     page.screenshot(path=tmp_path / "csv.png")
 
@@ -71,7 +71,7 @@ def test_a_csv_file_comes_back_with_predictions_and_success_is_not_shown_as_an_e
 def test_the_form_is_used_by_keyboard_alone_and_earlier_tries_stay_visible(browser: Any, url: str) -> None:
     page, _ = open_page(browser, url)
     page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.name") == "feature_0"
+    assert page.evaluate("document.activeElement.labels[0].textContent") == "feature_0"
     page.keyboard.type("1")
     page.keyboard.press("Enter")
     assert prediction(page) in {"no", "yes"}
@@ -79,7 +79,7 @@ def test_the_form_is_used_by_keyboard_alone_and_earlier_tries_stay_visible(brows
         page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.id") == "go"
     page.keyboard.press("Enter")
-    page.wait_for_function("document.querySelectorAll('#history li').length === 2")
+    page.wait_for_selector("#history li:nth-child(2)")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -23,6 +23,7 @@ from tidemill.serve.http import (
     text_response,
 )
 from tidemill.serve.metrics import Metrics
+from tidemill.serve.pages import ask_for_token, cookie_for
 from tidemill.serve.problems import RequestProblem
 from tidemill.serve.said import REQUEST
 from tidemill.serve.server import FULL, OPEN_PATHS, RETRY
@@ -31,8 +32,14 @@ from tidemill.serve.settings import LOOPBACK_NAMES, ServerSettings
 LOG = logging.getLogger("tidemill.serve")
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 Message = Mapping[str, Any]
+COOKIE = b"set-cookie"  # there may be several
 PREFIX = "/tidemill"
 NOT_FOUND = 404
+
+
+def _request(scope: Scope) -> Request:
+    query = scope.get("query_string", b"").decode("latin-1")
+    return Request(scope.get("method", ""), scope["path"], dict(scope["headers"]), query)
 
 
 @dataclass(slots=True)
@@ -56,7 +63,7 @@ class Passing:
                 return
             headers = list(message.get("headers", ()))
             given = {bytes(name).lower() for name, _ in headers}
-            message = {**message, "headers": [*headers, *(i for i in self.ids if i[0] not in given)]}
+            message = {**message, "headers": [*headers, *(i for i in self.ids if i[0] not in given or i[0] == COOKIE)]}
         elif message["type"] == "http.response.body":
             if self.hidden_404 and self.status == NOT_FOUND:
                 return
@@ -105,7 +112,8 @@ class HostedApplication:
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = time.perf_counter()
         ids = request_ids(dict(scope["headers"]))
-        passing = Passing(send, ids or request_ids({}) or ())
+        cookie = cookie_for(_request(scope), self._tokens)
+        passing = Passing(send, (*(ids or request_ids({}) or ()), *cookie))
         REQUEST.set(passing.ids[0][1])
         response = self._refuse(scope)
         if ids is None:
@@ -188,14 +196,13 @@ class HostedApplication:
         return take
 
     def _refuse(self, scope: Scope) -> Response | None:
-        request = Request("", scope["path"], dict(scope["headers"]), scope.get("query_string", b"").decode("latin-1"))
+        request = _request(scope)
         host = request.header("host").rpartition(":")[0] or request.header("host")
         if self.settings.guard_host and host and host not in LOOPBACK_NAMES:
             return json_response({"detail": "This server answers on loopback only"}, 421)
         if request.path.removeprefix(self.prefix) in OPEN_PATHS or self._tokens.allow(request):
             return None
-        words = {"detail": "A token is needed: Authorization: Bearer …"}
-        return json_response(words, 401, [(b"www-authenticate", b"Bearer")])
+        return ask_for_token(request)
 
     def _log(self, scope: Scope, passing: Passing, seconds: float) -> None:
         """Counted without the path, which is the application's own and may be anything."""

@@ -19,13 +19,13 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import create_form_parser
 
 from tidemill.serve.problems import RequestProblem
+from tidemill.serve.sign_in import COOKIE
 
 Scope = Mapping[str, Any]
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 JSON = (b"content-type", b"application/json")
 LOG = logging.getLogger("tidemill.serve")
-COOKIE = "tidemill-token"
 ID_LIMIT = 100
 PACKED = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 
@@ -174,9 +174,17 @@ class Tokens:
         """Whether the request carries a known token, compared in constant time."""
         if self.path is None:
             return True
-        given = self._given(request).encode()
-        matches = [hmac.compare_digest(given, known) for known in self._read(self.path)]
-        return any(matches)
+        return bool(self._known_of(request))
+
+    def shown(self, request: Request) -> str:
+        """The known token that came with the request itself rather than in a cookie; empty without."""
+        return self._known_of(request) if self.path is not None and not _in_cookies(request) else ""
+
+    def _known_of(self, request: Request) -> str:
+        known = self._read(self.path) if self.path is not None else []
+        given = [(token, token.encode()) for token in _tokens_of(request)]
+        matches = [token for token, raw in given for one in known if hmac.compare_digest(raw, one)]
+        return matches[0] if matches else ""
 
     def _read(self, path: Path) -> list[bytes]:
         stamp = path.stat().st_mtime_ns if path.exists() else 0
@@ -191,14 +199,22 @@ class Tokens:
                     LOG.warning("%s holds no token: nobody is let in", path)
         return self._known
 
-    @staticmethod
-    def _given(request: Request) -> str:
-        scheme, _, token = request.header("authorization").partition(" ")
-        if scheme.lower() == "bearer":
-            return token.strip()
-        in_query = parse_qs(request.query).get("token", [""])[0]
-        cookies = dict(c.strip().partition("=")[::2] for c in request.header("cookie").split(";"))
-        return in_query or cookies.get(COOKIE, "")
+
+def _tokens_of(request: Request) -> list[str]:
+    """The token a request came with; of cookies there may be several, one for each server of the host."""
+    scheme, _, token = request.header("authorization").partition(" ")
+    if scheme.lower() == "bearer":
+        return [token.strip()]
+    in_query = parse_qs(request.query).get("token", [""])[0]
+    return [in_query] if in_query else _in_cookies(request)
+
+
+def _in_cookies(request: Request) -> list[str]:
+    """Tokens in cookies; none where the request has one of its own."""
+    if request.header("authorization") or "token=" in request.query:
+        return []
+    pairs = (c.strip().partition("=") for c in request.header("cookie").split(";"))
+    return [value for name, _, value in pairs if name.startswith(COOKIE)]
 
 
 # An id is unique among all servers by its first part and within this one by its number; asking the system for

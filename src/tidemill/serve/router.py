@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tidemill.serve.router_access import Keys, is_ours
+from tidemill.serve.router_access import Keys, ask_for_key, is_ours
 from tidemill.serve.router_http import (
     BODY_LIMIT,
     HEAD_LIMIT,
@@ -157,8 +157,8 @@ class Router:
         if self.guard_host and not is_ours(head):
             _refuse(head, writer, b"421 Misdirected Request", "This endpoint answers on loopback only")
         elif not self.keys.allow(head):
-            words = "A key is needed: Authorization: Bearer …"
-            _refuse(head, writer, b"401 Unauthorized", words, b"www-authenticate: Bearer")
+            head.answered = 401
+            writer.write(ask_for_key(head))
         elif head.target.partition(b"?")[0] == STATE_PATH:
             head.answered = OK
             writer.write(plain(b"200 OK", json.dumps(self.describe()).encode()))

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import hmac
-from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 from time import monotonic
 from urllib.parse import parse_qs
 
-from tidemill.serve.router_http import Head
+from tidemill.serve.router_http import Head, plain
+from tidemill.serve.sign_in import COOKIE, HTML, PAGE, POLICY, is_person
 
 LOOPBACK = {b"127.0.0.1", b"localhost", b"[::1]", b"::1"}
 OPEN_PATHS = {b"/healthz", b"/readyz"}
-COOKIE = "tidemill-token"
 REREAD_S = 0.2
 
 
@@ -29,8 +28,8 @@ class Keys:
         """Whether the request carries a known key; every key is compared, in constant time."""
         if self.path is None or head.target.partition(b"?")[0] in OPEN_PATHS:
             return True
-        given = _given(head)
-        matches = [hmac.compare_digest(given, known) for known in self._read(self.path)]
+        known = self._read(self.path)
+        matches = [hmac.compare_digest(given, one) for given in _given(head) for one in known]
         return any(matches)
 
     def _read(self, path: Path) -> list[bytes]:
@@ -47,18 +46,16 @@ class Keys:
         return self._known
 
 
-def _given(head: Head) -> bytes:
+def _given(head: Head) -> list[bytes]:
+    """The key a request came with; of cookies there may be several, one for each server of the host."""
     scheme, _, key = head.headers.get(b"authorization", b"").partition(b" ")
     if scheme.lower() == b"bearer":
-        return key.strip()
+        return [key.strip()]
     _, mark, query = head.target.partition(b"?")
     if mark and b"token=" in query:
-        return parse_qs(query).get(b"token", [b""])[0]
-    try:
-        cookie = SimpleCookie(head.headers.get(b"cookie", b"").decode("latin-1")).get(COOKIE)
-    except CookieError:
-        return b""
-    return cookie.value.encode("latin-1") if cookie else b""
+        return [parse_qs(query).get(b"token", [b""])[0]]
+    pairs = (c.strip().partition(b"=") for c in head.headers.get(b"cookie", b"").split(b";"))
+    return [value for name, _, value in pairs if name.startswith(COOKIE.encode())]
 
 
 def is_ours(head: Head) -> bool:
@@ -66,3 +63,14 @@ def is_ours(head: Head) -> bool:
     host = head.headers.get(b"host", b"").lower()
     name, _, port = host.rpartition(b":")
     return not host or host in LOOPBACK or (port.isdigit() and name in LOOPBACK)
+
+
+def ask_for_key(head: Head) -> bytes:
+    """401: a field to enter it for people, words for programs."""
+    challenge = b"www-authenticate: Bearer"
+    if is_person(head.method.decode("latin-1"), head.headers.get(b"accept", b"").decode("latin-1")):
+        policy = f"content-security-policy: {POLICY}".encode()
+        more = (challenge, policy, b"cache-control: no-store")
+        return plain(b"401 Unauthorized", PAGE.encode(), headers=more, kind=HTML.encode())
+    words = '{"detail": "A key is needed: Authorization: Bearer …"}'
+    return plain(b"401 Unauthorized", words.encode(), headers=(challenge,))

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -18,7 +17,6 @@ from tidemill.serve.decode import Batch
 from tidemill.serve.engine import Engine
 from tidemill.serve.hang import Calls
 from tidemill.serve.http import (
-    COOKIE,
     ID_LIMIT,
     Receive,
     Request,
@@ -42,6 +40,7 @@ from tidemill.serve.open_inference import (
     read_inference,
 )
 from tidemill.serve.openapi import make_openapi
+from tidemill.serve.pages import PAGES, ask_for_token, cookie_for, read_page
 from tidemill.serve.problems import RequestProblem
 from tidemill.serve.said import REQUEST
 from tidemill.serve.scoring import ScoringScript, as_answered_there
@@ -50,15 +49,8 @@ from tidemill.serve.stages import TracedBatcher, TracedTurn, timed, untimed
 from tidemill.serve.swagger import swagger_answer
 
 LOG = logging.getLogger("tidemill.serve")
-STATIC = Path(__file__).parent / "static"
 INLINE_S = 0.002  # a faster model answers sooner on the event loop than through a thread
 OPEN_PATHS = {"/healthz", "/readyz"}
-PAGES = {
-    "/": ("index.html", "text/html; charset=utf-8"),
-    "/page.js": ("page.js", "text/javascript"),
-    "/page.css": ("page.css", "text/css"),
-    "/docs": ("docs.html", "text/html; charset=utf-8"),
-}
 FULL, UNREADY, SLOW = 429, 503, 504
 RETRY = (b"retry-after", b"1")
 Handler = Callable[[Request], Awaitable[Response]]
@@ -191,9 +183,7 @@ class InferenceServer:
             return json_response({"detail": "This server answers on loopback only"}, 421)
         if request.path in OPEN_PATHS or self._tokens.allow(request):
             return None
-        return json_response(
-            {"detail": "A token is needed: Authorization: Bearer …"}, 401, [(b"www-authenticate", b"Bearer")]
-        )
+        return ask_for_token(request)
 
     async def _route(self, request: Request) -> Response:
         method = "GET" if request.method == "HEAD" else request.method
@@ -214,13 +204,8 @@ class InferenceServer:
         return json_response({"detail": f"Nothing is at {request.path}"}, 404)
 
     def _page(self, request: Request) -> Response:
-        name, kind = PAGES[request.path]
-        response = text_response((STATIC / name).read_text(encoding="utf-8"), kind)
-        if "token=" in request.query and self._settings.tokens:
-            token = Tokens._given(request)  # noqa: SLF001 - the same rule that let it in
-            cookie = f"{COOKIE}={token}; HttpOnly; SameSite=Strict; Path=/".encode()
-            return Response(response.status, response.body, (*response.headers, (b"set-cookie", cookie)))
-        return response
+        response = read_page(request.path)
+        return Response(response.status, response.body, (*response.headers, *cookie_for(request, self._tokens)))
 
     async def _predict(self, request: Request) -> Response:
         if self._engine is None:

@@ -101,12 +101,20 @@ class ModelSignature:
             "task": self.task,
             "classes": list(self.classes),
             "columns": [
-                {"name": c.name, "type": c.type, "min": c.low, "max": c.high, "values": list(c.values)}
+                {
+                    "name": c.name,
+                    "type": c.type,
+                    "min": c.low,
+                    "max": c.high,
+                    "values": list(c.values),
+                    "required": c.required,
+                }
                 for c in self.columns
             ],
             "image": {"mode": image.mode, "size": list(image.size), "ink": image.ink, "range": list(image.range)}
             if image
             else None,
+            "example": None if image else sample_request(self),
             "trained_at": self.trained_at,
             "metrics": dict(self.metrics),
         }

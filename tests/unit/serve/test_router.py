@@ -231,6 +231,9 @@ def test_keys_can_be_exchanged_while_it_runs(tmp_path: Path) -> None:
         assert b"200 OK" in await ask(get("/", "authorization: Bearer other"))
         assert b"200 OK" in await ask(get("/?a=b&token=old"))
         assert b"200 OK" in await ask(get("/", "cookie: x=y; tidemill-token=old"))
+        assert b"200 OK" in await ask(get("/", "cookie: tidemill-token-80=of-another; tidemill-token-81=old"))
+        asked = await ask(get("/", "accept: text/html"))
+        assert (asked[:12], b'type="password"' in asked) == (b"HTTP/1.1 401", True)
         path.write_text("new\n")
         router.keys._look_at = 0
         assert (await ask(get("/", "authorization: Bearer old"))).startswith(b"HTTP/1.1 401 ")

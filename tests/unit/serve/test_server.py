@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -201,8 +204,38 @@ def test_without_the_token_nothing_but_health_answers(digits_model: Path, tmp_pa
     assert client.call("GET", "/version", headers={"authorization": "Bearer wrong"})[0] == 401
     assert client.call("GET", "/version", headers={"authorization": "Bearer second"})[0] == 200
     assert client.call("GET", "/healthz")[0] == 200
-    status, headers, _ = client.call("GET", "/?token=first")
-    assert (status, "HttpOnly" in headers["set-cookie"]) == (200, True)
+    status, headers, _ = client.call(
+        "GET", "/?token=first", headers={"accept": "text/html,*/*", "host": "127.0.0.1:81"}
+    )
+    name, _, rest = headers["set-cookie"].partition("=")
+    assert (status, name, "HttpOnly" in rest) == (200, "tidemill-token-81", True)
+    cookie = {"cookie": "tidemill-token-80=of-another-server; tidemill-token-81=first"}
+    assert client.call("GET", "/version", headers=cookie)[0] == 200
+    assert "set-cookie" not in client.call("GET", "/", headers={**cookie, "accept": "text/html"})[1]
+
+
+def test_a_browser_without_a_token_gets_a_field_for_it_and_a_program_words(digits_model: Path, tmp_path: Path) -> None:
+    (tmp_path / "tokens").write_text("first\n")
+    client = server(digits_model, tokens=tmp_path / "tokens")
+    status, headers, body = client.call("GET", "/", headers={"accept": "text/html"})
+    assert (status, headers["content-type"], b'type="password"' in body) == (401, "text/html; charset=utf-8", True)
+    for kind in ("script", "style"):
+        (content,) = re.findall(f"<{kind}>(.*?)</{kind}>".encode(), body, re.DOTALL)
+        known = base64.b64encode(hashlib.sha256(content).digest()).decode()
+        assert f"{kind}-src 'sha256-{known}'" in headers["content-security-policy"]
+    assert client.call("POST", "/predict", b"{}", {"accept": "text/html"})[1]["content-type"] == "application/json"
+    assert json.loads(client.call("GET", "/version")[2])["detail"].startswith("A token is needed")
+
+
+def test_a_page_says_that_nothing_but_its_own_files_may_be_loaded(digits: Client) -> None:
+    _, headers, body = digits.call("GET", "/")
+    assert "default-src 'none'; script-src 'self'; style-src 'self'" in headers["content-security-policy"]
+    assert not re.search(rb"<script>|\son[a-z]+=|style=", body)
+    scripts = {f"/{n.decode()}" for n in re.findall(rb'(?:src|href)="(\w+\.(?:js|css))"', body)}
+    for name in list(scripts):
+        scripts |= {f"/{n.decode()}" for n in re.findall(rb'from "\./(\w+\.js)"', digits.call("GET", name)[2])}
+    assert len(scripts) > 5
+    assert {digits.call("GET", name)[0] for name in scripts} == {200}
 
 
 def test_a_folder_of_keys_as_a_mounted_secret_is_read_anew_when_it_changes(digits_model: Path, tmp_path: Path) -> None:

@@ -1,186 +1,274 @@
-"use strict";
 // One page for every model: what is shown follows from the signature that /version tells.
+import { Problem, ask, isGuarded, token } from "./ask.js";
+import { predictTable } from "./batch.js";
+import { Board } from "./draw.js";
+import { Form } from "./form.js";
+import { asCurl, asPython, offer } from "./copy.js";
+
 const $ = (id) => document.getElementById(id);
-const CSV_ROWS = 2000;  // a request; large files stay below the server's limit of a body
-let info, signature, pen, last, file;
+const TRIES = 12, SHOWN = 10, LOOK_MS = 3000, LARGE = 4 << 20, LONGEST = 2000;
+const make = (tag, props, ...inner) => { const made = Object.assign(document.createElement(tag), props); made.append(...inner); return made; };
+let info, signature, board, form, file, last, running;
+
+const kept = (name) => `${name}:${location.pathname}:${info.name}`;
+function keep(name, value) { try { sessionStorage.setItem(kept(name), JSON.stringify(value)); } catch { sessionStorage.removeItem(kept(name)); } }
+function recall(name, otherwise) { try { return JSON.parse(sessionStorage.getItem(kept(name))) ?? otherwise; } catch { return otherwise; } }
 
 async function start() {
-  info = await (await fetch("version")).json();
+  for (;;) {
+    try { info = await (await ask("version")).json(); break; } catch (error) { say(error.message); await new Promise((later) => { setTimeout(later, LOOK_MS); }); }
+  }
+  say("");
   signature = info.signature;
+  introduce();
+  if (signature.image && signature.image.mode === "L") startDrawing();
+  else if (signature.image) startDropping();
+  else startForm();
+  $("go").onclick = predict;
+  $("clear").onclick = clear;
+  $("curl").onclick = () => copy(asCurl);
+  $("python").onclick = () => copy(asPython);
+  showHistory();
+}
+
+function introduce() {
   document.title = $("title").textContent = info.name;
   const parts = [`version ${info.version}`];
   if (signature.trained_at) parts.push(`trained ${signature.trained_at.slice(0, 16).replace("T", " ")}`);
-  if (signature.metrics.accuracy !== undefined) parts.push(`accuracy ${(signature.metrics.accuracy * 100).toFixed(1)} %`);
+  for (const [name, value] of Object.entries(signature.metrics).slice(0, 4)) parts.push(name === "accuracy" ? `accuracy ${(value * 100).toFixed(1)} %` : `${name} ${number(value)}`);
   $("about").textContent = parts.join(" · ");
-  if (signature.image && signature.image.mode === "L") startDrawing();
-  if (signature.image && signature.image.mode !== "L") startDropping();
-  if (signature.kind === "table") startForm();
-  $("go").onclick = predict;
-  $("clear").onclick = clear;
 }
 
 function startDrawing() {
-  $("draw").hidden = false;
-  const canvas = $("canvas");
-  pen = canvas.getContext("2d", { willReadFrequently: true });
-  pen.lineCap = pen.lineJoin = "round";
-  clear();
-  let drawing = false;
-  const at = (e) => { const r = canvas.getBoundingClientRect(); return [(e.clientX - r.left) * canvas.width / r.width, (e.clientY - r.top) * canvas.height / r.height]; };
-  canvas.onpointerdown = (e) => { drawing = true; canvas.setPointerCapture(e.pointerId); pen.beginPath(); pen.moveTo(...at(e)); pen.lineTo(...at(e)); pen.stroke(); };
-  canvas.onpointermove = (e) => { if (drawing) { pen.lineTo(...at(e)); pen.stroke(); } };
-  canvas.onpointerup = () => { if (drawing) { drawing = false; predict(); } };
-  canvas.onkeydown = (e) => { if (e.key === "Delete" || e.key === "Escape") clear(); if (e.key === "Enter") predict(); };
-}
-
-// Ink centred by mass in a box of 20/28 of the picture, as the handwritten digits sets were made.
-function pixels() {
-  const canvas = $("canvas"), side = canvas.width, raw = pen.getImageData(0, 0, side, side).data;
-  let left = side, top = side, right = -1, bottom = -1, mass = 0, mx = 0, my = 0;
-  for (let y = 0; y < side; y++) for (let x = 0; x < side; x++) {
-    const v = raw[(y * side + x) * 4];
-    if (v > 20) { left = Math.min(left, x); right = Math.max(right, x); top = Math.min(top, y); bottom = Math.max(bottom, y); mass += v; mx += x * v; my += y * v; }
-  }
-  const [width, height] = signature.image.size;
-  if (right < 0) return null;
-  const longest = Math.max(right - left, bottom - top) + 1, scale = (20 / 28) * Math.min(width, height) / longest;
-  const small = Object.assign(document.createElement("canvas"), { width, height }), ctx = small.getContext("2d");
-  ctx.fillStyle = "#000"; ctx.fillRect(0, 0, width, height);
-  ctx.imageSmoothingEnabled = true; ctx.imageSmoothingQuality = "high";
-  ctx.translate(width / 2, height / 2); ctx.scale(scale, scale); ctx.translate(-mx / mass, -my / mass);
-  ctx.drawImage(canvas, 0, 0);
-  const data = ctx.getImageData(0, 0, width, height).data, values = [];
-  for (let i = 0; i < data.length; i += 4) values.push(signature.image.ink === "dark" ? 255 - data[i] : data[i]);
-  return { values, url: small.toDataURL() };
+  $("draw").hidden = $("picturelabel").hidden = false;
+  board = new Board($("canvas"), $("pen"), signature.image, predict);
+  takePictures($("draw"));
 }
 
 function startDropping() {
   $("drop").hidden = $("cameralabel").hidden = false;
-  const zone = $("zone");
-  const take = (f) => { if (!f) return; file = f; $("preview").src = URL.createObjectURL(f); $("preview").hidden = false; zone.querySelector("span").hidden = true; predict(); };
-  $("file").onchange = $("camera").onchange = (e) => { take(e.target.files[0]); e.target.value = ""; };
-  zone.ondragover = (e) => { e.preventDefault(); zone.classList.add("over"); };
-  zone.ondragleave = () => zone.classList.remove("over");
-  zone.ondrop = (e) => { e.preventDefault(); zone.classList.remove("over"); take(e.dataTransfer.files[0]); };
-  zone.onkeydown = (e) => { if (e.key === "Enter" || e.key === " ") $("file").click(); };
+  takePictures($("zone"));
+}
+
+function takePictures(zone) {
+  const take = (taken) => { if (taken) choose(taken); };
+  $("file").onchange = $("camera").onchange = $("picture").onchange = (e) => { take(e.target.files[0]); e.target.value = ""; };
+  document.ondragover = (e) => { e.preventDefault(); zone.classList.add("over"); };
+  document.ondragleave = (e) => { if (!e.relatedTarget) zone.classList.remove("over"); };
+  document.ondrop = (e) => { e.preventDefault(); zone.classList.remove("over"); take(e.dataTransfer.files[0]); };
   document.onpaste = (e) => take([...e.clipboardData.files][0]);
 }
 
-function startForm() {
-  const form = $("form");
-  form.hidden = $("csvlabel").hidden = false;
-  for (const c of signature.columns) {
-    const label = document.createElement("label"), input = document.createElement(c.values.length ? "select" : "input");
-    label.append(c.name, input);
-    input.name = c.name;
-    for (const v of c.values) input.append(new Option(v, v));
-    if (!c.values.length) {
-      input.type = c.type === "string" ? "text" : "number";
-      input.step = c.type === "integer" ? "1" : "any";
-      const middle = c.min !== null && c.max !== null ? (c.min + c.max) / 2 : 0;
-      input.value = c.type === "string" ? "" : c.type === "integer" ? Math.round(middle) : +middle.toPrecision(4);
-      if (c.min !== null) label.title = `${c.min} to ${c.max} in training`;
-    }
-    form.append(label);
+// A photograph is turned as its camera says, and made smaller when it is larger than a server takes.
+async function choose(taken) {
+  file = taken;
+  if (file.size > LARGE || file.type === "image/jpeg") {
+    try { file = await upright(taken); } catch { /* no picture a browser knows: the server says what it takes */ }
   }
-  form.onkeydown = (e) => { if (e.key === "Enter" && e.target.tagName === "INPUT") { e.preventDefault(); predict(); } };
-  $("csv").onchange = async (e) => { await batch(e.target.files[0]); e.target.value = ""; };
+  if (board) { await predict(); file = null; return; }
+  URL.revokeObjectURL($("preview").src);
+  $("preview").src = URL.createObjectURL(file);
+  $("preview").hidden = false;
+  $("zone").querySelector("span").hidden = true;
+  await predict();
 }
 
-function record() {
-  const values = {};
-  for (const c of signature.columns) { const v = $("form").elements[c.name].value; values[c.name] = c.type === "string" ? v : v === "" ? null : Number(v); }
-  return values;
+async function upright(taken) {
+  const picture = await createImageBitmap(taken), scale = Math.min(1, LONGEST / Math.max(picture.width, picture.height));
+  if (taken.size <= LARGE && !(await isTurned(taken))) return taken;
+  const canvas = make("canvas", { width: Math.round(picture.width * scale), height: Math.round(picture.height * scale) });
+  canvas.getContext("2d").drawImage(picture, 0, 0, canvas.width, canvas.height);
+  const blob = await new Promise((made) => { canvas.toBlob(made, "image/png"); });
+  return blob.size <= LARGE ? new File([blob], taken.name, { type: blob.type }) : new Promise((made) => { canvas.toBlob((b) => made(new File([b], taken.name, { type: b.type })), "image/jpeg", 0.95); });
 }
 
-async function predict() {
-  let body, kind = "application/json", picture;
-  if (pen) { const found = pixels(); if (!found) return say("Draw something first."); picture = found.url; body = JSON.stringify({ pixels: found.values }); }
-  else if (signature.image) { if (!file) return say("Choose a picture first."); picture = $("preview").src; kind = file.type || "application/octet-stream"; body = file; }
-  else if (signature.kind === "table") body = JSON.stringify(record());
-  else return say("This model takes numbers: see API.");
-  const answer = await ask(body, kind);
-  if (answer) show(answer, picture);
+async function isTurned(taken) {
+  const plain = await createImageBitmap(taken, { imageOrientation: "none" }), shown = await createImageBitmap(taken, { imageOrientation: "from-image" });
+  const look = (picture) => { const ctx = make("canvas", { width: 16, height: 16 }).getContext("2d"); ctx.drawImage(picture, 0, 0, 16, 16); return ctx.getImageData(0, 0, 16, 16).data.join(); };
+  return plain.width !== shown.width || look(plain) !== look(shown);
 }
 
-async function ask(body, kind) {
-  say("");
-  for (const input of $("form").elements) input.classList.remove("bad");
+function startForm() {
+  $("form").hidden = false;
+  const table = signature.kind === "table";
+  $("csvlabel").hidden = !table;
+  const example = table ? signature.example : { request: JSON.stringify(signature.example, null, 1) };
+  const columns = table ? signature.columns : [{ name: "request", type: "string", values: [] }];
+  form = new Form($("form"), columns, Array.isArray(example) ? undefined : example, predict);
+  form.put(recall("form", {}));
+  $("form").oninput = () => keep("form", Object.fromEntries([...form.fields].map(([name, field]) => [name, field.value])));
+  $("csv").onchange = async (e) => { const csv = e.target.files[0]; e.target.value = ""; if (csv) await batch(csv); };
+}
+
+async function input() {
+  const json = { kind: "application/json" };
+  if (file) return { body: file, kind: file.type || "application/octet-stream", picture: await thumbnail(file) };
+  if (board) {
+    const found = board.pixels();
+    if (!found) throw new Problem("Draw something first.");
+    return { ...json, body: JSON.stringify({ pixels: found.values }), picture: found.url, drawing: board.url() };
+  }
+  if (signature.image) throw new Problem("Choose a picture first.");
+  if (signature.kind === "table") { const values = form.read(); return { ...json, body: JSON.stringify(values), values }; }
+  const { request } = form.read();
+  try { JSON.parse(request); } catch (error) { throw new Problem(`This is not JSON: ${error.message}`); }
+  return { ...json, body: request, values: { request } };
+}
+
+async function thumbnail(picture) {
   try {
-    const response = await fetch("predict", { method: "POST", headers: { "content-type": kind }, body });
-    const answer = await response.json();
-    if (response.ok) { last = { body: typeof body === "string" ? body : null, kind }; return answer; }
-    const first = Array.isArray(answer.detail) ? answer.detail[0] : null;
-    if (first && $("form").elements[first.loc.at(-1)]) $("form").elements[first.loc.at(-1)].classList.add("bad");
-    say(first ? `${first.loc.slice(1).join(" › ")}: ${first.msg}` : answer.detail);
-  } catch { say("The server does not answer."); }
-  return null;
+    const whole = await createImageBitmap(picture), scale = 56 / Math.max(whole.width, whole.height);
+    const canvas = make("canvas", { width: Math.max(1, whole.width * scale), height: Math.max(1, whole.height * scale) });
+    canvas.getContext("2d").drawImage(whole, 0, 0, canvas.width, canvas.height);
+    return canvas.toDataURL();
+  } catch { return undefined; }
 }
+
+// One thing at a time: what is asked later makes an earlier answer void.
+async function alone(work) {
+  running?.abort();
+  const mine = running = new AbortController();
+  const busy = setTimeout(() => { $("go").textContent = "Predicting…"; $("output").setAttribute("aria-busy", "true"); }, 300);
+  say("");
+  form?.mark([]);
+  try {
+    await work(mine.signal);
+  } catch (error) {
+    if (error.name === "AbortError" || mine.signal.aborted) return;
+    see($("output"));
+    say(error instanceof Problem ? error.message : `Something went wrong on this page: ${error.message}`);
+    form?.mark((error.fields || []).map((f) => f.loc.at(-1)));
+  } finally {
+    clearTimeout(busy);
+    if (running === mine) { running = null; $("go").textContent = "Predict"; $("output").removeAttribute("aria-busy"); }
+  }
+}
+
+const predict = () => alone(async (signal) => {
+  const asked = await input();
+  signal.throwIfAborted();
+  const response = await ask("predict", { method: "POST", headers: { "content-type": asked.kind }, body: asked.body, signal });
+  const answer = await response.json();
+  signal.throwIfAborted();
+  last = { body: asked.body, kind: asked.kind };
+  show(answer, response.headers.get("x-request-id"));
+  remember(asked, answer);
+  if (answer.version !== info.version) await renew();
+});
+
+const batch = (csv) => alone(async (signal) => {
+  $("result").hidden = true;
+  const done = await predictTable(signature.columns, csv, { signal, tell });
+  signal.throwIfAborted();
+  const link = $("download");
+  URL.revokeObjectURL(link.href);
+  link.href = URL.createObjectURL(new Blob([done.text], { type: "text/csv" }));
+  $("result").hidden = false;
+  link.click();
+  const warned = done.warned ? ` ${done.warned} of them lie outside what training saw: see the column “warnings”.` : "";
+  tell(`${done.rows} rows predicted; predictions.csv was downloaded.${warned}`);
+});
+
+// Another version answered: say so, and follow it when it takes something else.
+async function renew() {
+  const before = JSON.stringify([signature.columns, signature.image]);
+  info = await (await ask("version")).json();
+  signature = info.signature;
+  introduce();
+  if (JSON.stringify([signature.columns, signature.image]) === before) return;
+  if (signature.image || board) { location.reload(); return; }
+  startForm();
+}
+
+const still = matchMedia("(prefers-reduced-motion: reduce)");
+const see = (element) => element.scrollIntoView({ block: "nearest", behavior: still.matches ? "auto" : "smooth" });
 
 function say(text) { $("error").textContent = text; $("done").textContent = ""; }
 function tell(text) { $("error").textContent = ""; $("done").textContent = text; }
-const percent = (p) => `${(p * 100).toFixed(1)} %`;
+const percent = (p) => (p > 0 && p < 0.001 ? "< 0.1 %" : p < 1 && p >= 0.9995 ? "> 99.9 %" : `${(p * 100).toFixed(1)} %`);
+const number = (n) => (typeof n === "number" && !Number.isInteger(n) ? String(+n.toPrecision(Math.max(6, Math.min(100, 3 + Math.floor(Math.log10(Math.abs(n))))))) : String(n));
+const words = (prediction) => (Array.isArray(prediction) ? prediction.map(number).join(", ") : typeof prediction === "object" && prediction ? JSON.stringify(prediction) : number(prediction));
 
-function show(answer, picture) {
+function show(answer, id) {
+  const rows = answer.predictions || [answer], first = rows[0];
   $("answer").className = "";
-  $("answer").textContent = answer.prediction;
-  if (answer.probability !== undefined) $("answer").append(Object.assign(document.createElement("small"), { textContent: percent(answer.probability) }));
-  $("bars").replaceChildren(...Object.entries(answer.probabilities || {}).sort((a, b) => b[1] - a[1]).slice(0, 10).map(([name, p]) => {
-    const row = Object.assign(document.createElement("div"), { className: "bar" }), track = document.createElement("div"), fill = document.createElement("i");
-    fill.style.width = percent(p).replace(" ", ""); track.append(fill);
-    row.append(Object.assign(document.createElement("span"), { textContent: name }), track, Object.assign(document.createElement("span"), { textContent: percent(p) }));
-    return row;
+  $("answer").title = typeof first.prediction === "number" ? String(first.prediction) : "";
+  $("answer").replaceChildren(rows.length === 1 ? words(first.prediction) : rows.map((r) => words(r.prediction)).join(" · "));
+  if (rows.length === 1 && first.probability !== undefined) $("answer").append(make("small", { textContent: percent(first.probability) }));
+  const bars = rows.length === 1 ? Object.entries(first.probabilities || {}).sort((a, b) => b[1] - a[1]) : [];
+  showBars(bars, SHOWN);
+  $("warnings").replaceChildren(...rows.flatMap((r) => r.warnings || []).map((w) => make("li", { textContent: w })));
+  $("copies").hidden = !last;
+  see($("answer"));
+  $("result").hidden = true;
+  $("who").textContent = [`Answered by version ${answer.version}`, id ? `request ${id}` : ""].filter(Boolean).join(" · ");
+}
+
+function showBars(bars, many) {
+  $("bars").replaceChildren(...bars.slice(0, many).map(([name, p]) => {
+    const fill = make("i", {});
+    fill.style.width = `${p * 100}%`;
+    const track = make("div", {}, fill);
+    track.setAttribute("aria-hidden", "true");
+    return make("li", { className: "bar" }, make("span", { textContent: name }), track, make("span", { textContent: percent(p) }));
   }));
-  $("warnings").replaceChildren(...(answer.warnings || []).map((w) => Object.assign(document.createElement("li"), { textContent: w })));
-  $("copies").hidden = !last.body;
-  $("past").hidden = false;
-  const item = document.createElement("li");
-  if (picture) item.append(Object.assign(new Image(), { src: picture, alt: "" }));
-  item.append(`${answer.prediction}${answer.probability !== undefined ? ` ${percent(answer.probability)}` : ""} · v${answer.version}`);
-  $("history").prepend(item);
-  while ($("history").children.length > 12) $("history").lastChild.remove();
+  $("more").hidden = bars.length <= many;
+  $("more").textContent = `All ${bars.length} classes`;
+  $("more").onclick = () => { showBars(bars, bars.length); };
+}
+
+function remember(asked, answer) {
+  const { picture, drawing, values } = asked;
+  const tries = [{ picture, drawing, values, answer }, ...recall("tries", [])].slice(0, TRIES);
+  keep("tries", tries);
+  if (!recall("tries", []).length) keep("tries", tries.map((t) => ({ ...t, drawing: undefined, picture: undefined })));
+  showHistory(tries);
+}
+
+function showHistory(tries = recall("tries", [])) {
+  $("past").hidden = !tries.length;
+  $("history").replaceChildren(...tries.map((one) => {
+    const answer = (one.answer.predictions || [one.answer])[0], text = `${words(answer.prediction)}${answer.probability !== undefined ? ` ${percent(answer.probability)}` : ""} · v${one.answer.version}`;
+    const button = make("button", { type: "button", className: "plain", title: one.values ? JSON.stringify(one.values).slice(0, 500) : "", onclick: () => again(one) });
+    if (one.picture) button.append(make("img", { src: one.picture, alt: "" }));
+    button.append(make("span", { textContent: text }));
+    return make("li", {}, button);
+  }));
+}
+
+// An earlier try comes back with what was asked; it is not asked again.
+async function again(one) {
+  running?.abort();
+  say("");
+  if (one.values) form?.put(one.values);
+  if (one.drawing) await board?.put(one.drawing);
+  if (one.values) last = { body: signature.kind === "table" ? JSON.stringify(one.values) : one.values.request, kind: "application/json" };
+  else if (one.drawing) last = { body: JSON.stringify({ pixels: board.pixels().values }), kind: "application/json" };
+  else last = null;
+  show(one.answer);
 }
 
 function clear() {
-  if (pen) { pen.fillStyle = "#000"; pen.fillRect(0, 0, 336, 336); pen.strokeStyle = "#fff"; pen.lineWidth = 26; }
-  file = null; $("preview").hidden = true; $("zone").querySelector("span").hidden = false;
-  $("answer").className = "waiting"; $("answer").textContent = "No prediction yet."; $("bars").replaceChildren(); $("warnings").replaceChildren(); say("");
+  running?.abort();
+  board?.clear();
+  file = null;
+  $("preview").hidden = true;
+  $("zone").querySelector("span").hidden = false;
+  form?.mark([]);
+  last = null;
+  Object.assign($("answer"), { className: "waiting", textContent: "No prediction yet.", title: "" });
+  for (const id of ["bars", "warnings"]) $(id).replaceChildren();
+  for (const id of ["more", "copies", "result"]) $(id).hidden = true;
+  $("who").textContent = "";
+  say("");
 }
 
-function parseCsv(text) {
-  const rows = [[""]]; let quoted = false;
-  for (let i = 0; i < text.length; i++) {
-    const c = text[i], row = rows.at(-1);
-    if (quoted) { if (c === '"' && text[i + 1] === '"') { row[row.length - 1] += '"'; i++; } else if (c === '"') quoted = false; else row[row.length - 1] += c; }
-    else if (c === '"') quoted = true;
-    else if (c === ",") row.push("");
-    else if (c === "\n") rows.push([""]);
-    else if (c !== "\r") row[row.length - 1] += c;
-  }
-  return rows.filter((r) => r.length > 1 || r[0] !== "");
+async function copy(write) {
+  const asks = !token() && await isGuarded();
+  const url = new URL("predict", location.href);
+  const text = await write({ url: url.origin + url.pathname, token: token(), asks, ...last });
+  await offer(text, $("text"), $("command"));
+  tell("Copied.");
 }
 
-async function batch(csv) {
-  if (!csv) return;
-  const [heads, ...rows] = parseCsv(await csv.text());
-  const known = new Set(signature.columns.map((c) => c.name)), keep = heads.map((h, i) => [h.trim(), i]).filter(([h]) => known.has(h));
-  if (!rows.length) return say("The file has no rows below its heading.");
-  const found = [];
-  for (let i = 0; i < rows.length; i += CSV_ROWS) {
-    const part = rows.slice(i, i + CSV_ROWS).map((r) => keep.map(([, j]) => r[j]));
-    const answer = await ask(JSON.stringify({ columns: keep.map(([h]) => h), data: part }), "application/json");
-    if (!answer) return i && say(`${$("error").textContent} (in the rows after ${i})`);
-    found.push(...answer.predictions);
-    tell(`${found.length} of ${rows.length} rows predicted`);
-  }
-  const quote = (v) => /[",\n]/.test(v) ? `"${String(v).replaceAll('"', '""')}"` : v;
-  const lines = [[...heads, "prediction", "probability"], ...rows.map((r, i) => [...r, found[i].prediction, found[i].probability ?? ""])];
-  const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(new Blob([lines.map((l) => l.map(quote).join(",")).join("\n") + "\n"], { type: "text/csv" })), download: "predictions.csv" });
-  link.click();
-  tell(`${rows.length} rows predicted; predictions.csv was downloaded.`);
-}
-
-const url = () => new URL("predict", location.href).href.split("?")[0];
-$("curl").onclick = () => navigator.clipboard.writeText(`curl -X POST ${url()} -H 'content-type: application/json' -d '${last.body}'`);
-$("python").onclick = () => navigator.clipboard.writeText(`import json, urllib.request\n\nrequest = urllib.request.Request("${url()}", data=${JSON.stringify(last.body)}.encode(), headers={"content-type": "application/json"})\nprint(json.load(urllib.request.urlopen(request)))\n`);
 start();
