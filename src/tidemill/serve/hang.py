@@ -12,15 +12,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 LOG = logging.getLogger("tidemill.serve")
 TIMEOUTS = 3  # a call that takes so many time-outs will not return
 LOOK_S = 0.25
 HUNG_EXIT = 75
+LOOP = -1  # the number of the one call that may be on the event loop
 INTERRUPT = signal.SIGUSR2
 Given = TypeVar("Given")
 Found = TypeVar("Found")
+P = ParamSpec("P")
 
 
 class _Overdue(BaseException):
@@ -34,7 +36,7 @@ class Calls:
     timeout_s: float
     _began: dict[int, float] = field(default_factory=dict)
     _numbers: Iterator[int] = field(default_factory=itertools.count)
-    _on_loop: int | None = None
+    _on_loop: float | None = None
 
     @contextmanager
     def one(self) -> Iterator[None]:
@@ -46,20 +48,18 @@ class Calls:
         finally:
             del self._began[number]
 
-    @contextmanager
-    def on_loop(self) -> Iterator[None]:
+    def on_loop(self, function: Callable[P, Found], *args: P.args, **kwargs: P.kwargs) -> Found:
         """A call on the event loop, which nobody else turns meanwhile: `TimeoutError` when it takes too long."""
-        number = next(self._numbers)
-        self._began[number], self._on_loop = time.monotonic(), number
+        self._began[LOOP] = self._on_loop = time.monotonic()
         try:
             try:
-                yield
+                return function(*args, **kwargs)
             finally:
                 self._on_loop = None
         except _Overdue:
             raise TimeoutError from None
         finally:
-            self._began.pop(number, None)
+            self._began.pop(LOOP, None)
 
     def watched(self, function: Callable[[Given], Found]) -> Callable[[Given], Found]:
         """The same function, with its calls seen."""
@@ -90,7 +90,7 @@ class Calls:
         os._exit(HUNG_EXIT)
 
     def _is_overdue(self) -> bool:
-        began = self._began.get(-1 if self._on_loop is None else self._on_loop)
+        began = self._on_loop
         return began is not None and time.monotonic() - began > self.timeout_s
 
     def _interrupt(self, signum: int, frame: FrameType | None) -> None:

@@ -10,6 +10,7 @@ import secrets
 import zlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -48,7 +49,7 @@ class Request:
     @property
     def content_type(self) -> str:
         """The media type, without parameters."""
-        return self.header("content-type").partition(";")[0].strip().lower()
+        return _media_type(self.headers.get(b"content-type", b""))
 
     def json(self) -> Any:  # noqa: ANN401
         """The body as JSON; `RequestProblem` (422) when it is not."""
@@ -65,6 +66,11 @@ class Request:
             return json.loads(self.body)
         except (ValueError, RecursionError):
             raise RequestProblem(f"Not JSON: {exc}", kind="json_invalid") from exc
+
+
+@lru_cache(maxsize=64)
+def _media_type(header: bytes) -> str:
+    return header.decode("latin-1").partition(";")[0].strip().lower()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +92,8 @@ def text_response(text: str, kind: str = "text/plain; charset=utf-8", status: in
     return Response(status, text.encode(), ((b"content-type", kind.encode()),))
 
 
-async def read_request(scope: Scope, receive: Receive, limit: int) -> Request:
+async def read_request(scope: Scope, headers: dict[bytes, bytes], receive: Receive, limit: int) -> Request:
     """The whole request; `RequestProblem` (413) beyond `limit` bytes."""
-    headers = dict(scope["headers"])
     request = Request(
         scope["method"], scope["path"], headers, scope.get("query_string", b"").decode("latin-1"), limit=limit
     )

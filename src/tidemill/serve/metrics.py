@@ -1,18 +1,18 @@
-"""What Prometheus reads; children are looked up once, since a lookup costs more than an increment."""
+"""What Prometheus reads."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
 from tidemill.serve.capture import Capture
 from tidemill.serve.counts import SharedCounts
 from tidemill.serve.features import FeatureCounts
 from tidemill.serve.signature import Column
+from tidemill.serve.tallies import Counts, Sizes
 
 LOG = logging.getLogger("tidemill.serve")
 LATENCIES = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -26,25 +26,16 @@ class Metrics:
         self.registry = CollectorRegistry()
         info = Gauge("tidemill_serving_info", "Who answers", ["model", "version", "deployment"], registry=self.registry)
         info.labels(model, version, deployment).set(1)
-        self._requests = self._counter("tidemill_requests", "Requests by path and status", ["path", "status"])
-        self._predictions = self._counter("tidemill_predictions", "Predictions by class", ["version", "prediction"])
-        self._features = self._counter(
-            "tidemill_out_of_range", "Values outside what training saw", ["version", "column"]
-        )
         self._version = version
-        latency = Histogram(
-            "tidemill_latency_seconds",
-            "Seconds to answer a prediction",
-            ["version"],
-            buckets=LATENCIES,
-            registry=self.registry,
-        )
-        batch = Histogram(
-            "tidemill_batch_rows", "Rows in a call of the model", ["version"], buckets=BATCHES, registry=self.registry
-        )
-        self.latency = latency.labels(version)
-        self.batch = batch.labels(version)
-        self.rows = self._counter("tidemill_rows", "Rows predicted", ["version"]).labels(version)
+        self._requests = Counts("tidemill_requests", "Requests by path and status", ["path", "status"])
+        self._predictions = Counts("tidemill_predictions", "Predictions by class", ["version", "prediction"])
+        self._features = Counts("tidemill_out_of_range", "Values outside what training saw", ["version", "column"])
+        self._rows = Counts("tidemill_rows", "Rows predicted", ["version"])
+        self.latency = Sizes("tidemill_latency_seconds", "Seconds to answer a prediction", version, LATENCIES)
+        self.batch = Sizes("tidemill_batch_rows", "Rows in a call of the model", version, BATCHES)
+        for each in (self._requests, self._predictions, self._features, self._rows, self.latency, self.batch):
+            self.registry.register(each)
+        self.rows(0)
         self.waiting = Gauge("tidemill_waiting", "Requests being answered", registry=self.registry)
         self.dropped = Gauge(
             "tidemill_capture_dropped", "Requests not recorded for want of room", registry=self.registry
@@ -57,30 +48,23 @@ class Metrics:
             "tidemill_capture_failures", "Attempts to send records on that failed, since the last that did not",
             registry=self.registry,
         )  # fmt: skip
-        self._children: dict[tuple[str, ...], Any] = {}
         self.inside: Callable[[], int] = int
         self.capture: Capture | None = None
         self._shared: SharedCounts | None = None
         self._seen, self._kept = 0, (-1, 0)
 
-    def _counter(self, name: str, about: str, labels: list[str]) -> Counter:
-        return Counter(name, about, labels, registry=self.registry)
-
-    def _count(self, counter: Counter, *labels: str) -> None:
-        key = (str(id(counter)), *labels)
-        child = self._children.get(key)
-        if child is None:
-            child = self._children[key] = counter.labels(*labels)
-        child.inc()
-
     def request(self, path: str, status: int) -> None:
         """One answered request."""
         self._seen += 1
-        self._count(self._requests, path, str(status))
+        self._requests.add(path, str(status))
+
+    def rows(self, number: int) -> None:
+        """Rows that were answered."""
+        self._rows.add(self._version, by=number)
 
     def prediction(self, name: str) -> None:
         """One row of a class the model knows."""
-        self._count(self._predictions, self._version, name)
+        self._predictions.add(self._version, name)
 
     def watch(self, columns: Sequence[Column]) -> FeatureCounts:
         """Count the values of these columns."""
@@ -90,7 +74,7 @@ class Metrics:
 
     def outside(self, column: Column) -> None:
         """One value that training did not see the like of."""
-        self._count(self._features, self._version, column.name)
+        self._features.add(self._version, column.name)
 
     def _recording(self, capture: Capture) -> None:
         """How recording goes."""

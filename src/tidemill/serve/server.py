@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from itertools import chain
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -115,11 +116,7 @@ class InferenceServer:
         if script is not None:
             self._routes |= {("GET", "/score"): self._score, ("OPTIONS", "/score"): self._score}
             self._routes["GET", "/swagger.json"] = self._swagger
-
-    @property
-    def paths(self) -> frozenset[str]:
-        """What is served under a name of its own."""
-        return frozenset(p for _, p in self._routes) | PAGES.keys()
+        self.paths = frozenset(p for _, p in self._routes) | PAGES.keys()  # what is served under a name of its own
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One ASGI connection."""
@@ -136,7 +133,7 @@ class InferenceServer:
             ids = request_ids({}) or ()
         else:
             REQUEST.set(ids[0][1])
-            response = await self._answer(scope, receive, ids[0][1].decode("latin-1"))
+            response = await self._answer(scope, headers, receive, ids[0][1].decode("latin-1"))
         if self._script is not None:
             response = as_answered_there(response)
         seconds = time.perf_counter() - began
@@ -147,15 +144,14 @@ class InferenceServer:
     def _log(self, scope: Scope, response: Response, seconds: float, request_id: bytes) -> None:
         """One line a request, and one count; paths nobody serves are one path, so that nobody can fill the memory."""
         path = scope["path"]
-        known = path in PAGES or any(path == p for _, p in self._routes)
-        self.metrics.request(path if known else "other", response.status)
+        self.metrics.request(path if path in self.paths else "other", response.status)
         self._access.note(scope, response.status, len(response.body), seconds, request_id)
 
-    async def _answer(self, scope: Scope, receive: Receive, request_id: str) -> Response:
+    async def _answer(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, request_id: str) -> Response:
         """A response in every case: what a client did wrong is a 4xx, what the model did is a 500 without details."""
         request: Request | None = None
         try:
-            request = await read_request(scope, receive, self._settings.max_body)
+            request = await read_request(scope, headers, receive, self._settings.max_body)
             refused = self._refuse(request)
             if not refused and self._script is None:  # a script gets the body as it came, as from Microsoft's server
                 unpack(request)
@@ -230,8 +226,7 @@ class InferenceServer:
         began = time.perf_counter()
         try:
             if self._batcher is None or engine.row_s * len(batch.rows) < INLINE_S:
-                with self._calls.on_loop():
-                    answer = self._predict_now(engine, batch)
+                answer = self._calls.on_loop(self._predict_now, engine, batch)
             else:
                 async with asyncio.timeout(self._settings.timeout_s):
                     answer = engine.present(await self._batcher.ask(batch.rows), batch)
@@ -248,10 +243,10 @@ class InferenceServer:
 
     def _count(self, answer: Any, seconds: float, batch: Batch) -> None:  # noqa: ANN401
         self.metrics.latency.observe(seconds)
-        self.metrics.rows.inc(len(batch.rows))
+        self.metrics.rows(len(batch.rows))
         if self._features:
             self._features.see(batch.rows)
-        for warning in (w for row in batch.warnings for w in row):
+        for warning in chain.from_iterable(batch.warnings):
             column = self._columns.get(warning.split("`", 2)[1])
             if column is not None:
                 self.metrics.outside(column)
