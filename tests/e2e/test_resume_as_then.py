@@ -93,3 +93,28 @@ def test_a_document_with_a_secret_in_it_is_not_kept(tmp_path: Path, tidemill: Ru
     assert b"hush-hush" not in b"".join(p.read_bytes() for p in (tmp_path / ".tidemill").glob("tidemill.db*"))
     done = tidemill("job", "resume", "j", code=1, MY_TOKEN="hush-hush")
     assert "no copy of" in done.stderr
+
+
+FORCED = """
+type: pipeline
+jobs:
+  a:
+    command: echo a >> {seen} && touch ${{{{outputs.o}}}}
+    environment: {{image: x}}
+    outputs: {{o: {{type: uri_file}}}}
+  b:
+    command: test ! -e {stop} && echo b >> {seen} && cat ${{{{inputs.i}}}}
+    environment: {{image: x}}
+    inputs: {{i: "${{{{parent.jobs.a.outputs.o}}}}"}}
+"""
+
+
+def test_a_job_that_was_forced_reuses_nothing_of_others_when_it_is_taken_up(tmp_path: Path, tidemill: Run) -> None:
+    seen, stop = tmp_path / "seen", tmp_path / "stop"
+    (tmp_path / "p.yml").write_text(FORCED.format(seen=seen, stop=stop))
+    tidemill("run", "p.yml")
+    stop.touch()
+    tidemill("run", "p.yml", "--force", "--name", "j", code=1)
+    stop.unlink()
+    tidemill("job", "resume", "j")
+    assert seen.read_text().split() == ["a", "b", "a", "b"]

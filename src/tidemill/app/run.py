@@ -176,7 +176,8 @@ def resume_job(
     left = handles_by_key(app.store, [r for r in interrupted_jobs(app.store, app.is_driven) if r.name == name])
     settle_interrupted(app, {name}, resumed=name)
     plan = _plan_again(app, view, say)
-    options = make_options(app, request=view.request, resume=past_steps(view), left=left)
+    force = bool(view.request.get("force"))
+    options = make_options(app, request=view.request, force=force, resume=past_steps(view), left=left)
     return execute(
         plan,
         job=JobName(name),
