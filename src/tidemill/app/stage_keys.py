@@ -12,7 +12,7 @@ from tidemill.base.errors import UsageError
 from tidemill.base.suggest import did_you_mean
 
 
-def endpoint_keys(app: App, name: str, stage: str | None, *, renew: bool = False) -> dict[str, str]:
+def endpoint_keys(app: App, name: str, stage: str | None, *, renew: str = "") -> dict[str, str]:
     """The two keys in az's words. Without `stage` a local endpoint of that name comes first, then the one stage that has it on a cluster."""
     there = _on_clusters(app.project, name) if app.project is not None else {}
     local = bool(app.target.desired(name))

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import click
 
-from tidemill.app.endpoints import (
+from tidemill.app.online_deployments import (
     create_deployment,
     delete_deployment,
     deployment_source,
     list_deployments,
     show_deployment,
+    update_deployment,
 )
 from tidemill.app.settings import read_settings
 from tidemill.app.wiring import open_app
@@ -64,7 +65,8 @@ def _create(verb: str) -> click.Command:
                 changes = [*before, *changes]
             if file is None:
                 raise UsageError(f"`online-deployment {verb}` needs -f FILE" + or_names(verb))
-            made = create_deployment(app, file, changes, name=name, endpoint=endpoint, all_traffic=all_traffic)
+            keep = create_deployment if verb == "create" else update_deployment
+            made = keep(app, file, changes, name=name, endpoint=endpoint, all_traffic=all_traffic)
             print_value(made, fmt=fmt, query=query)
 
     return command

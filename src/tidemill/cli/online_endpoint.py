@@ -14,6 +14,7 @@ from tidemill.app.endpoints import (
     invoke,
     list_endpoints,
     parse_traffic,
+    revive,
     set_traffic,
     show_endpoint,
     update_endpoint,
@@ -33,7 +34,8 @@ from tidemill.cli.options import (
     set_option,
 )
 from tidemill.cli.output import print_value
-from tidemill.cli.without_effect import no_wait, without_effect
+from tidemill.cli.without_effect import no_wait
+from tidemill.release.keypair import TURN
 from tidemill.spec.edits import parse_edits
 from tidemill.spec.overrides import parse_override
 
@@ -60,7 +62,7 @@ def group() -> None:
 def create(
     file: Path | None, name: str | None, auth_mode: str | None, overrides: tuple[str, ...], fmt: str, query: str | None
 ) -> None:
-    """Declare an endpoint; it listens from its first deployment on."""
+    """An endpoint that listens; requests are answered from its first deployment on."""
     with open_app(read_settings(file)) as app:
         print_value(
             create_endpoint(app, file, name, [parse_override(o) for o in overrides], auth_mode=auth_mode),
@@ -96,13 +98,13 @@ def update(
     edits = parse_edits((*overrides, *given_fields(description, "")), adds, removes, tags)
     with open_app(read_settings(file)) as app:
         if file is not None:
-            name = create_endpoint(app, file, name, edits.set)["name"]
+            name = create_endpoint(app, file, name, edits.set, known=True)["name"]
             edits = replace(edits, set=())
         if name is None:
             raise UsageError("Which endpoint?", hint="--name NAME")
         row = update_endpoint(app, name, edits)
-        shares = parse_traffic(traffic) if traffic else None
-        copies = parse_traffic(mirror_traffic) if mirror_traffic else None
+        shares = parse_traffic(traffic) if traffic is not None else None
+        copies = parse_traffic(mirror_traffic) if mirror_traffic is not None else None
         print_value(set_traffic(app, name, shares, copies) if shares or copies else row, fmt=fmt, query=query)
 
 
@@ -113,6 +115,7 @@ def update(
 def show(name: str, fmt: str, query: str | None) -> None:
     """One endpoint: address, state, traffic."""
     with open_app(read_settings()) as app:
+        revive(app, name)
         print_value(show_endpoint(app, name), fmt=fmt, query=query)
 
 
@@ -167,13 +170,14 @@ def get_credentials(name: str, stage: str | None, fmt: str, query: str | None) -
 
 @group.command("regenerate-keys")
 @required_name_option
-@without_effect("--key-type", why="the first key is renewed, the old one stays valid as the second")
+@click.option("--key-type", type=click.Choice(["primary", "secondary"]), help="The one to replace; the other stays.")
 @stage_option
 @noun_options
-def regenerate_keys(name: str, stage: str | None, fmt: str, query: str | None) -> None:
-    """A new first key; the old first one stays valid as the second."""
+def regenerate_keys(name: str, key_type: str | None, stage: str | None, fmt: str, query: str | None) -> None:
+    """A new first key, the old first one stays valid as the second; or, with --key-type, that key alone."""
     with open_app(read_settings()) as app:
-        print_value(endpoint_keys(app, name, stage, renew=True), fmt=fmt, query=query)
+        print_value(endpoint_keys(app, name, stage, renew=key_type or TURN), fmt=fmt, query=query)
 
 
+group.add_command(get_credentials, "list-keys")
 COMMANDS = {"online-endpoint": group}

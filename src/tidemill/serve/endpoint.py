@@ -124,6 +124,8 @@ class EndpointDaemon:
         serving = [d.get("replaces", d) for d in deployments.values() if d["traffic"]]
         healthy = [d for d in serving if d["state"] == "Healthy"]
         state = "Healthy" if serving and len(healthy) == len(serving) else "Degraded" if healthy else "Starting"
+        if not serving:
+            state = "NoTraffic" if deployments else "NoDeployment"
         self._say({"state": state, "deployments": deployments})
 
     def _describe(self) -> Mapping[str, Any]:

@@ -44,6 +44,7 @@ MIRRORS = 64
 ANSWER_S = 300.0
 OK, SERVER_ERROR, PER_CENT = 200, 500, 100
 WHOLE = 1 << 20  # answers up to this size are sent when they are complete, so that a death in their middle harms nobody
+NOT_FOUND = b"404 Not Found"
 PIN = b"azureml-model-deployment"
 METRICS_PATH = b"/metrics"
 STATE_PATH = b"/_tidemill/state"
@@ -182,11 +183,7 @@ class Router:
         for _ in range(DEATHS):
             backend = await self._find(pinned, key)
             if backend is None:
-                name = pinned.decode("latin-1")
-                words = (
-                    f"The deployment `{name}` is not ready" if name else "No version is ready; come back in a moment"
-                )
-                _refuse(head, writer, b"503 Service Unavailable", words, b"retry-after: 1")
+                self._turn_away(head, pinned, writer)
                 return
             head.asked += (backend.name,)
             if not mirrored:
@@ -195,6 +192,18 @@ class Router:
             if await self._forward(backend, head, body, writer):
                 return
         _refuse(head, writer, b"502 Bad Gateway", "The version's server ended while it answered this request")
+
+    def _turn_away(self, head: Head, pinned: bytes, writer: asyncio.StreamWriter) -> None:
+        """There is nobody to ask: not yet (503), or not until somebody changes the endpoint (404)."""
+        name = pinned.decode("latin-1")
+        if name and name not in self.backends:
+            _refuse(head, writer, NOT_FOUND, f"There is no deployment `{name}` behind this endpoint")
+        elif not name and not any(b.weight > 0 for b in self.backends.values()):
+            words = "No deployment gets traffic; ask for one by the header azureml-model-deployment, or give it some"
+            _refuse(head, writer, NOT_FOUND, words)
+        else:
+            words = f"The deployment `{name}` is not ready" if name else "No version is ready; come back in a moment"
+            _refuse(head, writer, b"503 Service Unavailable", words, b"retry-after: 1")
 
     async def _find(self, pinned: bytes, key: bytes) -> Backend | None:
         """A version that is ready. While one that served before is being started again, the request waits for it."""

@@ -331,7 +331,8 @@ def _last_line(log: Path) -> str:
             lines = file.read().decode(errors="replace").strip().splitlines()
     except OSError:
         return ""
-    return lines[-1][:500] if lines else ""
+    said = [line for line in lines if line.strip() and not line.startswith("hint:")]
+    return said[-1].removeprefix("error: ")[:500] if said else ""
 
 
 def rotate(log: Path, limit: int = LOG_BYTES) -> bool:

@@ -132,9 +132,13 @@ def load_valid(path: Path, *, overrides: Sequence[Override] = (), expect: Collec
         )
     if expect and loaded.kind not in expect:
         wanted = ", ".join(str(k).replace("_", " ") for k in expect)
-        raise SpecError(f"{path} is a {str(loaded.kind).replace('_', ' ')}, not a {wanted}", at=loaded.locate(()))
+        raise SpecError(f"{path} is {_a(str(loaded.kind).replace('_', ' '))}, not {_a(wanted)}", at=loaded.locate(()))
     return loaded
 
 
 def _finding(source: Source, code: str, message: str, hint: str = "") -> Finding:
     return Finding(code, Severity.ERROR, message, hint, Location(source.file, 1, 1))
+
+
+def _a(word: str) -> str:
+    return f"{'an' if word[:1] in 'aeiou' else 'a'} {word}"

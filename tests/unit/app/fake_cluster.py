@@ -115,7 +115,7 @@ class FakeCluster:
     def key_headers(self, workload: Workload) -> dict[str, str]:
         return {"cookie": "tidemill-token=first"} if workload.token_secret else {}
 
-    def keys(self, namespace: str, endpoint: str, *, renew: bool = False) -> tuple[str, str]:
+    def keys(self, namespace: str, endpoint: str, *, renew: str = "") -> tuple[str, str]:
         return ("new", "first") if renew else ("first", "second")
 
     def request(self, *_: object, headers: Mapping[str, str], **__: object) -> tuple[int, bytes]:

@@ -32,7 +32,7 @@ def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
 
 def test_a_stage_names_whose_keys_are_meant(app: App) -> None:
     assert endpoint_keys(app, "digits", "production") == {"primaryKey": "first", "secondaryKey": "second"}
-    renewed = endpoint_keys(app, "digits", "production", renew=True)
+    renewed = endpoint_keys(app, "digits", "production", renew="turn")
     assert renewed == {"primaryKey": "new", "secondaryKey": "first"}
 
 

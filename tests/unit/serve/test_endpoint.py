@@ -91,7 +91,7 @@ def test_traffic_follows_the_weights_and_a_header_picks_a_version(target: LocalT
     url = target.observe("e")["url"]
     assert Counter(call(url)[1] for _ in range(100)) == {"blue": 75, "green": 25}
     assert call(url, {"azureml-model-deployment": "green"}) == (200, "green", "two")
-    assert call(url, {"azureml-model-deployment": "red"})[0] == 503
+    assert call(url, {"azureml-model-deployment": "red"})[0] == 404
 
 
 def test_no_request_is_lost_while_versions_change_under_load(target: LocalTarget, script: Path) -> None:

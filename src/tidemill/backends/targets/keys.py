@@ -13,6 +13,7 @@ from lightkube.resources.core_v1 import Secret
 
 from tidemill.backends.cluster import speaking_to_cluster
 from tidemill.base.errors import NotFoundError, UsageError
+from tidemill.release.keypair import renewed
 from tidemill.release.labels import ENDPOINT_LABEL, MANAGED, PRIMARY_KEY, SECONDARY_KEY, keys_name
 from tidemill.release.workload import Workload
 
@@ -71,9 +72,9 @@ class Keys:
             )
         return words[PRIMARY_KEY], words.get(SECONDARY_KEY, "")
 
-    def renew(self, namespace: str, endpoint: str) -> tuple[str, str]:
-        """A new first key, the present one becoming the second; pods read them anew within about a minute."""
-        keys = secrets.token_urlsafe(32), self.read(namespace, endpoint)[0]
+    def renew(self, namespace: str, endpoint: str, which: str) -> tuple[str, str]:
+        """New keys, as `release.keypair` says; pods read them anew within about a minute."""
+        keys = renewed(*self.read(namespace, endpoint), which)
         change = {"stringData": dict(zip((PRIMARY_KEY, SECONDARY_KEY), keys, strict=True))}
         with speaking_to_cluster(f"changing the Secret `{keys_name(endpoint)}`"):
             self._client.patch(Secret, keys_name(endpoint), change, namespace=namespace)

@@ -127,9 +127,9 @@ class KubernetesTarget:
         """What lets a request of ours in, where the endpoint asks for a key."""
         return self._keys.headers(workload)
 
-    def keys(self, namespace: str, endpoint: str, *, renew: bool = False) -> tuple[str, str]:
-        """The endpoint's two keys; with `renew`, the first becomes the second and a new one comes first."""
-        return self._keys.renew(namespace, endpoint) if renew else self._keys.read(namespace, endpoint)
+    def keys(self, namespace: str, endpoint: str, *, renew: str = "") -> tuple[str, str]:
+        """The endpoint's two keys; with `renew`, after they were made anew as `release.keypair` says."""
+        return self._keys.renew(namespace, endpoint, renew) if renew else self._keys.read(namespace, endpoint)
 
     def said(self, workload: Workload, words: str) -> str:
         """The last line in a pod's log that has these words in it; empty when none has."""

@@ -109,9 +109,17 @@ class LocalTarget:
                 words = "\n".join(f"  | {line}" for line in self.logs(endpoint, deployment))
                 raise FailedError(
                     f"The deployment `{deployment}` of `{endpoint}` did not start: {why}\n{words}",
-                    hint="The previous version is still serving.",
+                    hint=self._what_serves(endpoint, deployment),
                 )
             self._clock.sleep(POLL_S)
+
+    def _what_serves(self, endpoint: str, deployment: str) -> str:
+        """What a start that failed leaves: the version before it or another one, or nothing but its log."""
+        found = self.observe(endpoint).get("deployments", {})
+        others = [d for n, d in found.items() if n != deployment] + [found.get(deployment, {}).get("replaces") or {}]
+        if any(d.get("traffic") and d.get("state") == "Healthy" for d in others):
+            return "The previous version is still serving."
+        return f"All it said is in {self._folder / endpoint / f'{deployment}.log'}."
 
     def logs(self, endpoint: str, deployment: str, *, lines: int = LINES) -> list[str]:
         """The last lines a version's server wrote, those before its log was turned over included."""
