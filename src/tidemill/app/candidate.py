@@ -16,7 +16,8 @@ from tidemill.app.wiring import App
 from tidemill.base.errors import FailedError, UsageError
 from tidemill.base.findings import Finding
 from tidemill.base.ids import JobName
-from tidemill.plan.graph import HOST_ENVIRONMENT, EnvironmentRef, Plan, StepKind, StepOutput
+from tidemill.base.suggest import did_you_mean
+from tidemill.plan.graph import HOST_ENVIRONMENT, EnvironmentRef, Literal, Plan, StepKind, StepOutput
 from tidemill.record.ports import ModelRequest, ModelVersion
 from tidemill.record.runs import get_job
 from tidemill.run.folders import job_folder
@@ -52,6 +53,7 @@ def make_candidate(
         raise UsageError(f"{project.path} names no `pipeline`", hint="Add `pipeline: pipeline.yml`.")
     request = RunRequest(file, relax_pins=relax_pins)
     plan, kept = plan_kept(app, request)
+    _require_model(plan, project)
     with taking_up(app, plan) as left:
         done = find_done(app, plan)
         job = done or _execute(app, (plan, kept), request, observers, left)
@@ -115,6 +117,23 @@ def _why(result: JobResult) -> str:
     tail = step.log.read_text(encoding="utf-8", errors="replace").splitlines()[-15:] if step.log.exists() else []
     words = "\n".join(f"  | {line}" for line in tail)
     return f"Step `{step.name}` of {result.name} failed: {step.message}\n{words}\n  log: {step.log}"
+
+
+def _require_model(plan: Plan, project: Project) -> None:
+    """`UsageError` before anything runs where the job will not make the model the project names."""
+    model = project.document.model
+    names = [step.inputs.get("model_name") for step in plan.steps if step.kind is StepKind.REGISTER_MODEL]
+    known = [name.text for name in names if isinstance(name, Literal)]
+    if len(known) < len(names) or (known and model is None) or (model is not None and model.name in known):
+        return
+    if model is None or model.output is None:
+        wanted = f" called `{model.name}`" if model else ""
+        add = "Add a register_model step, or name the output: `model: {name: NAME, output: OUTPUT}`."
+        near = did_you_mean(model.name, known) if model else ""
+        raise UsageError(f"The job of {project.path} registers no model{wanted}", hint=near or add)
+    if model.output not in plan.outputs:
+        hint = did_you_mean(model.output, plan.outputs) or "It has no outputs."
+        raise UsageError(f"The job of {project.path} has no output `{model.output}`", hint=hint)
 
 
 def _registered(app: App, project: Project, plan: Plan, job: JobResult) -> ModelVersion:

@@ -58,7 +58,7 @@ def command(fmt: str, query: str | None, *, dry_run: bool, older_than: timedelta
         if len(names) > SHOWN and not dry_run:
             click.echo(f"and {len(names) - SHOWN} more {kind}")
     click.echo(
-        f"{'would free' if dry_run else 'freed'} {found['bytes'] / 1e6:.1f} MB ({found['files']} kept files among it)"
+        f"{'would free' if dry_run else 'freed'} {found['bytes'] / 1e6:.1f} MB, {found['files']} files of the store among it"
     )
     if found["spared_files"]:
         click.echo(f"spared {found['spared_bytes'] / 1e6:.1f} MB in {found['spared_files']} files: a run may need them")

@@ -152,4 +152,11 @@ ROWS = (
         "Bring the data there (is it ignored by git, or kept by git-lfs?), or name another folder.",
         "# tidemill.yaml\ndata:\n  digit-0: ~/mnist/0",
     ),
+    Code(
+        "TM-R110", WARNING, "Mapping of a name nobody uses",
+        "tidemill.yaml maps an environment, data, compute or datastore that no document names, and one is named nearly so.",
+        "The mapping has no effect: steps run elsewhere, or with other data or packages, than was meant.",
+        "Call it as the documents do.",
+        "# before\nenvironments: {trian-env: {python: host}}\n# after\nenvironments: {train-env: {python: host}}",
+    ),
 )  # fmt: skip

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from difflib import get_close_matches
 from importlib.util import find_spec
 
 from tidemill.base.errors import UsageError
@@ -10,8 +12,13 @@ from tidemill.base.findings import Finding
 from tidemill.base.suggest import did_you_mean
 from tidemill.spec.codes import CODES
 from tidemill.spec.conditions import parse_rule
+from tidemill.spec.repository import yaml_files
 from tidemill.spec.rules.context import Context
 from tidemill.spec.rules.documents import conda_file_findings, missing_path
+
+NEARLY = 0.8
+MAX_READ = 1 << 20
+USED = re.compile(r"""azureml:([\w.-]+)|datastores/([\w.-]+)/|\b(?:compute|name):\s*["']?(?!azureml:)([\w.-]+)""")
 
 
 def check_codes(context: Context) -> Iterator[Finding]:
@@ -32,6 +39,44 @@ def check_environments(context: Context) -> Iterator[Finding]:
         if mapping.requirements is not None:
             at = ("environments", name, "requirements")
             yield from missing_path(context, mapping.requirements, at, "requirements file")
+
+
+def check_files(context: Context) -> Iterator[Finding]:
+    """The documents it names are there."""
+    for field in ("pipeline", "endpoint", "deployment", "sample_request", "monitor"):
+        named = getattr(context.document, field)
+        if named is not None:
+            yield from missing_path(context, named, (field,), field.replace("_", " "))
+
+
+def check_mappings(context: Context) -> Iterator[Finding]:
+    """What stands for something here is called as the documents call it. Names no document has are left alone unless nearly right."""
+    document = context.document
+    sections = {f: list(getattr(document, f)) for f in ("environments", "data", "compute", "datastores")}
+    mapped = {key.partition(":")[0] for keys in sections.values() for key in keys}
+    if not mapped:
+        return
+    used = _used_names(context)
+    for section, keys in sections.items():
+        for key in keys:
+            name = key.partition(":")[0]
+            near = [] if name in used else get_close_matches(name, used - mapped, n=1, cutoff=NEARLY)
+            if near:
+                text = f"No document names `{name}`, so what stands for it here is never used"
+                yield context.finding("TM-R110", text, (section, key), hint=f"Did you mean `{near[0]}`?", key=True)
+
+
+def _used_names(context: Context) -> set[str]:
+    """Names of assets, computes and datastores in the documents around the project file."""
+    found: set[str] = set()
+    for path in yaml_files(context.folder):
+        if path.name != context.loaded.path.name:
+            try:
+                text = path.read_text(encoding="utf-8", errors="replace") if path.stat().st_size < MAX_READ else ""
+            except OSError:
+                continue
+            found |= {name for groups in USED.findall(text) for name in groups if name}
+    return found
 
 
 def check_gates(context: Context) -> Iterator[Finding]:

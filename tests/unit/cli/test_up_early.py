@@ -1,0 +1,39 @@
+"""What `up` can know to be wrong is said before anything is trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.unit.cli.conftest import Run
+
+JOB = """\
+type: pipeline
+outputs: {model: {type: uri_folder}}
+jobs:
+  fit:
+    type: command
+    command: date > ${{outputs.model}}/m
+    environment: {image: busybox}
+    outputs: {model: "${{parent.outputs.model}}"}
+"""
+REGISTER = """\
+  keep:
+    component: azureml://registries/azureml/components/register_model/versions/0.0.21
+    inputs: {model_name: tides, model_type: custom_model, model_path: "${{parent.jobs.fit.outputs.model}}"}
+"""
+
+
+def test_a_job_that_does_not_make_the_projects_model_is_not_run(tidemill: Run, tmp_path: Path) -> None:
+    (tmp_path / "job.yml").write_text(JOB)
+    (tmp_path / "tidemill.yaml").write_text("name: p\npipeline: job.yml\nmodel: {name: tides, output: modle}\n")
+    said = tidemill("up", code=2).stderr
+    assert "has no output `modle`" in said
+    assert "Did you mean `model`?" in said
+    (tmp_path / "tidemill.yaml").write_text("name: p\npipeline: job.yml\nmodel: tides\n")
+    assert "registers no model called `tides`" in tidemill("up", code=2).stderr
+    (tmp_path / "job.yml").write_text(JOB + REGISTER)
+    (tmp_path / "tidemill.yaml").write_text("name: p\npipeline: job.yml\nmodel: tide\n")
+    said = tidemill("up", code=2).stderr
+    assert "registers no model called `tide`" in said
+    assert "Did you mean `tides`?" in said
+    assert tidemill("job", "list").stdout == "[]\n"
