@@ -13,6 +13,7 @@ from tidemill.app.deploy import Deployed, deploy_local
 from tidemill.app.deploy_azureml import deploy_azureml
 from tidemill.app.deploy_huggingface import deploy_huggingface
 from tidemill.app.deploy_kubernetes import deploy_kubernetes
+from tidemill.app.first_project import propose_project
 from tidemill.app.gate import judge_candidate, rules_of
 from tidemill.app.preflight import require_deployable
 from tidemill.app.project import Project
@@ -82,7 +83,8 @@ def require_project(app: App) -> Project:
     if app.project is None:
         raise UsageError(
             f"There is no tidemill.yaml in {app.settings.root}",
-            hint="Write one: `name:`, `pipeline:`, `model:`, `endpoint:`, `deployment:`, `stages: {staging: {target: local}}`. See docs/reference/documents.md.",
+            hint=f"Save these lines as tidemill.yaml there, and add `gates:` when you know what a good model is:\n\n"
+            f"{propose_project(app.settings.root)}",
         )
     return app.project
 
