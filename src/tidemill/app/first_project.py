@@ -40,7 +40,7 @@ def propose_project(folder: Path) -> str:
 
 def _documents(folder: Path) -> dict[Path, tuple[Kind, Mapping[str, Any]]]:
     """The Azure ML documents of the folder and the folders in it, those that lie highest and have the usual names first."""
-    found = {}
+    found: dict[Path, tuple[Kind, Mapping[str, Any]]] = {}
     for path in _files(folder):
         try:
             data = read_source(path).data()
