@@ -107,7 +107,7 @@ def compare(seen: Mapping[str, Any], digest: str, golden: Mapping[str, Any]) -> 
 def _same(served: object, wanted: object, tolerance: float) -> bool:
     if isinstance(served, int | float) and isinstance(wanted, int | float):
         return math.isclose(served, wanted, rel_tol=tolerance, abs_tol=tolerance)
-    return served == wanted
+    return str(served) == str(wanted)
 
 
 def find_golden(model: Path) -> Mapping[str, Any]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from tidemill.serve.decode import Array
 from tidemill.serve.predictor import Answer, Predictor, load_pyfunc
-from tidemill.serve.signature import ModelSignature
+from tidemill.serve.signature import NUMERIC, ModelSignature
 
 XGBOOST_FILES = (".ubj", ".json", ".xgb", ".bst", ".model")
 LIGHTGBM_FILES = (".lgb", ".txt")
@@ -50,7 +50,7 @@ def load_lightgbm(signature: ModelSignature, allow_pickle: bool) -> Predictor:  
 
 def _own_file(signature: ModelSignature, flavor: str, endings: tuple[str, ...]) -> Path | None:
     """The booster's own file; `None` for pickles, and for columns of text, which only a DataFrame can hold."""
-    if any(c.type == "string" for c in signature.columns):
+    if any(c.type not in NUMERIC for c in signature.columns):
         return None
     data = signature.mlmodel.get("flavors", {}).get(flavor, {}).get("data") or signature.model_file
     found = [signature.folder / data] if data else sorted(f for e in endings for f in signature.folder.glob(f"*{e}"))

@@ -25,6 +25,7 @@ from tidemill.serve.kept import NEEDED, check_digest, conversion_key, library_ve
 from tidemill.serve.keras_onnx import keras_to_onnx
 from tidemill.serve.predictor import Answer, Predictor, flavor_of, load_predictor, onnx_session
 from tidemill.serve.signature import ModelSignature, read_signature
+from tidemill.serve.sklearn_models import class_values, decides_itself
 
 
 def _from_sklearn(model: Any, rows: Array) -> bytes:  # noqa: ANN401 - any estimator
@@ -55,24 +56,25 @@ def convert(signature: ModelSignature) -> tuple[bytes, dict[str, Any]]:
     """The converted model, empty when it answers otherwise, and what is noted about it."""
     predictor = load_predictor(signature, allow_pickle=True)
     rows = proof_rows(signature)
-    slow = predictor.predict(rows)
     try:
+        slow = predictor.predict(rows)
         raw = WRITERS[flavor_of(signature)](predictor.native, rows)
-        labels = _labels(predictor.native, signature, slow)
-        difference = same(slow, onnx_session(raw, signature, labels)(rows))
+        labels = _labels(predictor.native, slow)
+        difference = same(slow, onnx_session(raw, predictor.signature or signature, labels)(rows))
         proof = _proof(slow)
     except Exception as exc:  # noqa: BLE001 - a converter may fail in any way; the library itself stays
         return b"", _refused(f"{type(exc).__name__}: {(str(exc).splitlines() or [''])[0][:120]}")
     if difference:
         return b"", _refused(f"it answers the proof rows otherwise: {difference}")
-    return raw, _agreed(predictor, digest_bytes(raw), proof) | {"labels": labels}
+    task = (predictor.signature or signature).task
+    return raw, _agreed(predictor, digest_bytes(raw), proof) | {"labels": labels, "task": task}
 
 
-def _labels(model: Any, signature: ModelSignature, slow: Answer) -> list[Any]:  # noqa: ANN401 - any estimator
-    """The classes of an estimator that gives no probabilities."""
-    if slow.probabilities is not None or signature.task == "regression":
+def _labels(model: Any, slow: Answer) -> list[Any]:  # noqa: ANN401 - any estimator
+    """The classes of an estimator whose labels are not those of its highest probabilities."""
+    if slow.probabilities is not None and not decides_itself(model):
         return []
-    return list(np.asarray(getattr(model, "classes_", ())).tolist())
+    return list(class_values(model))
 
 
 def _refused(reason: str) -> dict[str, Any]:
@@ -80,12 +82,15 @@ def _refused(reason: str) -> dict[str, Any]:
 
 
 def _agreed(predictor: Predictor, file: str, proof: dict[str, Any]) -> dict[str, Any]:
-    return {"agreed": True, "reason": "", "classes": list(predictor.classes), "file": file, "proof": proof}
+    names = {"classes": list(predictor.classes), "values": list(predictor.values)}
+    return {"agreed": True, "reason": "", **names, "file": file, "proof": proof}
 
 
 def _proof(slow: Answer) -> dict[str, Any]:
     """The original's answers, to the digits that every machine agrees on; `TypeError` when they are nothing JSON can hold."""
-    labels = [_short(v) if isinstance(v, float) else v for v in slow.labels]
+    labels = [
+        _short(v) if isinstance(v, float) else [_short(n) for n in v] if isinstance(v, list) else v for v in slow.labels
+    ]
     shares = None if slow.probabilities is None else [[_short(v) for v in row] for row in slow.probabilities.tolist()]
     json.dumps(labels)
     return {"labels": labels, "probabilities": shares}

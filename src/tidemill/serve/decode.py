@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import binascii
+import difflib
 import io
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
+from tidemill.serve.cells import matrix, outside, read_cell
 from tidemill.serve.problems import RequestProblem
 from tidemill.serve.signature import Column, ImageSpec, ModelSignature
 from tidemill.serve.table import read_numbers
@@ -22,7 +23,7 @@ Array = npt.NDArray[Any]
 PICTURES = ("PNG", "JPEG", "WEBP", "GIF", "BMP")  # others run programs, or hold many pictures
 MAX_PIXELS = 40_000_000  # a decompression bomb unfolds to more
 BYTE = 255.0
-LISTS = ("instances", "inputs", "data", "records")
+LISTS = ("instances", "inputs", "data", "records", "dataframe_records", "input_data")
 FRAMES = ("dataframe_split", "input_data")
 
 
@@ -168,22 +169,55 @@ def _without_alpha(image: Image.Image, ink: str) -> Image.Image:
 def _decode_table(signature: ModelSignature, body: Any) -> Batch:  # noqa: ANN401
     columns = signature.columns
     if isinstance(body, Mapping):
+        known = {c.name for c in columns}
         for name in FRAMES:
-            if isinstance(body.get(name), Mapping):
+            if isinstance(body.get(name), Mapping) and "data" in body[name] and name not in known:
                 return _decode_frame(columns, body[name], ("body", name))
-        if {"columns", "data"} <= body.keys() and isinstance(body["columns"], list):
+        if (
+            {"columns", "data"} <= body.keys()
+            and isinstance(body["columns"], list)
+            and not {"columns", "data"} <= known
+        ):
             return _decode_frame(columns, body, ("body",))
         for name in LISTS:
-            if isinstance(body.get(name), list) and name not in {c.name for c in columns}:
-                return _records(columns, body[name], ("body", name))
-        matrix = read_numbers(columns, (body,))
-        if matrix is not None:
-            return Batch(matrix, single=True)
-        rows, warnings = _record(columns, body, ("body",))
-        return Batch(_matrix(columns, [rows]), single=True, warnings=(warnings,))
+            if isinstance(body.get(name), (list, Mapping)) and name not in known:
+                return _rows(columns, body[name], ("body", name))
+        return _rows(columns, body, ("body",))
     if isinstance(body, list):
         return _records(columns, body, ("body",))
     raise RequestProblem("Expected a record (one value a column) or a list of records")
+
+
+def _rows(columns: Sequence[Column], item: Any, loc: tuple[str | int, ...]) -> Batch:  # noqa: ANN401
+    """Of a list of records, one record, or an object of columns."""
+    if isinstance(item, list):
+        return _records(columns, item, loc)
+    numbers_only = read_numbers(columns, (item,))
+    if numbers_only is not None:
+        return Batch(numbers_only, single=True)
+    if _is_columnar(columns, item):
+        return _columnar(columns, item, loc)
+    rows, warnings = _record(columns, item, loc)
+    return Batch(matrix(columns, [rows]), single=True, warnings=(warnings,))
+
+
+def _is_columnar(columns: Sequence[Column], item: Mapping[str, Any]) -> bool:
+    """Whether there is a list of values a column: as `df.to_dict("list")` gives, or by row as `df.to_json()` does."""
+    plain = {c.name for c in columns if c.type != "any"}
+    kinds = {type(v) for k, v in item.items() if k in plain}
+    return kinds in ({list}, {dict})
+
+
+def _columnar(columns: Sequence[Column], item: Mapping[str, Any], loc: tuple[str | int, ...]) -> Batch:
+    """Columns of equal length, by name."""
+    lists = {k: list(v.values()) if isinstance(v, Mapping) else v for k, v in item.items()}
+    first, length = next((k, len(v)) for k, v in lists.items() if isinstance(v, list))
+    for name, values in lists.items():
+        if not isinstance(values, list) or len(values) != length:
+            raise RequestProblem(f"Expected {length} values, as many as `{first}` has", loc=(*loc, name))
+    rows = [dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)]
+    batch = _records(columns, rows, loc)
+    return Batch(batch.rows, single=False, warnings=batch.warnings)
 
 
 def _records(columns: Sequence[Column], items: list[Any], loc: tuple[str | int, ...]) -> Batch:
@@ -193,11 +227,11 @@ def _records(columns: Sequence[Column], items: list[Any], loc: tuple[str | int, 
         items, single = [items], True
     else:
         single = False
-    matrix = read_numbers(columns, items)
-    if matrix is not None:
-        return Batch(matrix, single=single)
+    numbers_only = read_numbers(columns, items)
+    if numbers_only is not None:
+        return Batch(numbers_only, single=single)
     decoded = [_record(columns, item, (*loc, i)) for i, item in enumerate(items)]
-    return Batch(_matrix(columns, [d[0] for d in decoded]), single=single, warnings=tuple(d[1] for d in decoded))
+    return Batch(matrix(columns, [d[0] for d in decoded]), single=single, warnings=tuple(d[1] for d in decoded))
 
 
 def _decode_frame(columns: Sequence[Column], frame: Mapping[str, Any], loc: tuple[str | int, ...]) -> Batch:
@@ -206,8 +240,11 @@ def _decode_frame(columns: Sequence[Column], frame: Mapping[str, Any], loc: tupl
         raise RequestProblem("Expected rows in `data`", loc=(*loc, "data"))
     if names is None:
         return _records(columns, data, (*loc, "data"))
-    if not isinstance(names, list):
+    if not isinstance(names, list) or not all(isinstance(n, str) for n in names):
         raise RequestProblem("Expected a list of column names", loc=(*loc, "columns"))
+    if len(set(names)) < len(names):
+        twice = next(n for n in names if names.count(n) > 1)
+        raise RequestProblem(f"`{twice}` is there twice", loc=(*loc, "columns"))
     rows = []
     for i, row in enumerate(data):
         if not isinstance(row, list) or len(row) != len(names):
@@ -228,62 +265,25 @@ def _record(columns: Sequence[Column], item: Any, loc: tuple[str | int, ...]) ->
     known = {c.name for c in columns}
     unknown = [k for k in item if k not in known]
     if unknown:
-        raise RequestProblem(f"The model has no column `{unknown[0]}`", loc=(*loc, unknown[0]), kind="extra_forbidden")
+        raise _unknown(str(unknown[0]), [c.name for c in columns if c.name not in item], loc)
     values: list[Any] = []
     warnings: list[str] = []
     for column in columns:
-        if column.name not in item:
+        if column.required and column.name not in item:
             raise RequestProblem("Field required", loc=(*loc, column.name), kind="missing")
-        value = _cell(column, item[column.name], (*loc, column.name))
+        value = read_cell(column, item.get(column.name), (*loc, column.name))
         values.append(value)
-        warning = _outside(column, value)
+        warning = outside(column, value)
         if warning:
             warnings.append(warning)
     return values, tuple(warnings)
 
 
-def _cell(column: Column, value: Any, loc: tuple[str | int, ...]) -> Any:  # noqa: ANN401
-    if column.type == "string":
-        if not isinstance(value, str):
-            raise RequestProblem("Expected text", loc=loc, kind="string_type")
-        return value
-    if isinstance(value, bool):
-        return float(value)
-    if isinstance(value, str):
-        try:
-            value = float(value)
-        except ValueError:
-            raise RequestProblem("Expected a number", loc=loc, kind="float_parsing") from None
-    if not isinstance(value, (int, float)):
-        raise RequestProblem("Expected a number", loc=loc, kind="float_type")
-    try:
-        number = float(value)
-    except OverflowError:
-        raise RequestProblem("The number is too large", loc=loc) from None
-    if not math.isfinite(number):
-        raise RequestProblem("NaN and infinities are not numbers a model can take", loc=loc)
-    if column.type == "integer" and not number.is_integer():
-        raise RequestProblem("Expected a whole number", loc=loc, kind="int_from_float")
-    return number
-
-
-def _outside(column: Column, value: Any) -> str:  # noqa: ANN401
-    if isinstance(value, str):
-        return (
-            f"`{column.name}`: `{value}` was not seen in training"
-            if column.values and value not in column.values
-            else ""
-        )
-    if column.low is not None and value < column.low:
-        return f"`{column.name}`: {value:g} is below what training saw ({column.low:g})"
-    if column.high is not None and value > column.high:
-        return f"`{column.name}`: {value:g} is above what training saw ({column.high:g})"
-    return ""
-
-
-def _matrix(columns: Sequence[Column], rows: list[list[Any]]) -> Array:
-    mixed = any(c.type == "string" for c in columns)
-    return np.array(rows, dtype=object if mixed else np.float64)
+def _unknown(name: str, absent: Sequence[str], loc: tuple[str | int, ...]) -> RequestProblem:
+    """A name that is no column's, with the one that may be meant: among those that were not given."""
+    near = difflib.get_close_matches(name[:100], absent, 1)
+    words = f"The model has no column `{name}`" + (f"; did you mean `{near[0]}`?" if near else "")
+    return RequestProblem(words, loc=(*loc, name), kind="extra_forbidden")
 
 
 def _decode_tensor(signature: ModelSignature, body: Any) -> Batch:  # noqa: ANN401

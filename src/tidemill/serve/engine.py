@@ -15,6 +15,7 @@ from tidemill.serve.decode import Array, Batch, decode
 from tidemill.serve.kept import NEEDED, TOLERANCE, check_digest, find_conversion, proof_rows
 from tidemill.serve.predictor import Answer, Predictor, flavor_of, load_predictor
 from tidemill.serve.problems import RequestProblem
+from tidemill.serve.samples import kept_requests
 from tidemill.serve.signature import ModelSignature, read_signature
 
 LOG = logging.getLogger("tidemill.serve")
@@ -48,7 +49,10 @@ class Engine:
 
     def predict(self, batch: Batch) -> Any:  # noqa: ANN401 - a JSON value
         """The JSON answer to a batch."""
-        return self.present(self.predictor.predict(batch.rows), batch)
+        answer = self.predictor.predict(batch.rows)
+        if len(answer.labels) != len(batch.rows):
+            raise ValueError(f"the model gave {len(answer.labels)} answers to {len(batch.rows)} rows")
+        return self.present(answer, batch)
 
     def present(self, answer: Answer, batch: Batch) -> Any:  # noqa: ANN401 - a JSON value
         """One object for one record, else a list of them."""
@@ -62,14 +66,14 @@ class Engine:
     def answers(self, answer: Answer, warnings: Sequence[Sequence[str]] = ()) -> list[dict[str, Any]]:
         """One object a row: the class by name and its probability, or the value."""
         _check_finite(answer)
-        names = self.predictor.classes
+        names, values = self.predictor.classes, self.predictor.values or self.predictor.classes
         rows = []
         for i, label in enumerate(answer.labels):
             row: dict[str, Any] = {
-                "prediction": names[label] if names and isinstance(label, int) and label < len(names) else label
+                "prediction": values[label] if isinstance(label, int) and 0 <= label < len(values) else label
             }
             if answer.probabilities is not None:
-                scores = [round(float(p), 6) for p in answer.probabilities[i]]
+                scores = [round(float(p), 6) + 0.0 for p in answer.probabilities[i]]  # never -0.0
                 row["probability"] = scores[label] if isinstance(label, int) else max(scores)
                 row["probabilities"] = dict(zip(names or [str(n) for n in range(len(scores))], scores, strict=False))
             if i < len(warnings) and warnings[i]:
@@ -81,7 +85,9 @@ class Engine:
 def _check_finite(answer: Answer) -> None:
     """JSON has no NaN; a number so large that the model overflows is for whoever sent it to mend."""
     found = answer.probabilities
-    values = found if found is not None else [v for v in answer.labels if isinstance(v, float)]
+    values = found if found is not None else [v for v in answer.labels if isinstance(v, (float, list))]
+    if len(values) and isinstance(values[0], list):
+        values = [n for v in values if isinstance(v, list) for n in v if isinstance(n, float)]
     if not np.isfinite(values).all():
         raise RequestProblem("The model has no finite answer to these values", kind="finite_number")
 
@@ -114,6 +120,7 @@ def load_engine(  # noqa: PLR0913 - each by its name
 
 
 def _engine(signature: ModelSignature, predictor: Predictor, info: ModelInfo) -> Engine:
+    signature = predictor.signature or signature
     if signature.kind == "tensor" and not signature.shape and predictor.width:
         signature = replace(signature, shape=(predictor.width,))
     engine = Engine(signature, predictor, info, loaded_at=time.time())
@@ -139,7 +146,14 @@ def _measure(engine: Engine) -> None:
     """Seconds a row alone and in a batch: whether answers wait in a thread, and whether batching pays."""
     rows = proof_rows(engine.signature)
     batch = np.concatenate([rows[:1]] * BATCH)
-    engine.row_s, batch_s = _seconds(engine, rows[:1]), _seconds(engine, batch)
+    try:
+        engine.row_s, batch_s = _seconds(engine, rows[:1]), _seconds(engine, batch)
+    except Exception as exc:
+        if kept_requests(engine.signature):
+            raise
+        LOG.warning("no example is kept with the model, and it does not answer to a made-up row: %s", exc)
+        engine.row_s = float("inf")
+        return
     engine.batches = batch_s < BATCH * engine.row_s * BATCH_GAIN
     LOG.info(
         "model %s:%s answers by %s, %.3f ms a row, %.3f ms for %d rows",

@@ -8,7 +8,8 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ from tidemill.base.errors import BackendError, ConflictError
 from tidemill.base.hashing import digest_bytes, digest_file, digest_tree, digest_value, hash_folder
 from tidemill.serve.decode import Array, decode
 from tidemill.serve.predictor import Answer, Predictor, flavor_of, onnx_session
-from tidemill.serve.signature import ModelSignature, sample_request
+from tidemill.serve.samples import kept_requests, sample_request
+from tidemill.serve.signature import NUMERIC, ModelSignature
 
 TOLERANCE = 1e-5  # of a probability; labels must be equal
 NEEDED = {"sklearn": ("skl2onnx", "onnxruntime", "sklearn"), "keras": ("onnx", "onnxruntime", "keras")}
@@ -29,8 +31,9 @@ LIBRARIES = {
 }
 TITLES = {"sklearn": "scikit-learn", "keras": "Keras"}
 DRAWN = 64
+MISSING = 5  # every fifth of the drawn rows lacks a value that may be missing
 PATIENCE_S = 120.0
-FORMAT = 3
+FORMAT = 4
 RELEASED = (
     "TIDEMILL_CONVERSIONS"  # what was kept when versions were released; whoever starts the server by hand has it, too
 )
@@ -50,7 +53,7 @@ def check_digest(path: Path, expected_digest: str) -> str:
 
 def why_not(signature: ModelSignature) -> str:
     """Why a model like this cannot be converted here; empty when it can be tried."""
-    if any(c.type == "string" for c in signature.columns):
+    if any(c.type not in NUMERIC for c in signature.columns):
         return "columns of text"
     if signature.kind == "tensor" and not signature.width:
         return "its files do not tell how many values a row has"
@@ -120,7 +123,8 @@ def _load(signature: ModelSignature, folder: Path, key: str) -> tuple[Predictor 
     if digest_bytes(raw) != note["file"]:
         return None, f"{file} is not the file that was proven"
     try:
-        predict = onnx_session(raw, signature, note["labels"])
+        meant = replace(signature, task=note["task"])
+        predict = onnx_session(raw, meant, note["labels"])
         fast = predict(proof_rows(signature))
     except Exception as exc:  # noqa: BLE001 - ONNX Runtime has errors of its own; the model's library stays
         return None, f"{file} does not answer: {type(exc).__name__}: {(str(exc).splitlines() or [''])[0][:120]}"
@@ -136,12 +140,13 @@ def _load(signature: ModelSignature, folder: Path, key: str) -> tuple[Predictor 
             return Answer(scored(rows).labels)
 
     path = f"onnxruntime (proven equal to {TITLES[flavor_of(signature)]})"
-    return Predictor(predict, tuple(note["classes"]), path), ""
+    classes, values = tuple(note["classes"]), tuple(note["values"])
+    return Predictor(predict, classes, path, signature=meant, values=values), ""
 
 
 def proof_rows(signature: ModelSignature) -> Array:
     """Golden rows, and rows drawn from what training saw, so that agreement on them means something."""
-    inputs = signature.golden.inputs or (sample_request(signature),)
+    inputs = kept_requests(signature) or [sample_request(signature)]
     kept = np.concatenate([decode(signature, item).rows for item in inputs])
     if kept.dtype == object:
         return kept
@@ -151,20 +156,33 @@ def proof_rows(signature: ModelSignature) -> Array:
         low, high = np.array([c.low for c in signature.columns]), np.array([c.high for c in signature.columns])
         drawn = draw.uniform(low.astype(float), high.astype(float), shape)
     elif len(kept) > 1:
-        drawn = draw.uniform(kept.min(axis=0), kept.max(axis=0), shape)
+        known = np.nan_to_num(kept)
+        drawn = draw.uniform(known.min(axis=0), known.max(axis=0), shape)
     else:
-        drawn = draw.normal(size=shape)
+        kept_one = np.nan_to_num(kept)
+        drawn = kept_one + np.maximum(np.abs(kept_one) / 2, 1) * draw.normal(size=shape)
     whole = [i for i, c in enumerate(signature.columns) if c.type != "number"]
     if whole:
         drawn[:, whole] = drawn[:, whole].round()
+    truths = [i for i, c in enumerate(signature.columns) if c.type == "boolean"]
+    drawn[:, truths] = drawn[:, truths].clip(0, 1)
+    for i, column in enumerate(signature.columns):
+        if not column.required:
+            drawn[i % MISSING :: MISSING, i] = np.nan
     return np.concatenate([kept, drawn])
+
+
+def _numbers(values: Sequence[Any]) -> bool:
+    return np.asarray(values).dtype.kind == "f"
 
 
 def same(slow: Answer, fast: Answer) -> str:
     """Empty when both answer alike, else how they differ."""
     if len(slow.labels) != len(fast.labels):
         return f"{len(fast.labels)} answers in place of {len(slow.labels)}"
-    if all(isinstance(v, float) for v in slow.labels):
+    if all(isinstance(v, (float, list)) for v in slow.labels) and _numbers(slow.labels):
+        if np.shape(slow.labels) != np.shape(fast.labels):
+            return "its values have another shape"
         apart = np.abs(np.asarray(slow.labels) - np.asarray(fast.labels, dtype=float))
         limit = TOLERANCE * np.maximum(1.0, np.abs(np.asarray(slow.labels)))
         return "" if (apart <= limit).all() else f"a value differs by {apart.max():.3g}"

@@ -18,7 +18,7 @@ from tidemill.serve.openapi_schemas import (
     request_schema,
     score_schema,
 )
-from tidemill.serve.signature import sample_request
+from tidemill.serve.samples import sample_request
 
 BINARY: Schema = {"type": "string", "format": "binary"}
 FAILED = {"500": "The model failed on this request; the server's log says why", "503": "Not ready", "504": "Too slow"}

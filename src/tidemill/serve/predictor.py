@@ -36,7 +36,8 @@ Predict = Callable[[Array], Answer]
 class Predictor:
     """`path` says which way answers are made: the library itself, or a faster one that was proven equal.
 
-    `width` is how many values a row has where the model itself knows it.
+    `width` is how many values a row has where the model itself knows it, `signature` what it knows beyond its files.
+    `values` are the classes as the model itself has them, numbers or truths, where nobody named them.
     """
 
     predict: Predict
@@ -44,6 +45,8 @@ class Predictor:
     path: str
     native: Any = None
     width: int = 0
+    signature: ModelSignature | None = None
+    values: tuple[Any, ...] = ()
 
 
 def load_predictor(signature: ModelSignature, *, allow_pickle: bool) -> Predictor:
@@ -100,12 +103,15 @@ def _load_sklearn(signature: ModelSignature, allow_pickle: bool) -> Predictor:  
         model = skops.load(path, trusted=skops.get_untrusted_types(file=path) if allow_pickle else None)
     else:
         model = _unpickle(path, allow_pickle=allow_pickle)
+    signature = _sklearn().with_columns(model, signature)
     return Predictor(
-        _estimator(model, signature),
+        _sklearn().estimator(model, signature),
         _names(model, signature),
         "scikit-learn",
         model,
         getattr(model, "n_features_in_", 0),
+        signature,
+        () if signature.classes else tuple(_sklearn().class_values(model)),
     )
 
 
@@ -126,33 +132,14 @@ def _unpickle(path: Path, *, allow_pickle: bool) -> Any:  # noqa: ANN401
 
 
 def _names(model: Any, signature: ModelSignature) -> tuple[str, ...]:  # noqa: ANN401
-    own = getattr(model, "classes_", None)
-    if own is None:
-        return signature.classes
-    if signature.classes and len(signature.classes) == len(own):
+    own = _sklearn().class_values(model)
+    if not own or (signature.classes and len(signature.classes) == len(own)):
         return signature.classes
     return tuple(str(c) for c in own)
 
 
-def _estimator(model: Any, signature: ModelSignature) -> Predict:  # noqa: ANN401
-    columns = [c.name for c in signature.columns]
-    as_frame = bool(columns) and any(c.type == "string" for c in signature.columns)
-    own = list(getattr(model, "classes_", ()))
-    index = {label: i for i, label in enumerate(own)}
-
-    def prepare(rows: Array) -> Any:  # noqa: ANN401
-        return importlib.import_module("pandas").DataFrame(rows, columns=columns) if as_frame else rows
-
-    def classify(rows: Array) -> Answer:
-        probabilities = np.asarray(model.predict_proba(prepare(rows)))
-        return Answer(probabilities.argmax(axis=1).tolist(), probabilities)
-
-    def label(rows: Array) -> Answer:
-        return Answer([index.get(v, v) for v in np.asarray(model.predict(prepare(rows))).tolist()])
-
-    if signature.task == "regression" or not own:
-        return lambda rows: Answer(np.asarray(model.predict(prepare(rows))).ravel().tolist())
-    return classify if hasattr(model, "predict_proba") else label
+def _sklearn() -> Any:  # noqa: ANN401 - a module that imports this one
+    return importlib.import_module("tidemill.serve.sklearn_models")
 
 
 def _load_keras(signature: ModelSignature, allow_pickle: bool) -> Predictor:  # noqa: FBT001
@@ -160,15 +147,15 @@ def _load_keras(signature: ModelSignature, allow_pickle: bool) -> Predictor:  # 
     model = keras.saving.load_model(_file(signature, *KERAS_FILES), compile=False, safe_mode=not allow_pickle)
 
     def predict(rows: Array) -> Answer:
-        return _from_scores(np.asarray(model(rows.astype(np.float32), training=False)), signature)
+        return from_scores(np.asarray(model(rows.astype(np.float32), training=False)), signature)
 
     return Predictor(predict, signature.classes, "keras", model)
 
 
-def _from_scores(scores: Array, signature: ModelSignature) -> Answer:
-    """Class scores → labels and probabilities; one column means the probability of the second class."""
+def from_scores(scores: Array, signature: ModelSignature) -> Answer:
+    """Class scores → labels and probabilities, one column means the probability of the second class; or values."""
     if signature.task == "regression":
-        return Answer(scores.ravel().tolist())
+        return Answer((scores.ravel() if scores.size == len(scores) else scores).tolist())
     if scores.ndim == 1 or scores.shape[1] == 1:
         second = scores.reshape(-1, 1)
         scores = np.hstack([1 - second, second])
@@ -182,7 +169,7 @@ def _load_onnx(signature: ModelSignature, allow_pickle: bool) -> Predictor:  # n
 def onnx_session(raw: bytes, signature: ModelSignature, labels: Sequence[Any] = ()) -> Predict:
     """A function over an ONNX Runtime session on one thread; the last output with two axes is the probabilities.
 
-    A classifier without any has `labels`, its classes in order; its first output is one of them a row.
+    A classifier whose label is not the most probable class has `labels`, its classes in order; its first output is one of them a row.
     """
     runtime = importlib.import_module("onnxruntime")
     options = runtime.SessionOptions()
@@ -191,21 +178,22 @@ def onnx_session(raw: bytes, signature: ModelSignature, labels: Sequence[Any] = 
     session = runtime.InferenceSession(raw, options, providers=["CPUExecutionProvider"])
     run = runtime.RunOptions()  # or it makes some at every call, an eighth of a small model's time
     name = session.get_inputs()[0].name
+    scores_name = next((o.name for o in reversed(session.get_outputs()) if _has_two_axes(o)), "")
     if labels:
         index, first = {v: i for i, v in enumerate(labels)}, session.get_outputs()[0].name
+        both = [first, *([scores_name] if scores_name else [])]
 
         def label(rows: Array) -> Answer:
-            (found,) = session.run([first], {name: rows.astype(np.float32)}, run)
-            return Answer([index[v] for v in np.asarray(found).ravel().tolist()])
+            found, *scores = session.run(both, {name: rows.astype(np.float32)}, run)
+            shares = np.asarray(scores[0]) if scores else None
+            return Answer([index[v] for v in np.asarray(found).ravel().tolist()], shares)
 
         return label
-    wanted = [
-        next((o.name for o in reversed(session.get_outputs()) if _has_two_axes(o)), session.get_outputs()[0].name)
-    ]
+    wanted = [scores_name or session.get_outputs()[0].name]
 
     def predict(rows: Array) -> Answer:
         (scores,) = session.run(wanted, {name: rows.astype(np.float32)}, run)
-        return _from_scores(np.asarray(scores), signature)
+        return from_scores(np.asarray(scores), signature)
 
     return predict
 
@@ -222,18 +210,7 @@ def load_pyfunc(signature: ModelSignature, allow_pickle: bool) -> Predictor:  # 
             "An MLflow pyfunc model may hold pickles",
             hint="Serve it from the registry, or say --allow-pickle if you made it yourself.",
         )
-    model = importlib.import_module("mlflow.pyfunc").load_model(str(signature.folder))
-    columns = [c.name for c in signature.columns]
-    index = {name: i for i, name in enumerate(signature.classes)}
-
-    def predict(rows: Array) -> Answer:
-        given = importlib.import_module("pandas").DataFrame(rows, columns=columns) if columns else rows
-        answer = np.asarray(model.predict(given))
-        if answer.ndim == 2 and answer.shape[1] > 1 and signature.classes:  # noqa: PLR2004
-            return _from_scores(answer, signature)
-        return Answer([index.get(str(v), v) for v in answer.ravel().tolist()])
-
-    return Predictor(predict, signature.classes, "mlflow pyfunc", model)
+    return importlib.import_module("tidemill.serve.pyfunc").pyfunc_predictor(signature)  # type: ignore[no-any-return]
 
 
 def _boosters() -> Any:  # noqa: ANN401 - a module that imports this one

@@ -44,6 +44,7 @@ from tidemill.serve.openapi import make_openapi
 from tidemill.serve.pages import PAGES, ask_for_token, cookie_for, read_page
 from tidemill.serve.problems import RequestProblem
 from tidemill.serve.said import REQUEST
+from tidemill.serve.samples import sample_request
 from tidemill.serve.scoring import ScoringScript, as_answered_there
 from tidemill.serve.settings import LOOPBACK_NAMES, ServerSettings
 from tidemill.serve.stages import TracedBatcher, TracedTurn, timed, untimed
@@ -334,13 +335,14 @@ class InferenceServer:
             script = self._script
             about = {"name": script.name, "version": script.version} if script else {"name": "", "version": ""}
             return json_response({**about, "deployment": self._settings.deployment})
-        info = self._engine.info
+        info, signature = self._engine.info, self._engine.signature
+        example = None if signature.image else sample_request(signature)
         return json_response(
             {
                 "name": info.name, "version": info.version, "deployment": info.deployment, "digest": info.digest,
                 "path": self._engine.predictor.path, "slow_reason": self._engine.slow_reason,
                 "differences": self._engine.differences,
-                "signature": self._engine.signature.as_json(),
+                "signature": signature.as_json() | {"example": example},
             }
         )  # fmt: skip
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
 
 from tidemill.base.errors import SpecError
@@ -17,19 +16,27 @@ CARD = "serving.json"
 MLMODEL = "MLmodel"
 GOLDEN = "golden.json"
 MODEL_FILES = ("*.keras", "*.onnx", "*.joblib", "*.pkl", "*.pickle", "*.h5", "saved_model.pb", "*.pt", "*.ubj", "*.bst")
-NUMBERS = {
+TYPES = {
     "double": "number",
     "float": "number",
     "long": "integer",
     "integer": "integer",
     "boolean": "boolean",
     "string": "string",
+    "datetime": "datetime",
+    "binary": "binary",
 }
+WORDS = ("int", "uint", "float", "bool", "str", "category", "datetime", "number")  # as pandas and people call them
+MEANT = ("integer", "integer", "number", "boolean", "string", "string", "datetime", "number")
+NUMERIC = frozenset({"number", "integer", "boolean"})
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # equal when the same object: what is prepared per table is found by it
 class Column:
-    """One column of a table; `low` and `high` are what training saw."""
+    """One column of a table; `low` and `high` are what training saw.
+
+    `dtype` is the type by its own name in the signature. `closed`: the model fails on a value that is not among `values`.
+    """
 
     name: str
     type: str = "number"
@@ -37,6 +44,8 @@ class Column:
     high: float | None = None
     values: tuple[str, ...] = ()
     required: bool = True
+    dtype: str = field(default="", repr=False)  # conversions are kept by what is printed
+    closed: bool = field(default=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +81,7 @@ class Golden:
 
 @dataclass(frozen=True, slots=True)
 class ModelSignature:
-    """`kind` is image, table or tensor; `classes` are in the order of the model's outputs."""
+    """`kind` is image, table or tensor, `dtype` a tensor's; `classes` are in the order of the model's outputs."""
 
     folder: Path
     kind: str
@@ -87,6 +96,7 @@ class ModelSignature:
     golden: Golden = Golden()
     mlmodel: Mapping[str, Any] = field(default_factory=dict)
     shape: tuple[int, ...] = ()
+    dtype: str = ""
 
     @property
     def width(self) -> int:
@@ -114,7 +124,6 @@ class ModelSignature:
             "image": {"mode": image.mode, "size": list(image.size), "ink": image.ink, "range": list(image.range)}
             if image
             else None,
-            "example": None if image else sample_request(self),
             "trained_at": self.trained_at,
             "metrics": dict(self.metrics),
         }
@@ -156,6 +165,7 @@ def read_signature(path: Path) -> ModelSignature:
         golden=_golden(folder),
         mlmodel=mlmodel,
         shape=shape,
+        dtype=_tensor_type(mlmodel),
     )
 
 
@@ -226,12 +236,25 @@ def _columns(mlmodel: Mapping[str, Any], card: Mapping[str, Any]) -> tuple[tuple
     return tuple(_column(r, limits.get(r["name"])) for r in rows), shape
 
 
+def _tensor_type(mlmodel: Mapping[str, Any]) -> str:
+    """What MLflow insists on; empty where it is no tensor."""
+    inputs = json.loads((mlmodel.get("signature") or {}).get("inputs") or "[]")
+    return next((str(i["tensor-spec"]["dtype"]) for i in inputs if i.get("type") == "tensor"), "")
+
+
 def _column(row: Mapping[str, Any], limits: Sequence[float] | None) -> Column:
     low, high = limits or (row.get("min"), row.get("max"))
-    kind = NUMBERS.get(str(row.get("type", "double")), str(row.get("type", "number")))
-    return Column(
-        row["name"], kind, low, high, tuple(str(v) for v in row.get("values", ())), bool(row.get("required", True))
-    )
+    dtype = str(row.get("type", "double"))
+    values, required = tuple(str(v) for v in row.get("values", ())), bool(row.get("required", True))
+    return Column(row["name"], "any" if "properties" in row else _type(dtype), low, high, values, required, dtype)
+
+
+def _type(name: str) -> str:
+    """What the server knows of a type; lists, maps and the like are handed to the model as they come."""
+    if name == "object":  # pandas' text; MLflow's own objects have properties
+        return "string"
+    meant = next((m for w, m in zip(WORDS, MEANT, strict=True) if name.lower().startswith(w)), "any")
+    return TYPES.get(name, meant)
 
 
 def _golden(folder: Path) -> Golden:
@@ -245,25 +268,3 @@ def _golden(folder: Path) -> Golden:
         tuple(probabilities) if probabilities else None,
         float(found.get("tolerance", 1e-5)),
     )
-
-
-def sample_request(signature: ModelSignature) -> Any:  # noqa: ANN401 - a JSON value
-    """A request the model can answer: its first golden row, else one made from the signature."""
-    if signature.golden.inputs:
-        return signature.golden.inputs[0]
-    if signature.image:
-        return {"pixels": [0] * signature.image.values}
-    if signature.columns:
-        return {c.name: _example(c) for c in signature.columns}
-    return {"inputs": np.zeros((1, *(max(1, n) for n in signature.shape or (1,)))).tolist()}
-
-
-def _example(column: Column) -> Any:  # noqa: ANN401
-    if column.values:
-        return column.values[0]
-    if column.type == "string":
-        return ""
-    if column.type == "boolean":
-        return False
-    middle = (column.low + column.high) / 2 if column.low is not None and column.high is not None else 0
-    return round(middle) if column.type == "integer" else middle

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tidemill.serve.signature import Column
+from tidemill.serve.signature import NUMERIC, Column
 
 Array = npt.NDArray[Any]
 PLAIN = frozenset({int, float})
+INTEGER = 2.0**31 - 1  # the least that a column of whole numbers can hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +25,15 @@ class NumberTable:
     width: int
     pick: Callable[[Mapping[str, Any]], Any]
     whole: Array
+    truth: Array
     low: Array
     high: Array
 
 
 @lru_cache(maxsize=8)
 def number_table(columns: tuple[Column, ...]) -> NumberTable | None:
-    """The columns prepared for reading in bulk; `None` when one of them holds text."""
-    if any(c.type == "string" for c in columns):
+    """The columns prepared for reading in bulk; `None` when one of them holds anything but numbers."""
+    if any(c.type not in NUMERIC for c in columns):
         return None
     names = [c.name for c in columns]
     only = names[0]
@@ -40,9 +42,17 @@ def number_table(columns: tuple[Column, ...]) -> NumberTable | None:
         len(names),
         pick,
         np.array([c.type == "integer" for c in columns]),
-        np.array([-np.inf if c.low is None else c.low for c in columns]),
-        np.array([np.inf if c.high is None else c.high for c in columns]),
+        np.array([c.type == "boolean" for c in columns]),
+        np.array([_bound(c, c.low, -1) for c in columns]),
+        np.array([_bound(c, c.high, 1) for c in columns]),
     )
+
+
+def _bound(column: Column, limit: float | None, sign: int) -> float:
+    """What training saw, else what the type can hold: a value beyond is looked at one by one."""
+    if limit is not None:
+        return limit
+    return sign * (INTEGER if column.type == "integer" else np.inf)
 
 
 def read_numbers(columns: Sequence[Column], items: Sequence[Any]) -> Array | None:
@@ -66,5 +76,7 @@ def read_numbers(columns: Sequence[Column], items: Sequence[Any]) -> Array | Non
     if not ((matrix >= table.low) & (matrix <= table.high) & np.isfinite(matrix)).all():
         return None
     if table.whole.any() and (matrix[:, table.whole] % 1).any():
+        return None
+    if table.truth.any() and not np.isin(matrix[:, table.truth], (0, 1)).all():
         return None
     return matrix
