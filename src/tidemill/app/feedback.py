@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from tidemill.base.clock import SystemClock, iso
 from tidemill.base.errors import BackendError, FailedError, NotFoundError, UsageError
 from tidemill.base.suggest import did_you_mean
 from tidemill.release.workload import Workload
-from tidemill.serve.records import join_all, keep_feedback, write_rows
+from tidemill.serve.records import join_all, keep_feedback, strays, write_rows
 from tidemill.spec.project import Stage
 
 CALL_S = 60.0
@@ -137,21 +138,35 @@ def _captured(argv: Sequence[str]) -> Path | None:
 
 def read_feedback(file: Path) -> list[dict[str, Any]]:
     """`request_id` and `truth`, from CSV, a JSON list, or a JSON object a line."""
-    text = file.read_text(encoding="utf-8")
-    if file.suffix == ".csv":
-        items: list[Any] = list(csv.DictReader(text.splitlines()))
-    else:
-        try:
-            items = (
-                json.loads(text) if text.lstrip().startswith("[") else [json.loads(t) for t in text.splitlines() if t]
-            )
-        except ValueError as exc:
-            raise UsageError(f"{file} is not JSON: {exc}") from exc
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as exc:
+        raise UsageError(f"{file} is not UTF-8: {exc}", hint="Save it as UTF-8, as spreadsheets offer.") from exc
+    items = _read_csv(text) if file.suffix == ".csv" else _read_json(file, text)
+    if not items:
+        raise UsageError(f"{file} holds no record", hint="Columns: request_id, truth")
     for i, item in enumerate(items, start=1):
         for name in ("request_id", "truth"):
             if not isinstance(item, dict) or item.get(name) is None or item[name] == "":
                 raise UsageError(f"{file}: record {i} has no `{name}`", hint="Columns: request_id, truth")
     return [{"request_id": str(i["request_id"]), "truth": i["truth"]} for i in items]
+
+
+def _read_csv(text: str) -> list[Any]:
+    """Commas, or the semicolons and tabs of spreadsheets."""
+    heading = text.partition("\n")[0]
+    separator = max((",", ";", "\t"), key=heading.count)
+    rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator)
+    return [{(name or "").strip().lower(): value for name, value in row.items()} for row in rows]
+
+
+def _read_json(file: Path, text: str) -> list[Any]:
+    try:
+        if text.lstrip().startswith("["):
+            return list(json.loads(text))
+        return [json.loads(line) for line in text.splitlines() if line.strip()]
+    except ValueError as exc:
+        raise UsageError(f"{file} is not JSON: {exc}") from exc
 
 
 def give_feedback(app: App, place: Place, items: Sequence[dict[str, Any]]) -> int:
@@ -160,7 +175,15 @@ def give_feedback(app: App, place: Place, items: Sequence[dict[str, Any]]) -> in
         _put_beside(app, place, items)
         return len(items)
     for start in range(0, len(items), MANY):
-        place.send(json.dumps(list(items[start : start + MANY])).encode())
+        try:
+            place.send(json.dumps(list(items[start : start + MANY])).encode())
+        except (BackendError, FailedError) as exc:
+            if not start:
+                raise
+            raise FailedError(
+                f"After {start} of {len(items)} records: {exc.message}",
+                hint="Send the file again when it can be kept: of two truths of one request the last counts.",
+            ) from exc
     return len(items)
 
 
@@ -170,8 +193,7 @@ def _put_beside(app: App, place: Place, items: Sequence[dict[str, Any]]) -> None
         keep_feedback(place.folders[0], items, at)
         return
     with TemporaryDirectory() as folder:
-        keep_feedback(Path(folder), items, at)
-        (made,) = (p for p in Path(folder).rglob("*.jsonl"))
+        made = keep_feedback(Path(folder), items, at)
         app.data.send(made, f"{place.address.rstrip('/')}/{made.relative_to(folder).as_posix()}")
 
 
@@ -196,14 +218,17 @@ def _ask_pods(app: App, context: str, workload: Workload, body: bytes) -> None:
 
 
 def joined(app: App, place: Place, out: Path, say: Callable[[str], None]) -> tuple[int, int]:
-    """Write recorded rows with their truth; how many rows, and of how many the truth is known."""
+    """Write recorded rows with their truth; how many rows, and of how many the truth is known. Truths of no request are said."""
     with TemporaryDirectory() as spare:
         if place.bring is not None:
             place.bring(Path(spare))
         folders = (app.data.mirror(place.address, say),) if place.address else place.folders or (Path(spare),)
         rows = join_all(folders)
+        stray = strays(folders, rows)
     if not rows:
         where = place.address or ("that claim" if place.bring else folders[0])
         raise UsageError(f"Nothing is recorded in {where}", hint=place.hint)
     write_rows(rows, out)
+    if stray:
+        say(f"{len(stray)} of the truths name no request that is recorded here, the first `{stray[0]}`")
     return len(rows), sum(row["truth_at"] is not None for row in rows)

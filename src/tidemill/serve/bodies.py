@@ -73,5 +73,5 @@ def check_feedback(item: Any, loc: tuple[str | int, ...]) -> None:  # noqa: ANN4
     for name in ("request_id", "truth"):
         if not isinstance(item, dict) or name not in item:
             raise RequestProblem("Field required", loc=(*loc, name), kind="missing")
-    if not isinstance(item["request_id"], str) or len(item["request_id"]) > ID_LIMIT:
+    if not isinstance(item["request_id"], str) or not 0 < len(item["request_id"]) <= ID_LIMIT:
         raise RequestProblem("Expected the id of a request", loc=(*loc, "request_id"))

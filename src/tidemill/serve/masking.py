@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
+from tidemill.base.suggest import did_you_mean
+
 MASK = "***"
+LOG = logging.getLogger("tidemill.serve")
 SHORTEST = 3  # characters: a shorter value stands in any text by chance
 
 
@@ -52,6 +55,16 @@ def _warning(text: Any, names: frozenset[str]) -> Any:  # noqa: ANN401
     return f"`{column}`: {MASK}" if column.casefold() in names else text
 
 
+def check_names(names: frozenset[str], columns: Iterable[str]) -> None:
+    """Say which masked names hide nothing of a model that has columns."""
+    known = {c.casefold(): c for c in columns}
+    for name in sorted(names) if known else ():
+        if name.casefold() not in known:
+            LOG.warning(
+                "nothing is masked by `%s`: the model has no such column. %s", name, did_you_mean(name, known.values())
+            )
+
+
 def hide_values(text: str, raw: bytes, names: frozenset[str]) -> str:
     """A text about a request without the masked values of its body; all of the text goes where the body cannot be read."""
     if not names:
@@ -60,7 +73,7 @@ def hide_values(text: str, raw: bytes, names: frozenset[str]) -> str:
         body = msgspec.json.decode(raw)
         values = {str(v) for v in _differing(body, masked(body, names))}
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return MASK
+        return f"{MASK} (the body is not JSON: which of its values are masked cannot be told)"
     for value in sorted((v for v in values if len(v) >= SHORTEST), key=len, reverse=True):
         text = text.replace(value, MASK)
     return text

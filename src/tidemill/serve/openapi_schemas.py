@@ -117,7 +117,7 @@ def detail_schema() -> Schema:
 
 def feedback_schema() -> Schema:
     """What `/feedback` takes."""
-    item = obj({"request_id": {"type": "string", "maxLength": ID_LIMIT}, "truth": {}})
+    item = obj({"request_id": {"type": "string", "minLength": 1, "maxLength": ID_LIMIT}, "truth": {}})
     return {"anyOf": [item, {"type": "array", "items": item}]}
 
 

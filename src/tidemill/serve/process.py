@@ -22,6 +22,7 @@ from tidemill.serve.engine import Engine, load_engine
 from tidemill.serve.hosted import Application, HostedApplication
 from tidemill.serve.kept import LATER, check_digest
 from tidemill.serve.loading import load_application
+from tidemill.serve.masking import check_names
 from tidemill.serve.protocol import GatheringProtocol
 from tidemill.serve.said import log_prints
 from tidemill.serve.scoring import ScoringScript
@@ -98,7 +99,10 @@ def _build(options: argparse.Namespace, *, traced: bool) -> InferenceServer | Ho
         options.faster_later = engine.slow_reason == LATER
         for difference in engine.differences:
             LOG.warning("differs from training: %s", difference)
-    return InferenceServer(engine, script, replace(_settings(options), traced=traced), _capture(options))
+    capture = _capture(options)
+    if capture is not None and engine is not None:
+        check_names(capture.rules.masked, [c.name for c in engine.signature.columns])
+    return InferenceServer(engine, script, replace(_settings(options), traced=traced), capture)
 
 
 def _settings(options: argparse.Namespace) -> ServerSettings:

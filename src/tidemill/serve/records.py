@@ -212,11 +212,20 @@ def _plain(value: Any) -> Any:  # noqa: ANN401
     return msgspec.json.encode(value).decode() if isinstance(value, (list, Mapping)) else value
 
 
-def keep_feedback(folder: Path, items: Sequence[Row], at: str) -> None:
-    """Put down what turned out to be true without asking a server."""
+def strays(folders: Sequence[Path], rows: Sequence[Row]) -> list[str]:
+    """Ids of truths that belong to none of the joined rows."""
+    asked = {row["request_id"] for row in rows}
+    said = (said["request_id"] for folder in folders for said in read_records(folder, FEEDBACK))
+    return [one for one in dict.fromkeys(said) if one not in asked]
+
+
+def keep_feedback(folder: Path, items: Sequence[Row], at: str) -> Path:
+    """Put down what turned out to be true without asking a server; the file it is in."""
     lines = b"".join(msgspec.json.encode({"at": at, "model": "", "version": "", **item}) + b"\n" for item in items)
     name = at.replace(":", "").replace("+", "")
-    write_atomic(folder / FEEDBACK / "version=unknown" / f"date={at[:10]}" / f"{name}.jsonl", lines.decode())
+    path = folder / FEEDBACK / "version=unknown" / f"date={at[:10]}" / f"{GROWING}{name}.jsonl"
+    write_atomic(path, lines.decode())
+    return to_parquet(path, FEEDBACK)
 
 
 def _read_lines(file: Path) -> Iterator[Row]:

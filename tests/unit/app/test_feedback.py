@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
+import pandas as pd
 import pytest
 
 from tidemill.app.releases import record_release
@@ -49,17 +50,33 @@ def test_one_truth_and_a_file_of_truths_are_joined_to_what_was_recorded(
         assert {(r["request_id"], r["truth"]) for r in csv.DictReader(file)} == {("one", "yes"), ("two", "no")}
 
 
+def test_a_spreadsheet_s_csv_is_read_and_truths_of_no_request_are_said(
+    recorded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "truth.csv"
+    file.write_bytes('\ufeffRequest_ID;Truth\r\none;"left; on\r\nMonday"\r\nnobody;yes\r\n'.encode())
+    out = tmp_path / "joined.parquet"
+    assert run_command_line(["feedback", str(file), "--dir", str(recorded), "--join", str(out)]) == 0
+    said = capsys.readouterr()
+    assert "2 rows, the truth of 1 is known" in said.out
+    assert "1 of the truths name no request that is recorded here, the first `nobody`" in said.err
+    assert "left; on\nMonday" in pd.read_parquet(out)["truth"].tolist()
+    assert sorted(pd.read_parquet(recorded / "feedback")["request_id"]) == ["nobody", "one"]
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
         ("request_id,label\none,yes\n", "record 1 has no `truth`"),
         ("request_id,truth\none,\n", "record 1 has no `truth`"),
+        ("", "holds no record"),
+        ("request_id,truth\none,s\udce9\n", "is not UTF-8"),
     ],
 )
 def test_a_file_without_what_is_needed_is_refused_with_the_record_named(
     recorded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, words: str
 ) -> None:
-    (tmp_path / "truth.csv").write_text(text)
+    (tmp_path / "truth.csv").write_text(text, errors="surrogateescape")
     assert run_command_line(["feedback", str(tmp_path / "truth.csv"), "--dir", str(recorded)]) == 2
     assert words in capsys.readouterr().err
 
