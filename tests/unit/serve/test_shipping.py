@@ -92,7 +92,7 @@ def test_a_store_that_is_away_costs_nothing_but_room_and_gets_all_of_it_later(
     assert shipper is not None
     capture.record("one", b"{}", b"{}", 0)
     eventually(lambda: shipper.failures > 2)
-    metrics.recording(capture)
+    metrics.capture = capture
     assert "tidemill_capture_waiting_files 1.0" in metrics.text()
     for _ in range(50):
         capture.record("many", b'"' + os.urandom(2000).hex().encode() + b'"', b"{}", 0)
