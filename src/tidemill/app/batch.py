@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tidemill.app import declared
-from tidemill.app.anchors import anchor
-from tidemill.app.batch_job import make_job
+from tidemill.app.batch_job import JOB_DEFINITION, make_job
+from tidemill.app.batch_wishes import Invocation, find_repeated, job_again, with_wishes
 from tidemill.app.run import RunRequest, choose_name, run_job
 from tidemill.app.wiring import App
 from tidemill.base.clock import SystemClock, iso
@@ -25,29 +24,11 @@ from tidemill.spec.check import check_loaded
 from tidemill.spec.deployment import BatchDeployment
 from tidemill.spec.kinds import Kind
 from tidemill.spec.load import load_valid
-from tidemill.spec.overrides import Override, apply_overrides, parse_override
+from tidemill.spec.overrides import Override, parse_override
 from tidemill.spec.repository import scan
-from tidemill.spec.source import read_source
 
 ENDPOINT, DEPLOYMENT = "batch-endpoint", "batch-deployment"
-DATA = "data"
 HIDDEN = ("job", "source", "overrides", "$schema")
-
-
-@dataclass(frozen=True, slots=True)
-class Invocation:
-    """What `batch-endpoint invoke` is given besides the endpoint's name."""
-
-    deployment: str | None = None
-    input: str | None = None
-    input_type: str | None = None
-    file: Path | None = None
-    overrides: tuple[Override, ...] = ()
-    job_name: str | None = None
-    experiment_name: str | None = None
-    mini_batch_size: int | None = None
-    instance_count: int | None = None
-    output_path: str | None = None
 
 
 def create_deployment(
@@ -76,7 +57,7 @@ def create_deployment(
         "endpoint_name": where,
         "provisioning_state": "Succeeded",
         "created_at": iso(SystemClock().now()),
-        "job": make_job(document, file.absolute().parent, where, chosen),
+        "job": _job_of(app, document, file.absolute().parent, where, chosen),
         "source": str(file.absolute()),
         "overrides": [o.text for o in overrides],
     }
@@ -84,6 +65,14 @@ def create_deployment(
     if set_default or not (shown.get("defaults") or {}).get("deployment_name"):
         app.store.put(ENDPOINT, where, {**shown, "defaults": {"deployment_name": chosen}})
     return show_deployment(app, where, chosen)
+
+
+def _job_of(app: App, document: BatchDeployment, folder: Path, endpoint: str, name: str) -> dict[str, Any]:
+    """What the deployment runs; `NotFoundError` for a job it is to repeat that is not there."""
+    job = make_job(document, folder, endpoint, name)
+    if JOB_DEFINITION in job:
+        find_repeated(app, job[JOB_DEFINITION])
+    return job
 
 
 def show_deployment(app: App, endpoint: str, name: str) -> dict[str, Any]:
@@ -151,8 +140,10 @@ def invoke(app: App, endpoint: str, wish: Invocation, observers: Sequence[RunObs
     if row is None or "job" not in row:
         show_deployment(app, endpoint, deployment)
         raise UsageError(f"`{deployment}` was kept by an older version", hint="Create it again.")
-    job = _with_wishes(dict(row["job"]), wish)
     name = choose_name(app, JobName(wish.job_name) if wish.job_name else make_job_name())
+    if JOB_DEFINITION in row["job"]:
+        return run_job(app, job_again(app, row["job"], wish, name), observers)
+    job = with_wishes(dict(row["job"]), wish)
     file = app.home / "batch" / f"{name}.yml"
     write_atomic(file, json.dumps(job, indent=1))
     try:
@@ -175,50 +166,3 @@ def _choose(app: App, endpoint: str, wished: str | None) -> str:
         hint = f"--deployment-name one of: {', '.join(known)}" if known else "batch-deployment create -f FILE"
         raise UsageError(f"`{endpoint}` has no default deployment", hint=hint)
     return str(known[0])
-
-
-def _with_wishes(job: dict[str, Any], wish: Invocation) -> dict[str, Any]:
-    """The deployment's job with the data and settings of one invocation."""
-    if wish.file is not None:
-        given = read_source(wish.file).data() or {}
-        for part in ("inputs", "outputs"):
-            job[part] = {**job.get(part, {}), **anchor(given.get(part) or {}, wish.file.absolute().parent)}
-    if wish.input is not None:
-        job["inputs"] = {**job.get("inputs", {}), _data_name(job): _input(wish.input, wish.input_type)}
-    if wish.output_path:
-        name = _only_output(job)
-        job["outputs"] = {**job["outputs"], name: {**job["outputs"][name], "path": wish.output_path}}
-    if wish.experiment_name:
-        job["experiment_name"] = wish.experiment_name
-    if wish.mini_batch_size:
-        job["mini_batch_size"] = str(wish.mini_batch_size)
-    if wish.instance_count:
-        job["resources"] = {"instance_count": wish.instance_count}
-    changed: dict[str, Any] = apply_overrides(job, list(wish.overrides))
-    if changed["type"] == "parallel" and DATA not in changed.get("inputs", {}):
-        raise UsageError("There is nothing to score", hint="--input PATH, or --input azureml:NAME:VERSION")
-    changed["inputs"] = anchor(changed.get("inputs") or {}, Path.cwd())
-    return changed
-
-
-def _only_output(job: Mapping[str, Any]) -> str:
-    """Where `--output-path` belongs."""
-    names = list(job.get("outputs") or {})
-    if len(names) != 1:
-        raise UsageError(
-            f"--output-path is for a deployment with one output, not {len(names)}",
-            hint="--set outputs.NAME.path=PATH for each, or --file FILE",
-        )
-    return str(names[0])
-
-
-def _data_name(job: Mapping[str, Any]) -> str:
-    """Where `--input` goes: the data of a model deployment, the only missing input of a pipeline's."""
-    if job["type"] == "parallel":
-        return DATA
-    raise UsageError("A pipeline deployment has inputs by name", hint="--set inputs.NAME.path=PATH, or --file FILE")
-
-
-def _input(text: str, kind: str | None) -> dict[str, Any]:
-    path = Path(text)
-    return {"type": kind or ("uri_file" if path.is_file() else "uri_folder"), "path": text}

@@ -19,6 +19,8 @@ RETRY = {"max_retries": 3, "timeout": 30}
 NO_PACKAGES = {"image": "mlflow-model"}
 BOUND = "${{inputs.%s}}"
 SCORE = "score"
+JOB_DEFINITION = "job_definition"
+PREDICTIONS = "predictions.csv"
 
 
 def make_job(document: BatchDeployment, folder: Path, endpoint: str, name: str) -> dict[str, Any]:
@@ -40,6 +42,7 @@ def _pipeline(document: BatchDeployment, folder: Path) -> dict[str, Any]:
     component = document.component if document.component is not None else document.job_definition
     if not isinstance(component, str):
         raise UsageError("An inline component cannot be kept", hint="Put it into a file: component: ./pipeline.yml")
+    key, place = ("component", _place(component, folder)) if document.component else (JOB_DEFINITION, component)
     found = document.settings
     settings = {
         n: v
@@ -50,14 +53,13 @@ def _pipeline(document: BatchDeployment, folder: Path) -> dict[str, Any]:
         n: v.model_dump(mode="json", exclude_none=True) if hasattr(v, "model_dump") else v
         for n, v in document.inputs.items()
     }
-    return {"type": "pipeline", "component": _place(component, folder), "inputs": inputs, "settings": settings}
+    return {"type": "pipeline", key: place, "inputs": inputs, "settings": settings}
 
 
 def _scoring(document: BatchDeployment, folder: Path) -> dict[str, Any]:
     code = document.code_configuration
     script = (code.scoring_script or code.entry_script) if code else None
     own = script is not None
-    target = f"${{{{outputs.{SCORE}}}}}/{_setting(document, 'output_file_name') or 'predictions.csv'}"
     task = {
         "type": "model",
         "code": _place(code.code or ".", folder) if code and own else str(Path(inside.__file__).parent / MLFLOW_SCRIPT),
@@ -65,8 +67,7 @@ def _scoring(document: BatchDeployment, folder: Path) -> dict[str, Any]:
         "environment": _environment(document.environment, folder),
         "model": BOUND % "model",
     }
-    if _setting(document, "output_action") != "summary_only":
-        task["append_row_to"] = target
+    task = set_output(task, _setting(document, "output_action") or "append_row", _setting(document, "output_file_name"))
     variables = {**(document.environment_variables or {}), **(_setting(document, "environment_variables") or {})}
     retry = _setting(document, "retry_settings")
     instances = document.instance_count or (document.resources.instance_count if document.resources else None)
@@ -84,6 +85,15 @@ def _scoring(document: BatchDeployment, folder: Path) -> dict[str, Any]:
         "environment_variables": variables,
         "task": task,
     }
+
+
+def set_output(task: dict[str, Any], action: str | None, file_name: str | None) -> dict[str, Any]:
+    """A scoring task that appends what `run` returns to that file, or leaves the writing to the script; what is None stays."""
+    before = str(task.get("append_row_to") or PREDICTIONS).rpartition("/")[2]
+    appends = "append_row_to" in task if action is None else action != "summary_only"
+    rest = {k: v for k, v in task.items() if k != "append_row_to"}
+    target = f"${{{{outputs.{SCORE}}}}}/{file_name or before}"
+    return {**rest, "append_row_to": target} if appends else rest
 
 
 def _setting(document: BatchDeployment, name: str) -> Any:  # noqa: ANN401

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from tidemill.app.batch import Invocation, delete_endpoint, invoke, list_endpoint_jobs
+from tidemill.app.batch import delete_endpoint, invoke, list_endpoint_jobs
+from tidemill.app.batch_wishes import Invocation
 from tidemill.app.jobs import show_job
 from tidemill.app.settings import read_settings
 from tidemill.app.wiring import open_app
