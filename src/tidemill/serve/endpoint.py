@@ -75,9 +75,10 @@ class EndpointDaemon:
             self._observe()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), QUIET_S if self._is_quiet() else TICK_S)
+        await self._router.clients.let_go(front.sockets)
         front.close()
         await self._supervisor.stop()
-        await self._router.hang_up()
+        await self._router.clients.hang_up()
         if self._router.tracing:
             await self._router.tracing.close()
         self._say({"state": "Stopped"})

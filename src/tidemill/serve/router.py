@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tidemill.serve.router_access import Keys, ask_for_key, is_ours
+from tidemill.serve.router_clients import Clients, close
 from tidemill.serve.router_http import (
     BODY_LIMIT,
     HEAD_LIMIT,
@@ -103,7 +104,7 @@ class Router:
         self.describe: Callable[[], Mapping[str, Any]] = dict
         self.tracing: RouterTracing | None = None
         self._mirrors: set[asyncio.Task[Any]] = set()
-        self._clients: set[asyncio.StreamWriter] = set()
+        self.clients = Clients()
         self._held = 0
 
     def choose(self, pinned: bytes, key: bytes = b"") -> Backend | None:
@@ -125,13 +126,14 @@ class Router:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One client connection, request after request."""
-        self._clients.add(writer)
         try:
             while True:
+                self.clients.waits(writer)
                 async with asyncio.timeout(IDLE_S):
                     head = await read_head(reader)
                 if head is None:
                     break
+                self.clients.asks(writer, head)
                 body = await read_body(reader, head, writer)
                 if self.tracing is None:
                     await self._answer(head, body, writer)
@@ -146,12 +148,7 @@ class Router:
         except (ClientGone, OSError, asyncio.IncompleteReadError, TimeoutError):
             LOG.debug("a client went away")
         finally:
-            self._clients.discard(writer)
-            await close(writer)
-
-    async def hang_up(self) -> None:
-        """Close the connections of all clients."""
-        for writer in list(self._clients):
+            self.clients.left(writer)
             await close(writer)
 
     async def _answer(self, head: Head, body: bytes, writer: asyncio.StreamWriter) -> None:
@@ -314,7 +311,7 @@ async def _relay(
 
     Whether the version's connection ended with it. `ClientGone` when the client does not take it, or cannot be told that the rest is missing.
     """
-    extra = [PIN + b": " + name]
+    extra = [PIN + b": " + name, *([] if asked.keeps_alive else [b"connection: close"])]
     if asked.method == b"HEAD" or answer.status in {204, 304}:
         announced = body_length(answer) if b"content-length" in answer.headers else -1
         _write(client, answer_head(answer, extra, length=announced))
@@ -385,12 +382,3 @@ def _refuse(head: Head, writer: asyncio.StreamWriter, status: bytes, words: str,
 
 def _detail(words: str) -> bytes:
     return json.dumps({"detail": words}, ensure_ascii=False).encode()
-
-
-async def close(writer: asyncio.StreamWriter) -> None:
-    """Close without minding how the other side left."""
-    writer.close()
-    try:
-        await writer.wait_closed()
-    except OSError:
-        LOG.debug("the other side was gone")

@@ -40,6 +40,10 @@ class Head:
         """Whether another message may follow on the connection."""
         return self.headers.get(b"connection", b"").lower() != b"close" and not self.is_old
 
+    def end_connection(self) -> None:
+        """No other message follows, whatever the client asked for."""
+        self.headers[b"connection"] = b"close"
+
     @property
     def is_old(self) -> bool:
         """HTTP/1.0, which knows neither chunks nor connections that stay."""

@@ -255,7 +255,8 @@ class Supervisor:
                 task.add_done_callback(self._leaving.discard)
 
     async def _drain(self, server: Server) -> None:
-        deadline = time.monotonic() + DRAIN_S
+        request_s = server.wish.probing.request_s or 0.0
+        deadline = time.monotonic() + max(DRAIN_S, request_s)
         while server.backend.inside and time.monotonic() < deadline:  # noqa: ASYNC110 - the router only counts
             await asyncio.sleep(0.02)
         await self._router.forget(server.backend)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import collections
 import http.client
 import json
+import os
 import signal
 import socket
+import sys
 import threading
 import time
 from pathlib import Path
@@ -14,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.serve.test_operation import running
+from tidemill.backends.targets.local import open_target
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 SCRIPT = """
@@ -129,3 +132,30 @@ def test_a_second_stop_does_not_wait(code: Path) -> None:
         process.wait(5)
         assert time.monotonic() - began < 5
         slow.close()
+
+
+def test_an_endpoint_that_is_told_to_stop_answers_what_it_got(code: Path, tmp_path: Path) -> None:
+    target = open_target(tmp_path)
+    argv = [sys.executable, "-m", "tidemill.serve", "--code", str(code), "--port", "{port}"]
+    blue = {"argv": argv, "cwd": str(code)}
+    target.put("e", {"port": 0, "deployments": {"blue": blue}, "traffic": {"blue": 100}, "mirror_traffic": {}})
+    met: collections.Counter[str] = collections.Counter()
+    try:
+        target.wait_healthy("e", "blue", timeout_s=60)
+        url = target.observe("e")["url"]
+        clients = [
+            threading.Thread(target=ask_until_refused, args=(url, met), kwargs={"keep": i % 2 == 0}) for i in range(8)
+        ]
+        slow = connect(url)
+        slow.request("POST", "/score", b"1.5")
+        for client in clients:
+            client.start()
+        time.sleep(0.5)
+        os.kill(target.observe("e")["pid"], signal.SIGTERM)
+        for client in clients:
+            client.join()
+        assert slow.getresponse().status == 200
+        slow.close()
+    finally:
+        target.delete("e")
+    assert set(met) == {"200"}

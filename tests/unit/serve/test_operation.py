@@ -231,7 +231,7 @@ async def _kill_workers(folder: Path, argv: tuple[str, ...]) -> list[tuple[int, 
         ticking.cancel()
         front.close()
         await supervisor.stop()
-        await router.hang_up()
+        await router.clients.hang_up()
     return answered
 
 

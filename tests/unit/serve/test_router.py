@@ -64,7 +64,7 @@ async def routed(router: Router, servers: dict[str, Handler], story: Callable[[A
     await story(ask)
     for server in opened:
         server.close()
-    await router.hang_up()
+    await router.clients.hang_up()
     for backend in list(router.backends.values()):
         await router.forget(backend)
     await asyncio.sleep(0.01)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import Mapping
@@ -22,6 +23,8 @@ DAEMON_S = 15.0
 STOP_S = 45.0
 LINES = 20
 POLL_S = 0.05
+DIFFERS = '{"status":"differs from training"'
+FIRST_DIFFERENCE = re.compile(r'"differences":\["((?:[^"\\]|\\.)*)')
 
 
 class LocalTarget:
@@ -98,14 +101,15 @@ class LocalTarget:
             self._clock.sleep(POLL_S)
 
     def wait_healthy(self, endpoint: str, deployment: str, *, timeout_s: float) -> dict[str, Any]:
-        """The version's state once it is healthy; `FailedError` with its last words when it is not in time or keeps dying."""
+        """The version's state once it is healthy; `FailedError` with its last words when it is not in time, keeps dying or will never be."""
         deadline = self._clock.monotonic() + timeout_s
         while True:
             state = self.observe(endpoint).get("deployments", {}).get(deployment, {})
             if state.get("state") == "Healthy":
                 return dict(state)
-            if state.get("restarts", 0) > 1 or self._clock.monotonic() > deadline:
-                why = state.get("last_error") or "it did not become ready"
+            refusal = _refusal(state.get("last_error") or "")
+            if refusal or state.get("restarts", 0) > 1 or self._clock.monotonic() > deadline:
+                why = refusal or state.get("last_error") or "it did not become ready"
                 words = "\n".join(f"  | {line}" for line in self.logs(endpoint, deployment))
                 raise FailedError(
                     f"The deployment `{deployment}` of `{endpoint}` did not start: {why}\n{words}",
@@ -168,6 +172,14 @@ def _listens_at(url: str, desired: Mapping[str, Any]) -> bool:
     """Whether a daemon's address is the one asked for; port 0 asks for none in particular."""
     host, _, port = url.removeprefix("http://").rpartition(":")
     return host.strip("[]") == desired["host"] and desired["port"] in {0, int(port or 0)}
+
+
+def _refusal(said: str) -> str:
+    """Why a server that runs will never be ready: its golden rows came out otherwise than at training time. Empty while it may."""
+    if not said.startswith(DIFFERS):
+        return ""
+    found = FIRST_DIFFERENCE.search(said)
+    return f"it answers otherwise than at training time: {found[1] if found else said}"
 
 
 def _read(path: Path) -> dict[str, Any]:
