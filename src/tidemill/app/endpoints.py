@@ -183,8 +183,22 @@ def set_traffic(
         raise UsageError(f"The traffic adds up to {sum(traffic.values())} %", hint="Let it add up to 100, or to 0.")
     if mirror is not None and any(v > ALL // 2 for v in mirror.values()):
         raise UsageError("A deployment can mirror at most 50 % of the traffic")
+    _refuse_broken(app, name, traffic or {})
     change(app, name, edit)
     return show_endpoint(app, name)
+
+
+def _refuse_broken(app: App, name: str, traffic: Mapping[str, int]) -> None:
+    """`FailedError` with its last words for a deployment that is to get more requests and cannot answer any."""
+    before, observed = app.target.desired(name).get("traffic", {}), app.target.observe(name)
+    for chosen, found in observed.get("deployments", {}).items():
+        state = found.get("replaces") or found
+        broken = state["state"] == "Unhealthy" or (state["state"] == "Starting" and state.get("last_error"))
+        if broken and traffic.get(chosen, 0) > before.get(chosen, 0):
+            raise FailedError(
+                f"`{chosen}` is not ready, and would lose {traffic[chosen]} % of the requests: {state.get('last_error') or state['state']}",
+                hint=f"tidemill online-deployment get-logs -e {name} -n {chosen}",
+            )
 
 
 def parse_traffic(text: str) -> dict[str, int]:

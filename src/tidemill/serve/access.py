@@ -15,6 +15,7 @@ from tidemill.serve.spans import trace_id
 
 ACCESS = logging.getLogger("tidemill.access")
 BAD = 400
+PROBED = {"/healthz", "/readyz"}  # asked again and again by whoever waits for the server, who knows the answers
 
 
 def log_lines() -> None:
@@ -34,7 +35,7 @@ class AccessLog:
 
     def note(self, scope: Scope, status: int, size: int, seconds: float, request_id: bytes) -> None:
         """One request that was answered."""
-        if not self.every and status < BAD:
+        if not self.every and (status < BAD or scope["path"] in PROBED):
             return
         entry = {
             "at": iso(self._clock.now()), "client": (scope.get("client") or ("",))[0],

@@ -151,6 +151,23 @@ def test_a_start_that_fails_takes_back_itself_alone(endpoint: Path, capsys: pyte
     assert list(desired()["deployments"]) == ["blue"]
 
 
+def test_a_deployment_that_is_broken_gets_no_traffic_and_its_last_words_say_why(
+    endpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert deploy("blue") == 0
+    broken = {"argv": [sys.executable, "-c", "raise SystemExit('it cannot be')"], "cwd": str(endpoint)}
+    with open_app(read_settings()) as app:
+        asked = app.target.desired("colours")
+        app.target.put("colours", {**asked, "deployments": {**asked["deployments"], "green": broken}})
+    while not observed()["deployments"]["green"]["last_error"]:
+        SystemClock().sleep(0.05)
+    capsys.readouterr()
+    assert run("update", "-n", "colours", "--traffic", "blue=50 green=50") == 1
+    assert "`green` is not ready, and would lose 50 % of the requests: it cannot be" in capsys.readouterr().err
+    assert (desired()["traffic"], ask()) == ({"blue": 100}, "blue")
+    assert run("update", "-n", "colours", "--traffic", "blue=100 green=0") == 0
+
+
 def test_after_the_machine_went_down_the_next_command_brings_the_endpoint_back(
     endpoint: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -179,7 +179,9 @@ def test_nothing_ready_is_503_with_retry_after_at_once() -> None:
         assert answer.startswith(b"HTTP/1.1 503 ")
         assert b"retry-after: 1\r\n" in answer
 
-    asyncio.run(routed(Router(), {}, story))
+    router = Router()
+    router.backends["blue"] = Backend("blue", weight=100)
+    asyncio.run(routed(router, {}, story))
 
 
 def test_a_mirror_gets_a_copy_and_its_answer_goes_nowhere() -> None:
