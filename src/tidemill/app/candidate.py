@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,8 @@ from tidemill.run.register import DETAILS_FILE
 from tidemill.run.result import JobResult, make_result
 from tidemill.run.runner import execute
 
+Noticed = Callable[[Sequence[Finding]], None]
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
@@ -42,11 +44,17 @@ class Candidate:
 
 
 def make_candidate(
-    app: App, project: Project, observers: Sequence[RunObserver], *, relax_pins: bool = False
+    app: App,
+    project: Project,
+    observers: Sequence[RunObserver],
+    *,
+    relax_pins: bool = False,
+    noticed: Noticed = lambda _: None,
 ) -> Candidate:
     """Run what is stale and register the result; a project where nothing changed runs nothing.
 
-    `FailedError` when the job fails, with the failing step's words.
+    `FailedError` when the job fails, with the failing step's words. What planning found worth knowing is told to
+    `noticed` before anything runs.
     """
     file = project.file("pipeline")
     if file is None:
@@ -56,6 +64,8 @@ def make_candidate(
     _require_model(plan, project)
     with taking_up(app, plan) as left:
         done = find_done(app, plan)
+        if done is None:
+            noticed(plan.findings)
         job = done or _execute(app, (plan, kept), request, observers, left)
     version = _registered(app, project, plan, job)
     metrics = {k: v for step in job.steps.values() for k, v in step.metrics.items()}

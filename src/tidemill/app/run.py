@@ -18,7 +18,7 @@ from tidemill.app.wiring import App
 from tidemill.base.clock import SystemClock, iso
 from tidemill.base.dotenv import read_dotenv
 from tidemill.base.errors import ConflictError, NotFoundError, SpecError, TidemillError, UsageError
-from tidemill.base.findings import Finding, has_errors
+from tidemill.base.findings import Finding, Severity, has_errors
 from tidemill.base.ids import JobName, is_name, make_job_name
 from tidemill.plan.graph import Plan
 from tidemill.plan.make import PlanOptions, make_plan
@@ -66,11 +66,16 @@ class RunRequest:
 
 def load_job(file: Path, overrides: Sequence[Override] = ()) -> Loaded:
     """A job document with nothing wrong; `SpecError` with every finding."""
+    return check_job(file, overrides)[0]
+
+
+def check_job(file: Path, overrides: Sequence[Override] = ()) -> tuple[Loaded, tuple[Finding, ...]]:
+    """As `load_job`, with what is worth a warning."""
     loaded = load_valid(file, overrides=overrides, expect=RUNNABLE)
     findings = check_loaded(loaded, _no_repository(file))
     if has_errors(findings):
         raise SpecError(f"{file} is not valid", findings=findings, hint="Nothing was run.")
-    return loaded
+    return loaded, tuple(f for f in findings if f.severity is Severity.WARNING)
 
 
 def _no_repository(file: Path) -> Any:  # noqa: ANN401
@@ -86,10 +91,11 @@ def plan_job(app: App, request: RunRequest) -> Plan:
 
 def plan_kept(app: App, request: RunRequest) -> tuple[Plan, Kept]:
     """As `plan_job`, and what the plan was made from."""
-    loaded = load_job(request.file, request.overrides)
+    loaded, warnings = check_job(request.file, request.overrides)
     kept = Kept({str(request.file.absolute()): loaded.source.text})
     plan = _make_plan(app, loaded, kept, request.name)
-    findings = (*plan.findings, *input_findings(app, plan, loaded, request.executor))
+    found = (*warnings, *plan.findings, *input_findings(app, plan, loaded, request.executor))
+    findings = tuple({(f.code, f.at): f for f in found}.values())
     if has_errors(findings):
         raise SpecError(f"{request.file} reads what is not there", findings=findings, hint="Nothing was run.")
     return replace(plan, findings=findings), kept

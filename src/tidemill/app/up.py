@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tidemill.app.approvals import require_approvals, sign
-from tidemill.app.candidate import Candidate, make_candidate
+from tidemill.app.candidate import Candidate, Noticed, make_candidate
 from tidemill.app.deploy import Deployed, deploy_local
 from tidemill.app.deploy_azureml import deploy_azureml
 from tidemill.app.deploy_huggingface import deploy_huggingface
@@ -101,7 +101,13 @@ def chosen_stages(project: Project, until: str | None) -> Mapping[str, Stage]:
 
 
 def up(
-    app: App, *, until: str | None, observers: Sequence[RunObserver], say: Say, relax_pins: bool = False
+    app: App,
+    *,
+    until: str | None,
+    observers: Sequence[RunObserver],
+    say: Say,
+    relax_pins: bool = False,
+    noticed: Noticed = lambda _: None,
 ) -> UpResult:
     """Make the project's declared state true. Two of these on one workspace take turns.
 
@@ -116,7 +122,7 @@ def up(
     with releasing(app, say):
         finished = {**finish_bakes(app, project, stages, say)}
     with training(app, say):
-        candidate = make_candidate(app, project, observers, relax_pins=relax_pins)
+        candidate = make_candidate(app, project, observers, relax_pins=relax_pins, noticed=noticed)
         if candidate.ran:
             sign(app, candidate.version)
     with releasing(app, say):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from tidemill.app.registered import find_candidate
 from tidemill.app.settings import read_settings
 from tidemill.app.up import chosen_stages, require_project
 from tidemill.app.wiring import open_app
+from tidemill.cli.errors import print_findings
 from tidemill.cli.options import everywhere, output_options
 from tidemill.cli.output import print_value, say
 from tidemill.cli.progress import Progress
@@ -41,7 +43,9 @@ def command(stage: str | None, model: str | None, fmt: str, query: str | None, *
             say(f"judging {candidate.version.name}:{candidate.version.version} for {name}")
         else:
             with Progress() as progress:
-                candidate = make_candidate(app, project, [progress])
+                candidate = make_candidate(
+                    app, project, [progress], noticed=lambda found: print_findings(found, sys.stderr)
+                )
         verdicts = judge_candidate(app, candidate, rules, name)
     rows = [v.as_json() for v in verdicts]
     if fmt != "human" or query:

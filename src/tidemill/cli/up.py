@@ -14,6 +14,7 @@ from tidemill.app.up import UpResult, up
 from tidemill.app.wiring import open_app
 from tidemill.base.errors import UsageError
 from tidemill.cli.answers import is_yes
+from tidemill.cli.errors import print_findings
 from tidemill.cli.options import everywhere, output_options, project_set_option
 from tidemill.cli.output import draw_table, print_value, say
 from tidemill.cli.progress import Progress
@@ -54,6 +55,7 @@ def up_command(
                 observers=[progress],
                 say=say,
                 relax_pins=relax_pins,
+                noticed=lambda found: print_findings(found, sys.stderr),
             )
         found = status(app)
     if fmt != "human" or query:

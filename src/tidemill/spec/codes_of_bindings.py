@@ -159,4 +159,11 @@ ROWS = (
         "Call it as the documents do.",
         "# before\nenvironments: {trian-env: {python: host}}\n# after\nenvironments: {train-env: {python: host}}",
     ),
+    Code(
+        "TM-R111", WARNING, "Project and deployment disagree",
+        "The deployment tidemill.yaml names is for another endpoint than the one named beside it, or serves another model than the project makes.",
+        "`tidemill up` deploys the project's model to the project's endpoint, `az ml` what the document says.",
+        "Let both name the same.",
+        "# tidemill.yaml\nmodel: digits\n# deployment.yml\nmodel: azureml:digits@latest",
+    ),
 )  # fmt: skip

@@ -37,3 +37,11 @@ def test_a_job_that_does_not_make_the_projects_model_is_not_run(tidemill: Run, t
     assert "registers no model called `tide`" in said
     assert "Did you mean `tides`?" in said
     assert tidemill("job", "list").stdout == "[]\n"
+
+
+def test_what_a_document_means_and_does_not_say_is_told_before_it_runs(tidemill: Run, tmp_path: Path) -> None:
+    (tmp_path / "job.yml").write_text(JOB.replace("jobs:", "settings: {defualt_compute: azureml:cpu}\njobs:"))
+    for words in (("plan", "job.yml"), ("run", "job.yml")):
+        said = tidemill(*words).stderr
+        assert "job.yml:3:12: warning TM-D106 Azure ignores the unknown field `defualt_compute`" in said
+        assert "Did you mean `default_compute`?" in said

@@ -202,12 +202,10 @@ def _tolerated(context: Context, part: Any, path: Path_) -> Iterator[Finding]:  
     for name, value in (part.model_extra or {}).items():
         if path[0] == "jobs" and name == "name" and value == path[-1]:
             continue  # a step is called so in any case
+        near = did_you_mean(name, [k for k in type(part).model_fields if k not in part.model_fields_set])
+        hint = near if near.startswith("Did") else "Remove it or correct its name."
         yield context.finding(
-            "TM-D106",
-            f"Azure ignores the unknown field `{name}`",
-            (*path, name),
-            hint="Remove it or correct its name.",
-            key=True,
+            "TM-D106", f"Azure ignores the unknown field `{name}`", (*path, name), hint=hint, key=True
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -165,8 +166,8 @@ def _check_inputs(scope: Scope, name: str, step: Any) -> Iterator[Finding]:  # n
     given = {**given, **dict.fromkeys(given_by_loops(scope, name))}
     for key, port in known.items():
         if isinstance(port, InputPort) and key not in given and not port.optional and port.default is None:
-            near = did_you_mean(key, [k for k in given if k not in known])
-            hint = near if near.startswith("Did") else f"Add `{key}:` under the step's inputs."
+            near = get_close_matches(key, [k for k in given if k not in known], n=1)
+            hint = f"It gives `{near[0]}` instead." if near else f"Add `{key}:` under the step's inputs."
             text = f"`{name}` does not give the required input `{key}`"
             yield scope.finding("TM-B101", text, ("jobs", name), hint=hint, key=True)
 

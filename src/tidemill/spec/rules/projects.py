@@ -6,12 +6,16 @@ import re
 from collections.abc import Iterator
 from difflib import get_close_matches
 from importlib.util import find_spec
+from typing import Any
 
 from tidemill.base.errors import UsageError
+from tidemill.base.files import is_plain_file
 from tidemill.base.findings import Finding
 from tidemill.base.suggest import did_you_mean
 from tidemill.spec.codes import CODES
 from tidemill.spec.conditions import parse_rule
+from tidemill.spec.load import load
+from tidemill.spec.references import AssetRef, parse_reference
 from tidemill.spec.repository import yaml_files
 from tidemill.spec.rules.context import Context
 from tidemill.spec.rules.documents import conda_file_findings, missing_path
@@ -47,6 +51,28 @@ def check_files(context: Context) -> Iterator[Finding]:
         named = getattr(context.document, field)
         if named is not None:
             yield from missing_path(context, named, (field,), field.replace("_", " "))
+
+
+def check_agreement(context: Context) -> Iterator[Finding]:
+    """The deployment it names is of the endpoint and of the model it names: `up` goes by the project, az by the documents."""
+    project = context.document
+    endpoint, deployment = (_document(context, getattr(project, f)) for f in ("endpoint", "deployment"))
+    behind = getattr(deployment, "endpoint_name", None)
+    name = getattr(endpoint, "name", None)
+    if behind and name and behind != name:
+        text = f"`{project.deployment}` is for the endpoint `{behind}`, and `{project.endpoint}` is called `{name}`"
+        yield context.finding("TM-R111", text, ("deployment",), hint="Let both name one endpoint.")
+    model = getattr(deployment, "model", None)
+    ref = parse_reference(model) if isinstance(model, str) else None
+    if isinstance(ref, AssetRef) and ref.registry is None and project.model and ref.name != project.model.name:
+        text = f"`{project.deployment}` serves the model `{ref.name}`, and the project makes `{project.model.name}`"
+        yield context.finding("TM-R111", text, ("deployment",), hint="Let both name one model.")
+
+
+def _document(context: Context, named: str | None) -> Any:  # noqa: ANN401 - of any kind
+    """What a field names, if it can be read."""
+    path = context.folder / named if named else None
+    return load(path).document if path is not None and is_plain_file(path) else None
 
 
 def check_mappings(context: Context) -> Iterator[Finding]:

@@ -10,7 +10,14 @@ from tidemill.spec.rules.batches import check_batch_steps, check_parallel, check
 from tidemill.spec.rules.commands import check_command
 from tidemill.spec.rules.context import Rule
 from tidemill.spec.rules.graph import check_pipeline
-from tidemill.spec.rules.projects import check_codes, check_environments, check_files, check_gates, check_mappings
+from tidemill.spec.rules.projects import (
+    check_agreement,
+    check_codes,
+    check_environments,
+    check_files,
+    check_gates,
+    check_mappings,
+)
 from tidemill.spec.rules.registration import check_models
 from tidemill.spec.rules.schedules import check_compute_name, check_schedule, check_store_name
 from tidemill.spec.rules.trials import check_automl, check_sweep_component, check_sweep_job, check_sweep_steps
@@ -57,5 +64,5 @@ RULES: Mapping[Kind, tuple[Rule, ...]] = {
     Kind.SCHEDULE: (d.check_asset_name, check_schedule),
     Kind.COMPUTE: (check_compute_name,),
     Kind.DATASTORE: (check_store_name,),
-    Kind.PROJECT: (check_codes, check_gates, check_environments, check_files, check_mappings),
+    Kind.PROJECT: (check_codes, check_gates, check_environments, check_files, check_agreement, check_mappings),
 }

@@ -54,3 +54,28 @@ def test_a_mapping_nobody_uses_that_is_nearly_right(tmp_path: Path, mapping: str
 )
 def test_names_that_are_used_or_like_no_other_are_left_alone(tmp_path: Path, mapping: str) -> None:
     assert said(tmp_path, f"name: p\n{mapping}\n") == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        (
+            "endpoint_name: tides",
+            "endpoint_name: tide",
+            "for the endpoint `tide`, and `endpoint.yml` is called `tides`",
+        ),
+        ("azureml:tides@latest", "azureml:tide:1", "serves the model `tide`, and the project makes `tides`"),
+    ],
+)
+def test_endpoint_deployment_and_project_agree(tmp_path: Path, before: str, after: str, words: str) -> None:
+    schema = "$schema: https://azuremlschemas.azureedge.net/latest/managedOnline"
+    deployment = f"{schema}Deployment.schema.json\nname: blue\nendpoint_name: tides\nmodel: azureml:tides@latest\n"
+    project = "name: p\nmodel: tides\nendpoint: endpoint.yml\ndeployment: blue.yml\n"
+    (tmp_path / "endpoint.yml").write_text(f"{schema}Endpoint.schema.json\nname: tides\n")
+    (tmp_path / "blue.yml").write_text(deployment)
+    assert said(tmp_path, project) == []
+    (tmp_path / "blue.yml").write_text(deployment.replace(before, after))
+    ((code, line, _),) = said(tmp_path, project)
+    assert (code, line) == ("TM-R111", 4)
+    (report,) = check_paths([tmp_path / "tidemill.yaml"], root=tmp_path)
+    assert words in report.findings[0].message
