@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -65,15 +66,16 @@ class Engine:
 
     def answers(self, answer: Answer, warnings: Sequence[Sequence[str]] = ()) -> list[dict[str, Any]]:
         """One object a row: the class by name and its probability, or the value."""
-        _check_finite(answer)
+        shares = None if answer.probabilities is None else answer.probabilities.tolist()
+        _check_finite(answer, shares)
         names, values = self.predictor.classes, self.predictor.values or self.predictor.classes
         rows = []
         for i, label in enumerate(answer.labels):
             row: dict[str, Any] = {
                 "prediction": values[label] if isinstance(label, int) and 0 <= label < len(values) else label
             }
-            if answer.probabilities is not None:
-                scores = [round(float(p), 6) + 0.0 for p in answer.probabilities[i]]  # never -0.0
+            if shares is not None:
+                scores = [round(p, 6) + 0.0 for p in shares[i]]  # never -0.0
                 row["probability"] = scores[label] if isinstance(label, int) else max(scores)
                 row["probabilities"] = dict(zip(names or [str(n) for n in range(len(scores))], scores, strict=False))
             if i < len(warnings) and warnings[i]:
@@ -82,8 +84,10 @@ class Engine:
         return rows
 
 
-def _check_finite(answer: Answer) -> None:
+def _check_finite(answer: Answer, shares: list[list[float]] | None) -> None:
     """JSON has no NaN; a number so large that the model overflows is for whoever sent it to mend."""
+    if shares is not None and math.isfinite(sum(map(sum, shares))):
+        return  # what is not finite stays so in a sum; sums are faster than arrays so small
     found = answer.probabilities
     values = found if found is not None else [v for v in answer.labels if isinstance(v, (float, list))]
     if len(values) and isinstance(values[0], list):

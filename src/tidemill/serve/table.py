@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,6 +16,7 @@ from tidemill.serve.signature import NUMERIC, Column
 
 Array = npt.NDArray[Any]
 PLAIN = frozenset({int, float})
+LARGEST = sys.float_info.max
 INTEGER = 2.0**31 - 1  # the least that a column of whole numbers can hold
 
 
@@ -24,8 +26,8 @@ class NumberTable:
 
     width: int
     pick: Callable[[Mapping[str, Any]], Any]
-    whole: Array
-    truth: Array
+    whole: Array | None
+    truth: Array | None
     low: Array
     high: Array
 
@@ -41,18 +43,23 @@ def number_table(columns: tuple[Column, ...]) -> NumberTable | None:
     return NumberTable(
         len(names),
         pick,
-        np.array([c.type == "integer" for c in columns]),
-        np.array([c.type == "boolean" for c in columns]),
+        _places(columns, "integer"),
+        _places(columns, "boolean"),
         np.array([_bound(c, c.low, -1) for c in columns]),
         np.array([_bound(c, c.high, 1) for c in columns]),
     )
 
 
+def _places(columns: Sequence[Column], kind: str) -> Array | None:
+    found = [i for i, c in enumerate(columns) if c.type == kind]
+    return np.array(found) if found else None
+
+
 def _bound(column: Column, limit: float | None, sign: int) -> float:
     """What training saw, else what the type can hold: a value beyond is looked at one by one."""
     if limit is not None:
-        return limit
-    return sign * (INTEGER if column.type == "integer" else np.inf)
+        return float(np.clip(limit, -LARGEST, LARGEST))
+    return sign * (INTEGER if column.type == "integer" else LARGEST)
 
 
 def read_numbers(columns: Sequence[Column], items: Sequence[Any]) -> Array | None:
@@ -72,11 +79,11 @@ def read_numbers(columns: Sequence[Column], items: Sequence[Any]) -> Array | Non
         matrix = np.array(rows, dtype=np.float64)
     except (KeyError, TypeError, OverflowError):
         return None
-    # One comparison finds NaN, infinities and limits crossed: NaN compares as false, infinity is above every finite limit.
-    if not ((matrix >= table.low) & (matrix <= table.high) & np.isfinite(matrix)).all():
+    # One comparison finds NaN, infinities and limits crossed: NaN compares as false, and every limit is finite.
+    if not ((matrix >= table.low) & (matrix <= table.high)).all():
         return None
-    if table.whole.any() and (matrix[:, table.whole] % 1).any():
+    if table.whole is not None and (matrix[:, table.whole] % 1).any():
         return None
-    if table.truth.any() and not np.isin(matrix[:, table.truth], (0, 1)).all():
+    if table.truth is not None and not np.isin(matrix[:, table.truth], (0, 1)).all():
         return None
     return matrix
