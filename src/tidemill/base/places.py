@@ -9,6 +9,17 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 ENV = Mapping[str, str]
+# Handed to the client of a store as they stand here; it needs to find none of them among the variables itself.
+SECRETS = frozenset(
+    {
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+        "AZURE_STORAGE_ACCOUNT_KEY",
+        "AZURE_STORAGE_SAS_TOKEN",
+        "AZURE_STORAGE_CONNECTION_STRING",
+    }
+)
 _AZURE = re.compile(r"(?:wasbs?|abfss?)://(?P<container>[^@/]+)@(?P<account>[^./]+)\.(?P<host>[^/]+)/?(?P<path>.*)\Z")
 
 

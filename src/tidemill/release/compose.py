@@ -88,7 +88,11 @@ def _service(deployment: Object) -> dict[str, Any]:
     if claims := _claims(pod, container):
         service["volumes"] = claims
     if container.get("envFrom"):
-        service["env_file"] = [f"{named['name']}.env" for source in container["envFrom"] for named in source.values()]
+        service["env_file"] = [
+            f"{named['name']}.env"
+            for source in container["envFrom"]
+            for named in (source.get("secretRef") or source.get("configMapRef"),)
+        ]
     environment = {e["name"]: str(e["value"]).replace("$", "$$") for e in container["env"]}
     return service | ({"environment": environment} if environment else {})
 

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tidemill.base.places import shown
+from tidemill.serve.shipping import APART
 
 Object = dict[str, Any]
 BUFFER, KEPT = "/captured", "/records"
@@ -68,8 +69,8 @@ class Recording:
         return [{"name": "captured", "mountPath": BUFFER}, *kept]
 
     def secrets(self) -> list[Object]:
-        """What lets the pod in, as variables that are in no object but the Secret."""
-        return [{"secretRef": {"name": self.secret}}] if self.secret else []
+        """What lets the pod in, as variables that are in no object but the Secret; the server takes them away from the model's code."""
+        return [{"prefix": APART, "secretRef": {"name": self.secret}}] if self.secret else []
 
     def ports(self, environment: Mapping[str, str]) -> list[int]:
         """Where the pod must be let out to."""

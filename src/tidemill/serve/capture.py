@@ -33,7 +33,7 @@ from tidemill.serve.http import Request
 from tidemill.serve.masking import HideMasked, masked
 from tidemill.serve.records import FEEDBACK, GROWING, KINDS, REQUESTS, to_parquet
 from tidemill.serve.settings import GIB
-from tidemill.serve.shipping import Shipper
+from tidemill.serve.shipping import Shipper, take_secrets
 
 LOG = logging.getLogger("tidemill.serve")
 RECORDED = {"/predict", "/score", "/invocations"}
@@ -329,7 +329,7 @@ def open_capture(options: argparse.Namespace, model: str, version: str) -> Captu
         LOG.addFilter(HideMasked(rules.masked))
     if not options.capture_to:
         return Capture(rules, model, version)
-    shipper = Shipper(options.capture_dir, options.capture_to, os.environ)
+    shipper = Shipper(options.capture_dir, options.capture_to, take_secrets(os.environ))
     shipper.check()
     return Capture(rules, model, version, shipper=shipper)
 

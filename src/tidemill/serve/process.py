@@ -72,6 +72,8 @@ def _build(options: argparse.Namespace, *, traced: bool) -> InferenceServer | Ho
     if options.app:
         hosted = load_application(options.app, options.app_dir.absolute())
         return HostedApplication(hosted, _about(options), _settings(options))
+    # before any code of the model's is loaded, which is not to see what lets into the store
+    capture = _capture(options)
     engine: Engine | None = None
     script: ScoringScript | None = None
     if options.code is not None:
@@ -99,7 +101,6 @@ def _build(options: argparse.Namespace, *, traced: bool) -> InferenceServer | Ho
         options.faster_later = engine.slow_reason == LATER
         for difference in engine.differences:
             LOG.warning("differs from training: %s", difference)
-    capture = _capture(options)
     if capture is not None and engine is not None:
         check_names(capture.rules.masked, [c.name for c in engine.signature.columns])
     return InferenceServer(engine, script, replace(_settings(options), traced=traced), capture)

@@ -11,18 +11,29 @@ import logging
 import queue
 import shutil
 import threading
+from collections.abc import MutableMapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from tidemill.base.errors import UsageError
-from tidemill.base.places import ENV, locate, scrubbed, shown
+from tidemill.base.places import ENV, SECRETS, locate, scrubbed, shown
 
 LOG = logging.getLogger("tidemill.serve")
 SPEAKERS = {"s3": "s3fs", "abfs": "adlfs"}
+APART = "TIDEMILL_CAPTURE_SECRET_"
 SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
 CLOSE_S = 15.0
+
+
+def take_secrets(environ: MutableMapping[str, str]) -> dict[str, str]:
+    """The variables as the store's client is to have them. What lets into the store is taken out of `environ`: a model's code needs none of it."""
+    given = {n.removeprefix(APART): environ.pop(n) for n in list(environ) if n.startswith(APART)}
+    for name, value in given.items():
+        if name not in SECRETS:  # a region, an account: the client looks for those itself
+            environ.setdefault(name, value)
+    return {**environ, **given}
 
 
 @dataclass(slots=True)

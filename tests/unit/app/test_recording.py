@@ -81,7 +81,7 @@ def test_pods_are_told_all_of_it_and_their_walls_let_the_records_out() -> None:
         "ROLLING": "hour", "MASK": "salary,age",
     }  # fmt: skip
     assert int(said["MAX_BYTES"]) < 1 << 30, "room is left for a Parquet file that is being made"
-    assert server["envFrom"] == [{"secretRef": {"name": "keys"}}]
+    assert server["envFrom"] == [{"prefix": "TIDEMILL_CAPTURE_SECRET_", "secretRef": {"name": "keys"}}]
     assert server["securityContext"]["readOnlyRootFilesystem"] is True
     assert {"name": "captured", "emptyDir": {"sizeLimit": "1024Mi"}} in pod["volumes"]
     assert [p["port"] for p in walls["egress"][1]["ports"]] == [443, 9000]

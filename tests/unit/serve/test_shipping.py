@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.serve.s3_store import storing
+from tests.unit.serve.test_operation import running, score
 from tidemill.backends.data.remote import RemoteStore
 from tidemill.base.errors import UsageError
 from tidemill.serve import shipping
@@ -210,3 +211,24 @@ def test_a_server_that_could_not_send_does_not_start(tmp_path: Path, monkeypatch
     options = parse(["--capture-dir", str(tmp_path), "--capture-to", "s3://bucket/churn"])
     with pytest.raises(UsageError, match="`s3fs` is not installed"):
         open_capture(options, "churn", "3")
+
+
+def test_what_lets_into_the_store_is_not_among_the_variables_a_scoring_script_sees(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "score.py").write_text(
+        "import os\ndef init(): global names; names = sorted(os.environ)\ndef run(raw_data): return names\n"
+    )
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    with storing() as store:
+        for name, value in store.environ.items():
+            monkeypatch.setenv(f"TIDEMILL_CAPTURE_SECRET_{name}", value)
+        options = ["--capture-dir", str(tmp_path / "buffer"), "--capture-to", "s3://ml/kept"]
+        with running(tmp_path / "code", *options) as (_, url):
+            status, names = score(url, "{}")
+        assert status == 200
+        assert not [n for n in names if "SECRET" in n or n == "AWS_ACCESS_KEY_ID"]
+        assert "AWS_DEFAULT_REGION" in names, "what is no secret is where the store's client looks for it"
+        assert [key.split("/")[:3] for key in store.objects] == [["ml", "kept", "requests"]]
