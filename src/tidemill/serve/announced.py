@@ -10,7 +10,7 @@ from types import FrameType
 
 import uvicorn
 
-from tidemill.serve.draining import let_clients_go
+from tidemill.serve.draining import connections, let_clients_go
 from tidemill.serve.metrics import Metrics
 from tidemill.serve.sockets import refuse_new
 from tidemill.serve.tls import Certificate
@@ -50,6 +50,9 @@ class AnnouncedServer(uvicorn.Server):
         """Say that the event loop turns; end when nobody is there to hear it."""
         if self._certificate is not None and self.config.ssl is not None and counter % TICKS_A_LOOK == 0:
             self._certificate.renew(self.config.ssl)
+        if counter % TICKS_A_LOOK == 0:
+            for each in connections(self):
+                each.look(TICKS_A_LOOK // 10)
         if counter % TICKS_A_BEAT == 0:
             self._metrics.keep()
         if self._beats is not None and counter % TICKS_A_BEAT == 0:

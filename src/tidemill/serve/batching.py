@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import ParamSpec, TypeVar
 
 import numpy as np
 
@@ -15,9 +16,12 @@ from tidemill.serve.spans import Span
 
 LOG = logging.getLogger("tidemill.serve")
 MAX_ROWS = 256
+MANY_ROWS = 1000
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)  # each is itself, whatever its rows
 class Waiting:
     """Rows of one request and who waits for their answer."""
 
@@ -98,3 +102,8 @@ def _settle(waiting: Waiting, result: Answer | Exception) -> None:
         waiting.answer.set_exception(result)
     else:
         waiting.answer.set_result(result)
+
+
+async def aside(rows: int, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """The function's answer; made beside the event loop where so many rows would keep others waiting."""
+    return function(*args, **kwargs) if rows < MANY_ROWS else await asyncio.to_thread(function, *args, **kwargs)

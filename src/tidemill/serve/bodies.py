@@ -18,6 +18,7 @@ TEXT = frozenset({"", "application/json", "text/plain", "application/x-www-form-
 NPY, ARROW = "application/x-npy", "application/vnd.apache.arrow.stream"
 UNSUPPORTED = 415
 LARGE_FILES, LARGE_TEXT = 2 << 10, 64 << 10  # bytes: the smallest picture file may unfold to millions of pixels
+LARGE_TABLE = 64 << 10
 READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
@@ -41,10 +42,13 @@ def read_rows(signature: ModelSignature, request: Request) -> Batch:
     )
 
 
-def is_heavy(request: Request) -> bool:
-    """Whether reading pictures from the body may take longer than others should wait for."""
+def is_heavy(request: Request, *, pictures: bool) -> bool:
+    """Whether reading the body may take longer than others should wait for."""
+    size = len(request.body)
+    if not pictures:
+        return size > LARGE_TABLE
     files = request.content_type not in TEXT or b'"image"' in request.body
-    return len(request.body) > (LARGE_FILES if files else LARGE_TEXT)
+    return size > (LARGE_FILES if files else LARGE_TEXT)
 
 
 def _many(batch: Batch) -> Batch:

@@ -18,14 +18,15 @@ async def let_clients_go(server: uvicorn.Server) -> None:
     """Say with every answer that its connection ends; wait until no client has a reason to think that its own goes on."""
     state = server.server_state
     state.default_headers = [*state.default_headers, (b"connection", b"close")]
-    for connection in _connections(server):
+    for connection in connections(server):
         connection.last_answer()
     began = time.monotonic()
     while (waited := time.monotonic() - began) < IDLE_S:
-        if waited > TAKE_S and not any(c.is_idle() for c in _connections(server)):
+        if waited > TAKE_S and not any(c.is_idle() for c in connections(server)):
             return
         await asyncio.sleep(LOOK_S)
 
 
-def _connections(server: uvicorn.Server) -> list[GatheringProtocol]:
+def connections(server: uvicorn.Server) -> list[GatheringProtocol]:
+    """Those that speak HTTP."""
     return [c for c in server.server_state.connections if isinstance(c, GatheringProtocol)]

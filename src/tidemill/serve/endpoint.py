@@ -23,6 +23,7 @@ from tidemill.serve.router import Router
 from tidemill.serve.router_access import LOOPBACK
 from tidemill.serve.router_http import HEAD_LIMIT
 from tidemill.serve.router_tracing import make_tracing
+from tidemill.serve.sockets import allow_many
 from tidemill.serve.supervisor import STOP_SIGNALS, Supervisor, Wish, stop_leftovers
 
 LOG = logging.getLogger("tidemill.endpoint")
@@ -180,6 +181,7 @@ def main() -> int:
     folder = Path(sys.argv[1])
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     try:
+        allow_many()
         with locked(folder / "daemon.lock", wait=False, what=f"endpoint `{folder.name}`"):
             code: int = _runner()(EndpointDaemon(folder).run())
             return code

@@ -56,7 +56,9 @@ class Engine:
         return self.present(answer, batch)
 
     def present(self, answer: Answer, batch: Batch) -> Any:  # noqa: ANN401 - a JSON value
-        """One object for one record, else a list of them."""
+        """One object for one record, else a list of them; `ValueError` when the model did not answer each row once."""
+        if len(answer.labels) != len(batch.rows):
+            raise ValueError(f"the model gave {len(answer.labels)} answers to {len(batch.rows)} rows")
         answers = self.answers(answer, batch.warnings)
         return (
             answers[0] | {"version": self.info.version}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import itertools
 import logging
 import os
@@ -27,6 +28,14 @@ P = ParamSpec("P")
 
 class _Overdue(BaseException):
     """Raised in a call on the event loop; no `except Exception` of the model's keeps it."""
+
+
+class ModelExitError(Exception):
+    """The model called `sys.exit()`, or the like: it failed on this request, which is no reason to end the server."""
+
+
+def _exited(exc: BaseException) -> ModelExitError:
+    return ModelExitError(f"the model raised {type(exc).__name__}({', '.join(map(repr, exc.args))})")
 
 
 @dataclass(slots=True)
@@ -58,6 +67,8 @@ class Calls:
                 self._on_loop = None
         except _Overdue:
             raise TimeoutError from None
+        except (SystemExit, KeyboardInterrupt) as exc:
+            raise _exited(exc) from exc
         finally:
             self._began.pop(LOOP, None)
 
@@ -65,8 +76,11 @@ class Calls:
         """The same function, with its calls seen."""
 
         def call(given: Given) -> Found:
-            with self.one():
-                return function(given)
+            try:
+                with self.one():
+                    return function(given)
+            except (SystemExit, KeyboardInterrupt) as exc:
+                raise _exited(exc) from exc
 
         return call
 
@@ -86,6 +100,7 @@ class Calls:
             time.sleep(min(LOOK_S, self.timeout_s))
             if self._is_overdue() and signal.getsignal(INTERRUPT) == self._interrupt:
                 signal.pthread_kill(threading.main_thread().ident or 0, INTERRUPT)
+        faulthandler.dump_traceback()  # says where it hangs
         LOG.error("a call of the model did not return within %g s; this process ends", TIMEOUTS * self.timeout_s)
         os._exit(HUNG_EXIT)
 

@@ -62,9 +62,9 @@ class Metrics:
         """Rows that were answered."""
         self._rows.add(self._version, by=number)
 
-    def prediction(self, name: str) -> None:
-        """One row of a class the model knows."""
-        self._predictions.add(self._version, name)
+    def prediction(self, name: str, count: int = 1) -> None:
+        """So many rows of a class the model knows."""
+        self._predictions.add(self._version, name, by=count)
 
     def watch(self, columns: Sequence[Column]) -> FeatureCounts:
         """Count the values of these columns."""

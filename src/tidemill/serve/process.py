@@ -23,13 +23,13 @@ from tidemill.serve.hosted import Application, HostedApplication
 from tidemill.serve.kept import LATER, check_digest
 from tidemill.serve.loading import load_application
 from tidemill.serve.masking import check_names
-from tidemill.serve.protocol import GatheringProtocol
+from tidemill.serve.protocol import GatheringProtocol, PatientProtocol
 from tidemill.serve.said import log_prints
 from tidemill.serve.scoring import ScoringScript
 from tidemill.serve.script import load_scoring_script
 from tidemill.serve.server import InferenceServer
 from tidemill.serve.settings import LOOPBACK_NAMES, ServerSettings
-from tidemill.serve.sockets import listen, written
+from tidemill.serve.sockets import allow_many, listen, written
 from tidemill.serve.tls import Certificate
 from tidemill.serve.trace_settings import TraceSettings, read_settings
 from tidemill.serve.tracing import TracedApplication, Tracer
@@ -146,6 +146,7 @@ def serve_one(options: argparse.Namespace, listener: socket.socket) -> int:
             certificate.check()
         origins = read_origins(options.cors)
         application: Application = build(options)
+        allow_many()
         listen(listener)
     except TidemillError as exc:
         sys.stderr.write(f"error: {exc.message}\n" + (f"\nhint: {exc.hint}\n" if exc.hint else ""))
@@ -153,7 +154,7 @@ def serve_one(options: argparse.Namespace, listener: socket.socket) -> int:
     log_lines()
     config = uvicorn.Config(
         Cors(application, origins) if origins else application,
-        http=GatheringProtocol,
+        http=GatheringProtocol if options.app else PatientProtocol,
         ws="auto" if options.app else "none",  # models do not speak it, and what does takes a while to import
         proxy_headers=False,
         log_config=None,  # its words go where ours go, with the id of their request

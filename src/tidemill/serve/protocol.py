@@ -1,11 +1,17 @@
-"""uvicorn's HTTP protocol, with an answer's head and body sent together: one system call and one packet instead of two."""
+"""uvicorn's HTTP protocol, with an answer's head and body sent together, bounds for what a client may keep open, and an ear for half of them."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+LOG = logging.getLogger("tidemill.serve")
+HEAD_LIMIT = 64 << 10  # bytes of a request's head
+HEAD_S, BODY_S = 30, 60  # a head has come by then; of a body, something more
+ENOUGH = 1 << 10  # bytes that are something
 
 
 class _Gathered:
@@ -20,14 +26,14 @@ class _Gathered:
 
     def write(self, data: bytes) -> None:
         if not self._parts:
-            self._loop.call_soon(self._flush)
+            self._loop.call_soon(self.flush)
         self._parts.append(data)
 
     def close(self) -> None:
-        self._flush()
+        self.flush()
         self._transport.close()
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
         parts = self._parts
         if parts:
             self._parts = []
@@ -38,7 +44,12 @@ class _Gathered:
 
 
 class GatheringProtocol(HttpToolsProtocol):
-    """For `uvicorn.Config(http=…)`."""
+    """For `uvicorn.Config(http=…)`: applications, which want to hear when a client has hung up."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - uvicorn's own
+        super().__init__(*args, **kwargs)
+        self._coming = False  # a request has begun to come, and not come whole
+        self._head = self._got = self._seen = self._waited = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client came."""
@@ -61,3 +72,77 @@ class GatheringProtocol(HttpToolsProtocol):
             self.transport.close()
         else:
             self.last_answer()
+
+    def eof_received(self) -> bool | None:  # type: ignore[override]
+        """The client hung up; what was answered it may still want to read."""
+        cast("_Gathered", self.transport).flush()
+        return None
+
+    def data_received(self, data: bytes) -> None:
+        """More of a request; a head without end is refused."""
+        self._got += len(data)
+        super().data_received(data)
+        if self._coming and self._is_in_head():
+            self._head += len(data)
+            if self._head > HEAD_LIMIT:
+                self._refuse(b"431 Request Header Fields Too Large", f"A head has at most {HEAD_LIMIT:,} bytes")
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        super().on_message_begin()
+        self._coming, self._head, self._waited = True, 0, 0
+
+    def on_message_complete(self) -> None:
+        """It is there."""
+        self._coming = False
+        super().on_message_complete()
+
+    def _is_in_head(self) -> bool:
+        return self.cycle is None or self.cycle.scope is not self.scope
+
+    def look(self, seconds: int) -> None:
+        """Called now and then, `seconds` after the last time: hang up on a client that sends nothing, or as good as nothing."""
+        if self.transport is None or (not self._coming and self._got):
+            return
+        paused = self.flow is not None and self.flow.read_paused
+        if paused or (not self._is_in_head() and self._got - self._seen >= ENOUGH):
+            self._seen, self._waited = self._got, 0
+            return
+        self._waited += seconds
+        if self._waited < (HEAD_S if self._is_in_head() else BODY_S):
+            return
+        if not self._got:
+            self.transport.close()
+            return
+        what = "head" if self._is_in_head() else "body"
+        self._refuse(b"408 Request Timeout", f"The request's {what} did not come")
+
+    def _refuse(self, status: bytes, words: str) -> None:
+        """Answer and hang up, in place of the application, unless that has begun to answer."""
+        if self.transport.is_closing():
+            return
+        LOG.warning("%s: %s; hung up", self.client[0] if self.client else "a client", words)
+        if self.cycle is None or self._is_in_head() or not self.cycle.response_started:
+            body = words.encode()
+            head = b"HTTP/1.1 %s\r\ncontent-type: text/plain\r\ncontent-length: %d\r\n" % (status, len(body))
+            self.transport.write(head + b"connection: close\r\n\r\n" + body)
+        self.transport.close()
+
+
+class PatientProtocol(GatheringProtocol):
+    """For models: a client that has sent its request and closed that half of the connection gets its answer."""
+
+    _said_all = False
+
+    def eof_received(self) -> bool | None:  # type: ignore[override]
+        """True keeps the other half open. TLS has no halves."""
+        if self._coming or self.is_idle() or self.scheme == "https":
+            return super().eof_received()
+        self._said_all = True
+        return True
+
+    def on_response_complete(self) -> None:
+        """After the last answer the connection has no use."""
+        super().on_response_complete()
+        if self._said_all and self.is_idle() and not self.pipeline:
+            self.transport.close()

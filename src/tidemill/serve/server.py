@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from itertools import chain
 from typing import Any
 from urllib.parse import parse_qs
 
 from tidemill.serve.access import BAD, AccessLog
-from tidemill.serve.batching import Batcher
+from tidemill.serve.batching import Batcher, aside
 from tidemill.serve.bodies import check_feedback, is_heavy, read_rows
 from tidemill.serve.capture import Capture, is_prediction
 from tidemill.serve.decode import Batch
@@ -208,11 +209,11 @@ class InferenceServer:
         if self._engine is None:
             return await self._score(request)
         batch = await self._rows(self._engine, request)
-        return self._encode(await self._ask(self._engine, batch))
+        return await aside(len(batch.rows), self._encode, await self._ask(self._engine, batch))
 
     async def _rows(self, engine: Engine, request: Request) -> Batch:
-        """What the body holds; pictures that take their time are unfolded beside the event loop, which answers others meanwhile."""
-        if engine.signature.image is None or not is_heavy(request):
+        """What the body holds; what takes its time is read beside the event loop, which answers others meanwhile."""
+        if not is_heavy(request, pictures=engine.signature.image is not None):
             return self._read(engine.signature, request)
         self._enter()
         try:
@@ -230,7 +231,7 @@ class InferenceServer:
                 answer = self._calls.on_loop(self._predict_now, engine, batch)
             else:
                 async with asyncio.timeout(self._settings.timeout_s):
-                    answer = engine.present(await self._batcher.ask(batch.rows), batch)
+                    answer = await aside(len(batch.rows), engine.present, await self._batcher.ask(batch.rows), batch)
         finally:
             self._waiting -= 1
         self._count(answer, time.perf_counter() - began, batch)
@@ -251,9 +252,13 @@ class InferenceServer:
             column = self._columns.get(warning.split("`", 2)[1])
             if column is not None:
                 self.metrics.outside(column)
-        for row in (answer,) if batch.single else answer["predictions"]:
-            if isinstance(row["prediction"], str):
-                self.metrics.prediction(row["prediction"])
+        if batch.single:
+            if isinstance(answer["prediction"], str):
+                self.metrics.prediction(answer["prediction"])
+            return
+        found = [row["prediction"] for row in answer["predictions"]]
+        for name, count in Counter(found).items() if found and isinstance(found[0], str) else ():
+            self.metrics.prediction(name, count)
 
     async def _score(self, request: Request) -> Response:
         """Azure's contract: what the scoring script returns; without one, a list of predictions."""
@@ -271,7 +276,7 @@ class InferenceServer:
             return json_response({"detail": "No model"}, UNREADY, [RETRY])
         batch = await self._rows(engine, request)
         answer = await self._ask(engine, Batch(batch.rows, single=False, warnings=batch.warnings))
-        return self._encode([row["prediction"] for row in answer["predictions"]])
+        return await aside(len(batch.rows), self._encode, [row["prediction"] for row in answer["predictions"]])
 
     async def _feedback(self, request: Request) -> Response:
         """What turned out to be true of an earlier request, kept beside what was recorded of it."""

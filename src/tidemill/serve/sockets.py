@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import resource
 import socket
 import struct
 import sys
@@ -12,6 +13,7 @@ import sys
 from tidemill.base.errors import BackendError
 
 BACKLOG = 2048
+MANY = 65536
 SO_ATTACH_FILTER = 26
 DROP_ALL = struct.pack("HBBI", 6, 0, 0, 0)  # the one instruction `ret 0` of a packet filter
 
@@ -39,6 +41,14 @@ def listen(listener: socket.socket) -> None:
     except OSError as exc:
         place = f"port {listener.getsockname()[1]} on {listener.getsockname()[0]}"
         raise BackendError(f"{place}: {exc.strerror}", hint=_hint(exc)) from exc
+
+
+def allow_many() -> None:
+    """As many open connections as the system lets this process have; what it starts with is often a thousand."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MANY if hard == resource.RLIM_INFINITY else min(MANY, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _hint(exc: OSError) -> str:

@@ -147,7 +147,7 @@ def _take_over(place: list[Worker], places: Sequence[list[Worker]]) -> None:
         second.on_trial, first.leaving = False, True
         first.process.terminate()
     elif second.on_trial and second.process is not None and second.process.poll() is not None:
-        _say(f"worker {second.process.pid}, which was to answer faster, ended with {second.process.returncode}")
+        _say(f"worker {second.process.pid}, which was to answer faster, {how_it_ended(second.process.returncode)}")
         os.close(second.beats)
         place.remove(second)
         for each in (worker for other in places for worker in other):
@@ -180,8 +180,16 @@ def _look(worker: Worker, patience_s: float) -> int | None:
     code = worker.ended()
     if (first and code in OWN_CODES) or worker.failures >= TRIES:
         return max(code, 1)
-    _say(f"worker {pid} ended with {code}; started again")
+    _say(f"worker {pid} {how_it_ended(code)}; started again")
     return None
+
+
+def how_it_ended(code: int) -> str:
+    """An exit code in words: which signal, and what may have sent it."""
+    if -code not in set(signal.Signals):
+        return f"ended with {code}"
+    words = ", as when memory runs out" if -code == signal.SIGKILL else ""
+    return f"ended with {code} ({signal.Signals(-code).name}{words})"
 
 
 @contextlib.contextmanager

@@ -14,7 +14,8 @@ from tidemill.serve.predictor import Answer
 
 
 def test_requests_that_wait_are_answered_in_one_call_each_with_its_own_rows() -> None:
-    gate, sizes = threading.Event(), []
+    gate = threading.Event()
+    sizes: list[int] = []
 
     def predict(rows: Array) -> Answer:
         gate.wait(5)
@@ -56,3 +57,25 @@ def test_a_model_that_answers_too_few_rows_is_an_error_not_a_mixed_up_answer() -
 
     with pytest.raises(ValueError, match="1 answers to 2 rows"):
         asyncio.run(story())
+
+
+def test_one_that_times_out_in_the_queue_leaves_it_whatever_the_others_ask() -> None:
+    gate = threading.Event()
+    sizes: list[int] = []
+
+    def predict(rows: Array) -> Answer:
+        gate.wait(5)
+        return Answer(rows[:, 0].tolist())
+
+    async def story() -> list[Answer]:
+        batcher = Batcher(predict, sizes.append, gather=False)
+        asked = [asyncio.create_task(batcher.ask(np.full((1, 2), n))) for n in (1, 2)]
+        await asyncio.sleep(0.01)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await batcher.ask(np.full((1, 2), 3))
+        gate.set()
+        return await asyncio.gather(*asked)
+
+    assert [a.labels for a in asyncio.run(story())] == [[1], [2]]
+    assert len(sizes) == 2

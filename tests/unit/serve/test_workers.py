@@ -83,7 +83,7 @@ def test_one_server_alone_is_started_again_and_connections_wait_for_it(code: Pat
             assert children(process.pid) == [answer["pid"]]
     assert process.returncode == 0
     log = (code.parent / "log").read_text()
-    assert "ended with -9; started again" in log
+    assert "ended with -9 (SIGKILL, as when memory runs out); started again" in log
     assert "ended with 7; started again" in log
 
 

@@ -1,0 +1,141 @@
+"""Connections as bad clients and careful ones use them: halves closed, heads without end, silence."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import pytest
+import uvicorn
+from uvicorn.server import ServerState
+
+from tidemill.serve.protocol import BODY_S, HEAD_S, GatheringProtocol, PatientProtocol
+
+Story = Callable[[asyncio.StreamReader, asyncio.StreamWriter, ServerState], Awaitable[bytes]]
+POST = b"POST / HTTP/1.1\r\nhost: x\r\n"
+LENGTH = b"content-length: 4\r\n\r\n"
+
+
+async def echo(scope: Mapping[str, Any], receive: Any, send: Any) -> None:
+    body = b""
+    while True:
+        message = await receive()
+        body += message.get("body", b"")
+        if not message.get("more_body"):
+            break
+    if message["type"] == "http.disconnect":
+        return
+    await asyncio.sleep(0.05)
+    length = (b"content-length", str(len(body)).encode())
+    await send({"type": "http.response.start", "status": 200, "headers": [length]})
+    await send({"type": "http.response.body", "body": body})
+
+
+def tell(story: Story, protocol: type[GatheringProtocol] = PatientProtocol) -> bytes:
+    """What a client read from a server that echoes."""
+
+    async def run() -> bytes:
+        config = uvicorn.Config(echo, http=protocol, log_config=None, lifespan="off")
+        config.load()
+        state = ServerState()
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(lambda: protocol(config, state, {}), "127.0.0.1", 0)
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        try:
+            async with asyncio.timeout(20):
+                return await story(reader, writer, state)
+        finally:
+            writer.close()
+            server.close()
+
+    return asyncio.run(run())
+
+
+def look(state: ServerState, seconds: int) -> bool:
+    """Whether the one connection stays."""
+    (connection,) = state.connections
+    assert isinstance(connection, GatheringProtocol)
+    connection.look(seconds)
+    return not connection.transport.is_closing()
+
+
+def test_who_closes_the_half_he_spoke_with_still_gets_every_answer() -> None:
+    async def story(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, state: ServerState) -> bytes:
+        del state
+        writer.write((POST + LENGTH + b"spam") * 3)
+        writer.write_eof()
+        return await reader.read()
+
+    assert tell(story).count(b"spam") == 3
+
+
+def test_an_answer_that_is_made_reaches_who_hung_up_on_an_application() -> None:
+    async def story(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, state: ServerState) -> bytes:
+        writer.write(POST + LENGTH + b"spam")
+        for _ in range(10_000):
+            if state.total_requests:
+                break
+            await asyncio.sleep(0)
+        writer.write_eof()
+        return await reader.read()
+
+    assert b"spam" in tell(story, GatheringProtocol)
+
+
+def test_half_a_request_ends_with_its_connection() -> None:
+    async def story(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, state: ServerState) -> bytes:
+        del state
+        writer.write(POST + LENGTH + b"sp")
+        writer.write_eof()
+        return await reader.read()
+
+    assert tell(story) == b""
+
+
+def test_a_head_without_end_is_refused(caplog: pytest.LogCaptureFixture) -> None:
+    async def story(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, state: ServerState) -> bytes:
+        del state
+        for _ in range(9):
+            writer.write(b"GET / HTTP/1.1\r\nx: " if _ == 0 else b"a" * 8192)
+            await asyncio.sleep(0.01)
+        return await reader.read()
+
+    assert tell(story).startswith(b"HTTP/1.1 431 ")
+    assert "127.0.0.1: A head has at most 65,536 bytes; hung up" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("said", "patience_s", "words"),
+    [
+        (b"", HEAD_S, b""),
+        (POST, HEAD_S, b"HTTP/1.1 408 Request Timeout"),
+        (POST + LENGTH + b"sp", BODY_S, b"HTTP/1.1 408 Request Timeout"),
+    ],
+    ids=["nothing", "half a head", "half a body"],
+)
+def test_who_falls_silent_is_hung_up_on_after_a_while(said: bytes, patience_s: int, words: bytes) -> None:
+    async def story(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, state: ServerState) -> bytes:
+        writer.write(said)
+        await asyncio.sleep(0.1)
+        for _ in range(patience_s - 1):
+            assert look(state, 1)
+        assert not look(state, 1)
+        return await reader.read()
+
+    assert tell(story)[: len(words)] == words
+
+
+def test_a_slow_body_that_comes_and_a_connection_that_is_kept_are_left_alone() -> None:
+    async def story(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, state: ServerState) -> bytes:
+        writer.write(POST + b"content-length: 8192\r\n\r\n")
+        for _ in range(8):
+            writer.write(b"a" * 1024)
+            await asyncio.sleep(0.02)
+            look(state, BODY_S - 1)
+        answer = await reader.readuntil(b"\r\n\r\n") + await reader.readexactly(8192)
+        look(state, 10 * BODY_S)
+        writer.write(POST + LENGTH + b"spam")
+        return answer[:15] + await reader.readuntil(b"spam")
+
+    assert tell(story).count(b"HTTP/1.1 200 OK") == 2
