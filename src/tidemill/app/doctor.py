@@ -22,8 +22,16 @@ EXTRAS = {
     "serve": ("uvicorn", "local endpoints", "serve"),
     "onnx": ("onnxruntime", "the fast path of scikit-learn models", "onnx"),
     "gates": ("celpy", "conditions of gates", "gates"),
-    "sweep": ("optuna", "sweep jobs", "sweep"),
+    "sweep": ("optuna", "bayesian and sobol sampling of sweeps", "sweep"),
     "kubernetes": ("lightkube", "deploying to and running on Kubernetes", "kubernetes"),
+    "azure": ("azure.identity", "steps and endpoints on Azure Machine Learning", "azure"),
+    "ray": ("ray", "steps on Ray", "ray"),
+    "spark": ("pyspark", "Spark steps, with Java 17", "spark"),
+    "automl": ("flaml", "AutoML jobs", "automl"),
+    "remote": ("s3fs", "data at https://, s3://, wasbs:// and abfss://", "remote"),
+    "capture": ("pyarrow", "recorded requests as Parquet, tables in bulk", "capture"),
+    "sign": ("cryptography", "signatures of models and images", "sign"),
+    "postgres": ("psycopg", "a record that several people share", "postgres"),
 }
 
 
