@@ -91,6 +91,7 @@ def history_command(stage: str | None, at: str | None, fmt: str, query: str | No
 
     Newest first; with `--at` what served then, and everything about it.
     """
+    moment = read_times(at) if at is not None else None
     with open_app(read_settings()) as app:
         stages = dict.fromkeys(
             [
@@ -101,17 +102,13 @@ def history_command(stage: str | None, at: str | None, fmt: str, query: str | No
         if stage is not None and stage not in stages:
             raise UsageError(f"There is no stage `{stage}`", hint=did_you_mean(stage, stages))
         asked = [stage] if stage else list(stages)
-        spans = {name: served_between(app, name, *read_times(at)) for name in asked} if at is not None else {}
-        rows = (
-            [r for found in spans.values() for r in found if r["event"] != DOWN]
-            if at is not None
-            else timeline(app, stage)
-        )
+        spans = {name: served_between(app, name, *moment) for name in asked} if moment else {}
+        rows = [r for found in spans.values() for r in found if r["event"] != DOWN] if moment else timeline(app, stage)
         kept_out = holds(app, stage)
     if fmt != "human" or query:
         shown = [{k: v for k, v in r.items() if k not in INNER} for r in rows]
         print_value(shown, fmt="json" if fmt == "human" else fmt, query=query)
-    elif at is not None:
+    elif at is not None and spans:
         for name, found in spans.items():
             click.echo("\n".join(tell_spans(name, at, found)))
     else:

@@ -118,6 +118,13 @@ ROWS = (
         '# before\ngates: ["accuracy > 0.9"]\n# after\ngates: ["metrics.accuracy > 0.9"]',
     ),
     Code(
+        "TM-D112", WARNING, "Input nobody reads",
+        "`--set` adds an input to a job that neither has nor reads one of that name.",
+        "The value that was meant stays as it was, and the job runs with it.",
+        "Correct the name.",
+        "# before\n--set inputs.epoch=3\n# after\n--set inputs.epochs=3",
+    ),
+    Code(
         "TM-D201", ERROR, "Illegal name",
         "A name has characters or a length Azure does not allow.",
         "Creating it fails.",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import re
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -12,6 +13,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from tidemill.base.errors import Location, SpecError
 from tidemill.base.findings import Finding, Severity, has_errors
+from tidemill.base.suggest import did_you_mean
 from tidemill.spec.deployable import deployment_findings, stage_findings
 from tidemill.spec.kinds import Kind, detect_kind
 from tidemill.spec.models import MODELS
@@ -62,7 +64,7 @@ def load_source(source: Source, *, overrides: Sequence[Override] = (), kind: Kin
     if overrides:
         source = replace(source, given=tuple((o.path, f"--set {o.text}") for o in overrides))
     found = kind or detect_kind(data, source.path.name)
-    findings = list(source.findings)
+    findings = [*source.findings, *_unread(source, found, overrides)]
     document = None
     if not isinstance(data, dict):
         findings.append(
@@ -89,6 +91,21 @@ def load_source(source: Source, *, overrides: Sequence[Override] = (), kind: Kin
         if document is not None and found is not Kind.PROJECT:
             findings += null_findings(document, data, source)
     return Loaded(source.path, found, document, source, tuple(findings), data)
+
+
+def _unread(source: Source, kind: Kind, overrides: Sequence[Override]) -> Iterator[Finding]:
+    """Inputs that `--set` adds to a job whose document neither has nor reads them: mostly a slip of the pen."""
+    data = source.data()
+    if kind not in {Kind.COMMAND_JOB, Kind.PIPELINE_JOB} or not overrides or not isinstance(data, dict):
+        return
+    inputs = data.get("inputs") or {}
+    for given in overrides:
+        name = given.path[1] if given.path[0] == "inputs" and len(given.path) > 1 else ""
+        if name and name not in inputs and not re.search(rf"inputs\.{re.escape(str(name))}\b", source.text):
+            message = f"Nothing reads the input `{name}`: the document does not have it"
+            yield Finding(
+                "TM-D112", Severity.WARNING, message, did_you_mean(str(name), inputs), source.locate(given.path[:2])
+            )
 
 
 def _job_for(script: Path) -> str:
@@ -121,7 +138,7 @@ def validate_document(model: Any, data: Any, source: Source) -> tuple[BaseModel 
 def load_valid(path: Path, *, overrides: Sequence[Override] = (), expect: Collection[Kind] = ()) -> Loaded:
     """As `load`; `SpecError` with every finding when there is an error, or when the kind is not one of `expect`."""
     loaded = load(path, overrides=overrides)
-    if not loaded.valid and not path.exists():
+    if not loaded.valid and not path.is_file():
         (lost,) = loaded.findings
         raise SpecError(lost.message, hint=lost.hint)
     if not loaded.valid:

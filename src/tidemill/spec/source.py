@@ -14,7 +14,7 @@ import yaml
 
 from tidemill.base.errors import Location, SpecError
 from tidemill.base.findings import Finding, Severity
-from tidemill.base.suggest import did_you_mean
+from tidemill.base.suggest import SHOWN, closest
 
 MAX_BYTES = 64 << 20
 MAX_DEPTH = 200
@@ -133,7 +133,7 @@ def _read_text(path: Path) -> str:
     except FileNotFoundError as exc:
         raise SpecError(f"No such file: {path}", hint=_documents_beside(path)) from exc
     except IsADirectoryError as exc:
-        raise SpecError(f"`{path}` is a folder", hint="Name a YAML file in it.") from exc
+        raise SpecError(f"`{path}` is a folder", hint=f"Name a YAML file in it. {_documents_in(path)}") from exc
     except OSError as exc:
         raise SpecError(f"Cannot read {path}: {exc.strerror}") from exc
     if len(raw) > MAX_BYTES:
@@ -150,8 +150,17 @@ def _documents_beside(path: Path) -> str:
     """A way on from a file that is not there: the YAML files of its folder, the one of nearly that name first."""
     if not path.parent.is_dir():
         return f"There is no folder {path.parent} either."
-    names = [file.name for file in path.parent.iterdir() if file.suffix in {".yml", ".yaml"}]
-    return did_you_mean(path.name, names) or f"There is no YAML file in {path.parent.absolute()}."
+    near = closest(path.name, [file.name for file in _yaml_files(path.parent)])
+    return f"Did you mean `{near}`?" if near else _documents_in(path.parent)
+
+
+def _documents_in(folder: Path) -> str:
+    names = [f"`{file.name}`" for file in _yaml_files(folder)[:SHOWN]]
+    return f"There are: {', '.join(names)}." if names else f"There is no YAML file in {folder.absolute()}."
+
+
+def _yaml_files(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.iterdir() if file.suffix in {".yml", ".yaml"})
 
 
 def parse_source(path: Path, text: str) -> Source:

@@ -109,3 +109,15 @@ def test_an_annotation_in_a_workflow_has_the_way_out_on_a_line_of_its_own(tidemi
     )
     said = tidemill("check", ".", "-o", "github", code=1).stdout
     assert "has no meaning in a command%0ADid you mean `inputs.lr`?" in said
+
+
+def test_a_time_that_is_none_is_refused_where_nothing_was_released_too(tidemill: Run) -> None:
+    assert "yesterday" in tidemill("history", "--at", "yesterday", code=2).stderr
+    assert "Nothing was released yet" in tidemill("history", "--at", "2026-11-20").stdout
+
+
+def test_a_folder_in_place_of_a_document_is_one_error_with_what_is_in_it(tidemill: Run, tmp_path: Path) -> None:
+    (tmp_path / "pipeline.yaml").write_text("type: pipeline\njobs: {}\n")
+    said = tidemill("run", ".", code=2).stderr
+    assert said.count("error:") == 1
+    assert "There are: `pipeline.yaml`." in said

@@ -63,3 +63,15 @@ def test_the_project_file_too(tidemill: Run, tmp_path: Path) -> None:
 def test_an_error_that_is_one_finding_is_said_once(tidemill: Run, job: str) -> None:
     said = tidemill("plan", job, "--set", 'inputs.data={"type": "uri_folder", "path": "azureml:nope:1"}', code=2).stderr
     assert said.count("There is no data asset `azureml:nope:1` here") == 1
+
+
+def test_an_input_that_nothing_has_is_pointed_out_before_the_job_runs_without_it(tidemill: Run, job: str) -> None:
+    said = tidemill("plan", job, "--set", "inputs.epoch=4").stderr
+    assert "--set inputs.epoch=4: warning TM-D112 Nothing reads the input `epoch`" in said
+    assert "Did you mean `epochs`?" in said
+    assert "TM-D112" not in tidemill("plan", job, "--set", "inputs.epochs=4").stderr
+
+
+def test_an_input_that_the_command_reads_may_be_added(tidemill: Run, tmp_path: Path) -> None:
+    (tmp_path / "job.yml").write_text("type: command\ncommand: echo ${{inputs.n}}\nenvironment: {image: x}\n")
+    assert "TM-D112" not in tidemill("plan", "job.yml", "--set", "inputs.n=4").stderr
