@@ -13,6 +13,7 @@ from tidemill.serve.decode import Batch, decode, decode_image
 from tidemill.serve.http import ID_LIMIT, Request, read_files
 from tidemill.serve.problems import RequestProblem
 from tidemill.serve.signature import ModelSignature
+from tidemill.serve.table import read_record
 
 TEXT = frozenset({"", "application/json", "text/plain", "application/x-www-form-urlencoded"})
 NPY, ARROW = "application/x-npy", "application/vnd.apache.arrow.stream"
@@ -27,7 +28,8 @@ def read_rows(signature: ModelSignature, request: Request) -> Batch:
     kind = request.content_type
     image = signature.image
     if kind in TEXT:
-        return decode(signature, request.json())
+        row = read_record(signature.columns, request.body) if signature.columns else None
+        return decode(signature, request.json()) if row is None else Batch(row, single=True)
     if image and kind == "multipart/form-data":
         files = read_files(request)
         return Batch(np.stack([decode_image(image, f) for f in files]), single=len(files) == 1)

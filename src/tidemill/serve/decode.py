@@ -168,9 +168,6 @@ def _without_alpha(image: Image.Image, ink: str) -> Image.Image:
 
 def _decode_table(signature: ModelSignature, body: Any) -> Batch:  # noqa: ANN401
     columns = signature.columns
-    plain = read_numbers(columns, (body,)) if type(body) is dict else None
-    if plain is not None:  # one record, as most requests are: a number a column is none of the forms below
-        return Batch(plain, single=True)
     if isinstance(body, Mapping):
         known = {c.name for c in columns}
         for name in FRAMES:

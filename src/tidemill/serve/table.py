@@ -9,6 +9,7 @@ from functools import lru_cache
 from operator import itemgetter
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -16,6 +17,7 @@ from tidemill.serve.signature import NUMERIC, Column
 
 Array = npt.NDArray[Any]
 PLAIN = frozenset({int, float})
+NARROW = 64  # columns: in another order than training's, a name is found sooner in a dictionary of more
 LARGEST = sys.float_info.max
 INTEGER = 2.0**31 - 1  # the least that a column of whole numbers can hold
 
@@ -30,6 +32,7 @@ class NumberTable:
     truth: Array | None
     low: Array
     high: Array
+    decoder: msgspec.json.Decoder[Any] | None
 
 
 @lru_cache(maxsize=8)
@@ -47,7 +50,18 @@ def number_table(columns: tuple[Column, ...]) -> NumberTable | None:
         _places(columns, "boolean"),
         np.array([_bound(c, c.low, -1) for c in columns]),
         np.array([_bound(c, c.high, 1) for c in columns]),
+        _decoder(names) if len(names) <= NARROW else None,
     )
+
+
+def _decoder(names: Sequence[str]) -> msgspec.json.Decoder[Any] | None:
+    """Of a record as an object whose fields are in the order of training; `None` for names it cannot have, as those with a quote."""
+    fields = {f"c{i}": name for i, name in enumerate(names)}
+    try:
+        record = msgspec.defstruct("Record", [(f, float) for f in fields], rename=fields, forbid_unknown_fields=True)
+    except ValueError:
+        return None
+    return msgspec.json.Decoder(record)
 
 
 def _places(columns: Sequence[Column], kind: str) -> Array | None:
@@ -79,11 +93,26 @@ def read_numbers(columns: Sequence[Column], items: Sequence[Any]) -> Array | Non
         matrix = np.array(rows, dtype=np.float64)
     except (KeyError, TypeError, OverflowError):
         return None
+    return matrix if _is_plain(table, matrix) else None
+
+
+def read_record(columns: Sequence[Column], body: bytes) -> Array | None:
+    """The row of a body that holds one record of numbers, as most do: decoded without a dictionary; else `None`, as `read_numbers`."""
+    table = number_table(tuple(columns))
+    if table is None or table.decoder is None:
+        return None
+    try:
+        matrix = np.array([msgspec.structs.astuple(table.decoder.decode(body))])
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        return None
+    return matrix if _is_plain(table, matrix) else None
+
+
+def _is_plain(table: NumberTable, matrix: Array) -> bool:
+    """Whether nothing in it needs a word: each value finite, within what training saw, whole where it must be."""
     # One comparison finds NaN, infinities and limits crossed: NaN compares as false, and every limit is finite.
     if not ((matrix >= table.low) & (matrix <= table.high)).all():
-        return None
+        return False
     if table.whole is not None and (matrix[:, table.whole] % 1).any():
-        return None
-    if table.truth is not None and not np.isin(matrix[:, table.truth], (0, 1)).all():
-        return None
-    return matrix
+        return False
+    return table.truth is None or bool(np.isin(matrix[:, table.truth], (0, 1)).all())
