@@ -48,7 +48,7 @@ def is_heavy(request: Request, *, pictures: bool) -> bool:
     """Whether reading the body may take longer than others should wait for."""
     size = len(request.body)
     if not pictures:
-        return size > LARGE_TABLE
+        return size > (LARGE_FILES if request.content_type == ARROW else LARGE_TABLE)  # Arrow may be packed
     files = request.content_type not in TEXT or b'"image"' in request.body
     return size > (LARGE_FILES if files else LARGE_TEXT)
 

@@ -20,6 +20,7 @@ Loc = tuple[str | int, ...]
 NAN = float("nan")
 LARGEST = {"integer": 2.0**31, "int32": 2.0**31}  # by MLflow's name of the type; others are longs
 LONG = 2.0**63
+FIRST, LAST = 1678, 2261  # what a 64-bit count of nanoseconds reaches into
 TRUTHS = {"true": 1.0, "false": 0.0, "1": 1.0, "0": 0.0}
 
 
@@ -42,7 +43,7 @@ def _missing(column: Column, value: Any, loc: Loc) -> float | None:  # noqa: ANN
 def _number(column: Column, value: Any, loc: Loc) -> float:  # noqa: ANN401
     if isinstance(value, str):
         try:
-            value = float(value)
+            value = float(value.replace("_", "?"))  # Python's 1_000 is no number anywhere else
         except ValueError:
             raise RequestProblem("Expected a number", loc=loc, kind="float_parsing") from None
     if not isinstance(value, (int, float)):
@@ -90,6 +91,8 @@ def _moment(column: Column, value: Any, loc: Loc) -> datetime:  # noqa: ANN401
             raise RequestProblem(
                 "Expected a date and time, as 2026-11-21T15:04:05", loc=loc, kind="datetime_parsing"
             ) from None
+    if not FIRST < found.year < LAST:
+        raise RequestProblem(f"Expected a year from {FIRST + 1} to {LAST - 1}", loc=loc, kind="datetime_parsing")
     return found.astimezone(UTC).replace(tzinfo=None) if found.tzinfo else found
 
 

@@ -169,23 +169,35 @@ def _without_alpha(image: Image.Image, ink: str) -> Image.Image:
 def _decode_table(signature: ModelSignature, body: Any) -> Batch:  # noqa: ANN401
     columns = signature.columns
     if isinstance(body, Mapping):
-        known = {c.name for c in columns}
-        for name in FRAMES:
-            if isinstance(body.get(name), Mapping) and "data" in body[name] and name not in known:
-                return _decode_frame(columns, body[name], ("body", name))
-        if (
-            {"columns", "data"} <= body.keys()
-            and isinstance(body["columns"], list)
-            and not {"columns", "data"} <= known
-        ):
-            return _decode_frame(columns, body, ("body",))
-        for name in LISTS:
-            if isinstance(body.get(name), (list, Mapping)) and name not in known:
-                return _rows(columns, body[name], ("body", name))
-        return _rows(columns, body, ("body",))
+        form = _form(body, frozenset(c.name for c in columns))
+        if form == "columns" or (form in FRAMES and not _by_column(body[form], columns)):
+            whole = form == "columns"
+            return _decode_frame(columns, body if whole else body[form], ("body",) if whole else ("body", form))
+        return _rows(columns, body[form] if form else body, ("body", form) if form else ("body",))
     if isinstance(body, list):
         return _records(columns, body, ("body",))
     raise RequestProblem("Expected a record (one value a column) or a list of records")
+
+
+def _by_column(frame: Any, columns: Sequence[Column]) -> bool:  # noqa: ANN401
+    """Whether it is a list of records, a record or columns by name, in place of names and rows."""
+    return not isinstance(frame, Mapping) or ("data" not in frame and any(c.name in frame for c in columns))
+
+
+def _form(body: Mapping[str, Any], known: frozenset[str]) -> str:
+    """The name of the form a body is in; `columns` for names and rows themselves, empty for a record or columns by name."""
+    for name in FRAMES:
+        frame = body.get(name) if name not in known else None
+        if isinstance(frame, Mapping) and ("data" in frame or not frame.keys() & known):
+            return name
+        if name not in LISTS and name in body and name not in known:
+            raise RequestProblem("Expected an object with `columns` and `data`", loc=("body", name))
+    if {"columns", "data"} <= body.keys() and isinstance(body["columns"], list) and not {"columns", "data"} <= known:
+        return "columns"
+    found = next((n for n in LISTS if n in body and n not in known), "")
+    if found and not isinstance(body[found], (list, Mapping)):
+        raise RequestProblem("Expected a list of records", loc=("body", found))
+    return found
 
 
 def _rows(columns: Sequence[Column], item: Any, loc: tuple[str | int, ...]) -> Batch:  # noqa: ANN401

@@ -63,9 +63,11 @@ class Request:
     def _lenient(self, exc: Exception) -> Any:  # noqa: ANN401
         """Python's parser takes NaN, so that the field that holds it can be named."""
         try:
-            return json.loads(self.body)
+            found = json.loads(self.body)
+            json.dumps(found, ensure_ascii=False).encode()  # halves of characters are in no text
         except (ValueError, RecursionError):
             raise RequestProblem(f"Not JSON: {exc}", kind="json_invalid") from exc
+        return found
 
 
 @lru_cache(maxsize=64)

@@ -6,6 +6,7 @@ from typing import Any
 
 from tidemill.serve.bodies import ARROW, NPY
 from tidemill.serve.engine import Engine
+from tidemill.serve.open_inference import sample_inference
 from tidemill.serve.openapi_schemas import (
     TEXT,
     Schema,
@@ -127,9 +128,10 @@ def _feedback() -> dict[str, Any]:
 def _open_inference(engine: Engine) -> dict[str, Any]:
     """The Open Inference Protocol's addresses."""
     error = {"description": "What is wrong", "content": _json(obj({"error": TEXT}))}
-    infer = _post(
-        "infer", "Open Inference Protocol: predict", _json(inference_schema(engine)), inference_answer_schema()
-    )
+    example = sample_inference(engine)
+    content = {"schema": inference_schema(engine), **({"example": example} if example else {})}
+    words = "Open Inference Protocol: predict"
+    infer = _post("infer", words, {"application/json": content}, inference_answer_schema())
     infer["responses"] |= {"400": error, "429": error}
     path = f"/v2/models/{engine.info.name}"
     return {

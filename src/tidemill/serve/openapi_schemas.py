@@ -7,7 +7,7 @@ from typing import Any
 
 from tidemill.serve.engine import Engine
 from tidemill.serve.http import ID_LIMIT
-from tidemill.serve.open_inference import TENSOR_TYPES
+from tidemill.serve.open_inference import DATATYPES, TENSOR_TYPES
 from tidemill.serve.signature import Column
 
 Schema = dict[str, Any]
@@ -15,6 +15,20 @@ LARGEST = sys.float_info.max
 TEXT: Schema = {"type": "string"}
 NUMBER: Schema = {"type": "number", "minimum": -LARGEST, "maximum": LARGEST}
 PROBABILITY: Schema = {"type": "number", "minimum": 0, "maximum": 1}
+WHOLE = 2**31 - 1  # what a column of whole numbers holds in any case
+CELLS: dict[str, Schema] = {
+    "string": TEXT,
+    "boolean": {"anyOf": [{"type": "boolean"}, {"enum": [0, 1, "true", "false"]}]},
+    "datetime": {"type": "string", "pattern": r"^(19|20)[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])$"},
+    "binary": {"type": "string", "contentEncoding": "base64"},
+    "any": {},
+}
+VALUES: dict[str, Schema] = {
+    "FP64": NUMBER,
+    "INT64": {"type": "integer", "minimum": -WHOLE, "maximum": WHOLE},
+    "BOOL": {"type": "boolean"},
+    "BYTES": TEXT,
+}
 DIGITS = r"^-?[0-9]{1,15}(\.[0-9]{1,15})?$"
 
 
@@ -34,6 +48,9 @@ def exactly(items: Schema, count: int) -> Schema:
     return {"type": "array", "items": items, "minItems": count, "maxItems": count}
 
 
+OUTPUT: Schema = obj({"name": {"const": "prediction"}})
+
+
 def request_schema(engine: Engine | None) -> Schema:
     """What `/predict` and `/score` take as JSON; a scoring script alone knows what it takes."""
     if engine is None:
@@ -49,11 +66,11 @@ def request_schema(engine: Engine | None) -> Schema:
             ]
         }
     if signature.columns:
-        record = obj({c.name: _cell(c) for c in signature.columns}, closed=True)
+        record = _record(signature.columns)
         row = {"anyOf": [record, _row(signature.columns)]}
         names: Schema = {"enum": [[c.name for c in signature.columns], None]}
         frame = obj({"data": many(_row(signature.columns))}, {"columns": names})
-        lists = [obj({n: many(row)}) for n in ("inputs", "instances", "data", "records")]
+        lists = [obj({n: many(row)}) for n in ("inputs", "instances", "data", "records", "dataframe_records")]
         lists += [obj({n: frame}) for n in ("dataframe_split", "input_data")]
         return {"anyOf": [record, many(row), _row(signature.columns), frame, *lists]}
     rows = exactly(NUMBER, signature.width) if signature.width else many(NUMBER)
@@ -74,14 +91,27 @@ def _row(columns: tuple[Column, ...]) -> Schema:
 
 
 def _cell(column: Column) -> Schema:
-    if column.type == "string":
-        return TEXT
-    number: Schema = NUMBER if column.type != "integer" else {**NUMBER, "type": "integer"}
-    digits = {"type": "string", "pattern": DIGITS if column.type != "integer" else r"^-?[0-9]{1,15}$"}
+    found = {**CELLS[column.type]} if column.type in CELLS else _number(column)
+    if column.closed:
+        found = {"enum": list(column.values)}
+    return found if column.required else {"anyOf": [found, {"type": "null"}]}
+
+
+def _number(column: Column) -> Schema:
+    number: Schema = NUMBER if column.type != "integer" else {"type": "integer", "minimum": -WHOLE, "maximum": WHOLE}
+    digits = {"type": "string", "pattern": DIGITS if column.type != "integer" else r"^-?[0-9]{1,9}$"}
     schema: Schema = {"anyOf": [number, {"type": "boolean"}, digits]}
     if column.low is not None and column.high is not None:
         schema["description"] = f"{column.low:g} to {column.high:g} in training"
     return schema
+
+
+def _record(columns: tuple[Column, ...]) -> Schema:
+    return obj(
+        {c.name: _cell(c) for c in columns if c.required},
+        {c.name: _cell(c) for c in columns if not c.required},
+        closed=True,
+    )
 
 
 def _label(engine: Engine) -> Schema:
@@ -130,7 +160,19 @@ def inference_schema(engine: Engine) -> Schema:
     tensor: Schema = {"name": TEXT, "datatype": {"enum": sorted(TENSOR_TYPES)}}
     shape = {"const": [1, width]} if width else {"type": "array"}
     data = exactly(value, width) if width else {"type": "array"}
-    return obj({"inputs": exactly(obj({**tensor, "shape": shape, "data": data}), 1)}, {"id": TEXT})
+    whole = exactly(obj({**tensor, "shape": shape, "data": data}), 1)
+    columns = [_column_tensor(c) for c in engine.signature.columns]
+    least = sum(c.required for c in engine.signature.columns)
+    each = {"type": "array", "prefixItems": columns, "minItems": least, "maxItems": len(columns)}
+    return obj({"inputs": {"anyOf": [whole, each]} if columns else whole}, {"id": TEXT, "outputs": many(OUTPUT)})
+
+
+def _column_tensor(column: Column) -> Schema:
+    kind = DATATYPES.get(column.type, "BYTES")
+    one = {"const": [1]}
+    return obj(
+        {"name": {"const": column.name}, "shape": one, "datatype": {"const": kind}, "data": exactly(VALUES[kind], 1)}
+    )
 
 
 def inference_answer_schema() -> Schema:

@@ -35,11 +35,12 @@ from tidemill.serve.http import (
 )
 from tidemill.serve.metrics import Metrics
 from tidemill.serve.open_inference import (
+    BYTES_A_ROW,
     CLIENT_ERROR,
     describe_model,
     describe_server,
     inference_answer,
-    read_inference,
+    read_inference_request,
 )
 from tidemill.serve.openapi import make_openapi
 from tidemill.serve.pages import PAGES, ask_for_token, cookie_for, read_page
@@ -194,8 +195,9 @@ class InferenceServer:
             return text_response("Healthy")
         if self._engine and request.path.startswith("/v2/models/"):
             return await self._open_inference(request)
-        allowed = [m for m, p in self._routes if p == request.path]
+        allowed = [m for m, p in self._routes if p == request.path] or ["GET"] * (request.path in PAGES)
         if allowed:
+            allowed += ["HEAD"] * ("GET" in allowed)
             return json_response(
                 {"detail": f"Use {' or '.join(allowed)}"}, 405, [(b"allow", ", ".join(allowed).encode())]
             )
@@ -252,13 +254,14 @@ class InferenceServer:
             column = self._columns.get(warning.split("`", 2)[1])
             if column is not None:
                 self.metrics.outside(column)
+        named = (str, int) if self._engine and self._engine.predictor.classes else str
         if batch.single:
-            if isinstance(answer["prediction"], str):
-                self.metrics.prediction(answer["prediction"])
+            if isinstance(answer["prediction"], named):
+                self.metrics.prediction(str(answer["prediction"]))
             return
         found = [row["prediction"] for row in answer["predictions"]]
-        for name, count in Counter(found).items() if found and isinstance(found[0], str) else ():
-            self.metrics.prediction(name, count)
+        for name, count in Counter(found).items() if found and isinstance(found[0], named) else ():
+            self.metrics.prediction(str(name), count)
 
     async def _score(self, request: Request) -> Response:
         """Azure's contract: what the scoring script returns; without one, a list of predictions."""
@@ -311,14 +314,17 @@ class InferenceServer:
             return json_response({"error": f"nothing is at {request.path}"}, 404)
         if request.method != "POST" or action != "infer":
             allowed = "POST" if action == "infer" else "GET"
-            return json_response({"detail": f"Use {allowed}"}, 405, [(b"allow", allowed.encode())])
+            return json_response({"error": f"Use {allowed}"}, 405, [(b"allow", allowed.encode())])
         try:
-            body = request.json()
-            answer = await self._ask(engine, read_inference(engine.signature, body))
+            rows = len(request.body) // BYTES_A_ROW
+            batch, name, wanted = await aside(rows, read_inference_request, engine.signature, request)
+            answer = await self._ask(engine, batch)
+            found = await aside(len(batch.rows), inference_answer, engine, answer["predictions"], name, wanted)
         except RequestProblem as exc:
             status = exc.status if exc.status == FULL else CLIENT_ERROR
-            return json_response({"error": f"{'.'.join(map(str, exc.loc[1:]))}: {exc.message}"}, status)
-        return json_response(inference_answer(engine, answer["predictions"], str(body.get("id", ""))))
+            where = ".".join(map(str, exc.loc[1:]))
+            return json_response({"error": f"{where}: {exc.message}" if where else exc.message}, status)
+        return await aside(len(batch.rows), json_response, found)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         """Recording starts with the server and writes what is left when it stops."""
