@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from tidemill.app.bakes import forget_bake
 from tidemill.app.deploy import endpoint_name, load_documents
-from tidemill.app.releases import last_release, record_takedown, serving_release
+from tidemill.app.releases import history, last_release, record_takedown, serving_release
 from tidemill.app.turns import Say, releasing
 from tidemill.app.wiring import App
-from tidemill.base.errors import UsageError
+from tidemill.base.errors import NotFoundError, UsageError
 from tidemill.base.suggest import did_you_mean
 from tidemill.spec.project import Stage
 
@@ -41,6 +41,16 @@ def stop_local(app: App, names: Collection[str], stage: str | None) -> list[str]
         theirs = [e for n, s in _stages(app, stage) if s.target == "local" for e in _endpoints(app, n, s)]
         wanted = [n for n in wanted if n in theirs]
     return [name for name in wanted if app.target.delete(name)]
+
+
+def require_known(app: App, names: Collection[str]) -> None:
+    """`NotFoundError` for a name that no endpoint has or had, here or in the project; one that is down already is fine."""
+    known = {*app.target.endpoints(), *(str(r["endpoint"]) for r in history(app))}
+    known |= {e for n, s in _stages(app, None) for e in _endpoints(app, n, s)}
+    known |= {load_documents(app.project)[0]} if app.project is not None else set()
+    for name in names:
+        if name not in known:
+            raise NotFoundError(f"There is no endpoint `{name}`", hint=did_you_mean(name, known))
 
 
 def find_standing(app: App, names: Collection[str], stage: str | None) -> list[Standing]:

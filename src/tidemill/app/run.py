@@ -14,6 +14,7 @@ from tidemill.app.executors import OUTLIVING
 from tidemill.app.inputs import input_findings
 from tidemill.app.lineage import with_commit
 from tidemill.app.made_from import Asked, Kept, as_then, find_kept, keep, say_changes
+from tidemill.app.settings import PROJECT_FILE
 from tidemill.app.wiring import App
 from tidemill.base.clock import SystemClock, iso
 from tidemill.base.dotenv import read_dotenv
@@ -71,6 +72,10 @@ def load_job(file: Path, overrides: Sequence[Override] = ()) -> Loaded:
 
 def check_job(file: Path, overrides: Sequence[Override] = ()) -> tuple[Loaded, tuple[Finding, ...]]:
     """As `load_job`, with what is worth a warning."""
+    if file.is_dir():
+        project = (file / PROJECT_FILE).is_file()
+        hint = "Make what its project declares: tidemill up" if project else "Name a job's document in it."
+        raise UsageError(f"`{file}` is a folder, not a job", hint=hint)
     loaded = load_valid(file, overrides=overrides, expect=RUNNABLE)
     findings = check_loaded(loaded, _no_repository(file))
     if has_errors(findings):

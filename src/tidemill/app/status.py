@@ -7,16 +7,23 @@ from pathlib import Path
 from typing import Any
 
 from tidemill.app.deploy import public_url
-from tidemill.app.releases import last_release, serving_release
+from tidemill.app.releases import holds, last_release, serving_release
 from tidemill.app.wiring import App
 from tidemill.base.errors import BackendError
 
+HELD = ("stage", "version", "digest", "at", "by", "reason")
+
 
 def status(app: App) -> dict[str, Any]:
-    """Every endpoint with its deployments, and the budget if there is one; the shape of `status -o json`."""
+    """Every endpoint with its deployments, what is held back, and the budget if there is one; the shape of `status -o json`."""
     rows = [_local(app, name) for name in app.target.endpoints()]
     budget = app.meter.as_json() if app.meter is not None else None
-    return {"endpoints": rows + _clusters(app), **({"budget": budget} if budget else {})}
+    held = [{k: row.get(k) for k in HELD} for row in holds(app)]
+    return {
+        "endpoints": rows + _clusters(app),
+        **({"held": held} if held else {}),
+        **({"budget": budget} if budget else {}),
+    }
 
 
 def _local(app: App, name: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from tidemill.app.down import Standing, find_standing, note_down, out_of_reach, stop_local, take_down
+from tidemill.app.down import Standing, find_standing, note_down, out_of_reach, require_known, stop_local, take_down
 from tidemill.app.settings import read_settings
 from tidemill.app.status import status
 from tidemill.app.up import UpResult, up
@@ -92,11 +92,17 @@ def status_command(fmt: str, query: str | None) -> None:
     with open_app(read_settings()) as app:
         found = status(app)
     if fmt != "human" or query:
-        print_value(found, fmt="json" if fmt == "human" else fmt, query=query)
+        flat = fmt in {"table", "tsv"} and not query  # what has one row an endpoint
+        print_value(found["endpoints"] if flat else found, fmt="json" if fmt == "human" else fmt, query=query)
     elif found["endpoints"]:
         _table(found["endpoints"])
     else:
         click.echo("Nothing is deployed. Start with: tidemill up")
+    for row in found.get("held", ()) if fmt == "human" and not query else ():
+        lift = f"tidemill rollback --lift --stage {row['stage']}"
+        click.echo(
+            f"note: {row['stage']}: version {row['version']} is held back: {row['reason']}. Lift it with: {lift}"
+        )
     budget = found.get("budget")
     if fmt == "human" and not query and budget:
         click.echo(f"Spent {budget['spent']:.2f} of {budget['limit']:.2f} {budget['currency']} per {budget['per']}.")
@@ -112,6 +118,7 @@ def down_command(names: tuple[str, ...], stage: str | None) -> None:
     What is in a cluster is asked about first (`--yes` answers). Models, jobs, images, history and namespaces stay.
     """
     with open_app(read_settings()) as app:
+        require_known(app, names)
         stopped = stop_local(app, names, stage)
         if stopped:
             note_down(app, names, stage)

@@ -24,6 +24,7 @@ from tidemill.spec.source import Source, read_source, uncollected
 from tidemill.spec.tolerance import without_ignored
 
 RUN_BY = {".py": "python", ".sh": "bash"}
+NAMED = 4  # more kinds than that are said to be jobs
 DEPLOYABLE = {Kind.PROJECT: stage_findings, Kind.ONLINE_DEPLOYMENT: deployment_findings}
 
 
@@ -83,7 +84,7 @@ def load_source(source: Source, *, overrides: Sequence[Override] = (), kind: Kin
         )
     else:
         document, problems = validate_document(MODELS[found], data, source)
-        findings += problems
+        findings += [_with_longer_path(f, data, overrides) for f in problems]
         judge = DEPLOYABLE.get(found)
         if judge is not None:
             said = {f.path for f in findings}
@@ -114,6 +115,15 @@ def _job_for(script: Path) -> str:
         f"A script runs as a job. Save `{{type: command, code: ., command: {RUN_BY[script.suffix]} {script.name}, "
         f"environment: {{image: python}}}}` as job.yml beside it, then: tidemill run job.yml"
     )
+
+
+def _with_longer_path(finding: Finding, data: Any, overrides: Sequence[Override]) -> Finding:  # noqa: ANN401
+    """`--set epochs=3` where there is an input `epochs` means `inputs.epochs`."""
+    inputs = data.get("inputs")
+    given = any(o.path[0] == finding.path for o in overrides)
+    if finding.code == "TM-D101" and given and isinstance(inputs, dict) and finding.path in inputs:
+        return replace(finding, hint=f"Did you mean `inputs.{finding.path}`?")
+    return finding
 
 
 @cache
@@ -148,8 +158,11 @@ def load_valid(path: Path, *, overrides: Sequence[Override] = (), expect: Collec
             hint="" if overrides else f"Run `tidemill check {path}` for everything about it.",
         )
     if expect and loaded.kind not in expect:
-        wanted = ", ".join(str(k).replace("_", " ") for k in expect)
-        raise SpecError(f"{path} is {_a(str(loaded.kind).replace('_', ' '))}, not {_a(wanted)}", at=loaded.locate(()))
+        names = [str(k).replace("_", " ") for k in expect]
+        wanted = ", ".join(names) if len(names) <= NAMED else "job"
+        hint = "Make what it declares: tidemill up" if loaded.kind is Kind.PROJECT else ""
+        text = f"{path} is a {str(loaded.kind).replace('_', ' ')}, not a {wanted}"
+        raise SpecError(text, at=loaded.locate(()), hint=hint)
     return loaded
 
 

@@ -68,13 +68,20 @@ def test_a_person_is_asked_and_has_the_last_word(
     assert list(cluster.there) == left
 
 
-@pytest.mark.parametrize("words", [["--stage", "staging"], ["other"]])
-def test_another_stage_or_name_leaves_it(
-    cluster: FakeCluster, capsys: pytest.CaptureFixture[str], words: list[str]
-) -> None:
-    assert run_command_line(["down", "--yes", *words]) == 0
+def test_another_stage_leaves_it(cluster: FakeCluster, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command_line(["down", "--yes", "--stage", "staging"]) == 0
     assert list(cluster.there) == ["blue-1"]
     assert "Nothing was running" in capsys.readouterr().out
+
+
+def test_a_name_no_endpoint_has_is_refused_with_those_there_are(
+    cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command_line(["down", "--yes", "digit"]) == 1
+    assert list(cluster.there) == ["blue-1"]
+    said = capsys.readouterr().err
+    assert "There is no endpoint `digit`" in said
+    assert "Did you mean `digits`?" in said
 
 
 def test_what_it_cannot_reach_is_said(cluster: FakeCluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -75,3 +75,7 @@ def test_an_input_that_nothing_has_is_pointed_out_before_the_job_runs_without_it
 def test_an_input_that_the_command_reads_may_be_added(tidemill: Run, tmp_path: Path) -> None:
     (tmp_path / "job.yml").write_text("type: command\ncommand: echo ${{inputs.n}}\nenvironment: {image: x}\n")
     assert "TM-D112" not in tidemill("plan", "job.yml", "--set", "inputs.n=4").stderr
+
+
+def test_the_name_of_an_input_alone_is_told_its_whole_path(tidemill: Run, job: str) -> None:
+    assert "Did you mean `inputs.epochs`?" in tidemill("plan", job, "--set", "epochs=4", code=2).stderr

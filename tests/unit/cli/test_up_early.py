@@ -45,3 +45,21 @@ def test_what_a_document_means_and_does_not_say_is_told_before_it_runs(tidemill:
         said = tidemill(*words).stderr
         assert "job.yml:3:12: warning TM-D106 Azure ignores the unknown field `defualt_compute`" in said
         assert "Did you mean `default_compute`?" in said
+
+
+def test_what_is_no_job_is_told_what_it_is(tidemill: Run, tmp_path: Path) -> None:
+    assert "`.` is a folder, not a job" in tidemill("run", ".", code=2).stderr
+    (tmp_path / "tidemill.yaml").write_text("name: p\n")
+    for words in (("run", "."), ("plan", "tidemill.yaml")):
+        said = tidemill(*words, code=2).stderr
+        assert "not a job" in said
+        assert "tidemill up" in said
+
+
+def test_an_endpoint_nobody_has_cannot_be_taken_down(tidemill: Run, tmp_path: Path) -> None:
+    (tmp_path / "tidemill.yaml").write_text("name: tides\n")
+    said = tidemill("down", "tide", code=1).stderr
+    assert "There is no endpoint `tide`" in said
+    assert "Did you mean `tides`?" in said
+    assert tidemill("down", "tides").stdout == "Nothing was running.\n"
+    assert tidemill("down").stdout == "Nothing was running.\n"
