@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,8 +57,7 @@ def limit_arguments(document: OnlineDeployment, *, instances: int) -> list[str]:
     if limits is not None and limits.request_timeout_ms:
         argv += ["--timeout", str(limits.request_timeout_ms / 1000)]
     if limits is not None and limits.max_concurrent_requests_per_instance:
-        inside = TOGETHER * limits.max_concurrent_requests_per_instance
-        argv += ["--max-queue", str(max(1, math.ceil(inside / workers)))]
+        argv += ["--max-queue", str(TOGETHER * limits.max_concurrent_requests_per_instance * instances)]
     return argv
 
 

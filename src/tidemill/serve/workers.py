@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import ctypes
+import math
 import os
 import signal
 import socket
@@ -30,6 +31,7 @@ INSIST_S = 5.0  # what a server has beyond its own time to end
 END_LOOK_S = 0.02
 LONGEST_WAIT_S = 5.0
 TIMEOUT_S = 60.0
+MAX_QUEUE = 256
 SILENT_TIMEOUTS = 3  # an event loop that did not turn for so many time-outs will not
 SILENT_S = 5.0  # but a busy machine may well stop one for so long
 OWN_CODES = {1, 2, 3, 4}
@@ -103,8 +105,16 @@ def run_workers(argv: list[str], listener: socket.socket, count: int, timeout_s:
     with contextlib.ExitStack() as ending:
         if count > 1:
             counts = tempfile.TemporaryDirectory(prefix="tidemill-counts-", ignore_cleanup_errors=True)
-            command += ["--counts", ending.enter_context(counts)]
+            command += ["--counts", ending.enter_context(counts), "--max-queue", str(_share_of_queue(argv, count))]
         return _keep_running(command, own, timeout_s)
+
+
+def _share_of_queue(argv: list[str], count: int) -> int:
+    """How many requests one of so many servers lets in."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--max-queue", type=int, default=MAX_QUEUE)
+    total: int = parser.parse_known_args(argv)[0].max_queue
+    return max(1, math.ceil(total / count))
 
 
 def _keep_running(command: Sequence[str], own: Sequence[socket.socket], timeout_s: float) -> int:

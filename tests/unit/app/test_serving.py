@@ -15,13 +15,13 @@ def arguments(**said: object) -> list[str]:
     return limit_arguments(document, instances=max(1, document.instance_count or 1))
 
 
-def test_instances_times_workers_are_processes_and_the_limit_is_each_ones_share() -> None:
+def test_instances_times_workers_are_processes_and_the_limit_is_that_of_all_of_them() -> None:
     argv = arguments(
         instance_count=2,
         environment_variables={"WORKER_COUNT": "3"},
         request_settings={"max_concurrent_requests_per_instance": 6, "request_timeout_ms": 1500},
     )
-    assert argv == ["--workers", "6", "--timeout", "1.5", "--max-queue", "4"]
+    assert argv == ["--workers", "6", "--timeout", "1.5", "--max-queue", "24"]
 
 
 def test_what_nobody_asked_for_is_left_to_the_server() -> None:
