@@ -320,3 +320,45 @@ def test_a_model_without_columns_is_asked_in_json(browser: Any, serve: Serve, tm
     page.fill("textarea", '{"inputs": [[1, 0')
     page.click("#go")
     page.wait_for_selector("#error:has-text('not JSON')")
+
+
+class Judge:
+    """Says how old a contract is; what it was not told counts as new."""
+
+    classes_ = (0, 1)
+
+    def predict(self, frame: Any) -> Any:
+        return [
+            int(since.year < 2020 and note != "keep") for since, note in zip(frame["since"], frame["note"], strict=True)
+        ]
+
+
+def test_moments_truths_and_columns_that_may_be_left_empty(
+    browser: Any, serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import cloudpickle
+
+    monkeypatch.setattr("tests.unit.serve.conftest.pickle", cloudpickle)
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    columns = [
+        {"name": "since", "type": "datetime"},
+        {"name": "note", "type": "string", "required": False},
+        {"name": "paid", "type": "boolean"},
+        {"name": "sum", "type": "double", "required": False},
+    ]
+    metadata = {"classes": ["new", "old"], "task": "classification", "columns": columns}
+    page = opened(browser.new_context(), serve(save(tmp_path / "judge", Judge(), metadata, {})))
+    page.get_by_label("since").fill("2019-05-06T07:08")
+    page.get_by_label("paid").select_option("true")
+    page.click("#go")
+    assert prediction(page) == "old"
+    page.get_by_label("note (optional)").fill("keep")
+    page.click("#go")
+    page.wait_for_selector("#answer:has-text('new')")
+    page.get_by_label("since").fill("")
+    page.click("#go")
+    page.wait_for_selector("#error:has-text('since')")
+    assert page.evaluate("document.activeElement.getAttribute('aria-invalid')") == "true"
+    file = tmp_path / "rows.csv"
+    file.write_text("since,paid\n2019-01-01,1\n2024-01-01 10:00:00,FALSE\n")
+    assert [r["prediction"] for r in csv.DictReader(download(page, file).splitlines())] == ["old", "new"]

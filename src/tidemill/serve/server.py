@@ -16,6 +16,7 @@ from tidemill.serve.batching import Batcher, aside
 from tidemill.serve.bodies import check_feedback, is_heavy, read_rows
 from tidemill.serve.capture import Capture, is_prediction
 from tidemill.serve.decode import Batch
+from tidemill.serve.drawing import describe_drawing
 from tidemill.serve.engine import Engine
 from tidemill.serve.hang import Calls
 from tidemill.serve.http import (
@@ -353,7 +354,7 @@ class InferenceServer:
                 "name": info.name, "version": info.version, "deployment": info.deployment, "digest": info.digest,
                 "path": self._engine.predictor.path, "slow_reason": self._engine.slow_reason,
                 "differences": self._engine.differences,
-                "signature": signature.as_json() | {"example": example},
+                "signature": signature.as_json() | {"example": example, "drawing": describe_drawing(signature)},
             }
         )  # fmt: skip
 

@@ -69,7 +69,7 @@ export function values(matched, row, separator) {
   return matched.map(({ column, place }) => {
     let text = row[place] ?? "";
     if (separator === ";" && column.type === "number" && /^\s*-?[\d.]*,\d+\s*$/.test(text)) text = text.replaceAll(".", "").replace(",", ".");
-    return cell(column, text);
+    return text === "" && column.required === false ? null : cell(column, text);
   });
 }
 

@@ -1,9 +1,10 @@
 // A board to draw on with finger, pen, mouse or arrow keys; what is drawn becomes the pixels training saw.
 const SIDE = 336, WIDTH = 26, STEP = 14, INK = 20;
+const THICK = 1.1;  // pixels of the model: a thinner line would vanish between them
 
 export class Board {
-  constructor(canvas, mark, image, done) {
-    Object.assign(this, { canvas, mark, image, done, pointer: null, at: [SIDE / 2, SIDE / 2] });
+  constructor(canvas, mark, image, drawing, done) {
+    Object.assign(this, { canvas, mark, image, drawing, done, pointer: null, at: [SIDE / 2, SIDE / 2] });
     this.pen = canvas.getContext("2d", { willReadFrequently: true });
     this.clear();
     canvas.onpointerdown = (e) => this.begin(e);
@@ -50,7 +51,7 @@ export class Board {
 
   clear() {
     this.pen.fillStyle = "#000"; this.pen.fillRect(0, 0, SIDE, SIDE);
-    Object.assign(this.pen, { strokeStyle: "#fff", lineWidth: WIDTH, lineCap: "round", lineJoin: "round" });
+    Object.assign(this.pen, { strokeStyle: "#fff", lineWidth: Math.max(WIDTH, THICK * SIDE / Math.min(...this.image.size)), lineCap: "round", lineJoin: "round" });
   }
 
   async put(url) {
@@ -63,7 +64,7 @@ export class Board {
 
   url() { return this.canvas.toDataURL(); }
 
-  // Ink centred by mass in a box of 20/28 of the picture, as the handwritten digits sets were made; null without ink.
+  // Ink centred and scaled as the pictures of training were; null without ink.
   pixels() {
     const raw = this.pen.getImageData(0, 0, SIDE, SIDE).data;
     let left = SIDE, top = SIDE, right = -1, bottom = -1, mass = 0, mx = 0, my = 0;
@@ -73,11 +74,12 @@ export class Board {
     }
     if (right < 0) return null;
     const [width, height] = this.image.size;
-    const scale = (20 / 28) * Math.min(width, height) / (Math.max(right - left, bottom - top) + 1);
+    const middle = this.drawing.centre === "mass" ? [mx / mass, my / mass] : [(left + right + 1) / 2, (top + bottom + 1) / 2];
+    const scale = this.drawing.box * Math.min(width, height) / (Math.max(right - left, bottom - top) + 1);
     const small = Object.assign(document.createElement("canvas"), { width, height }), ctx = small.getContext("2d");
     ctx.fillStyle = "#000"; ctx.fillRect(0, 0, width, height);
     ctx.imageSmoothingEnabled = true; ctx.imageSmoothingQuality = "high";
-    ctx.translate(width / 2, height / 2); ctx.scale(scale, scale); ctx.translate(-mx / mass, -my / mass);
+    ctx.translate(width / 2, height / 2); ctx.scale(scale, scale); ctx.translate(-middle[0], -middle[1]);
     ctx.drawImage(this.canvas, 0, 0);
     const data = ctx.getImageData(0, 0, width, height).data, values = [];
     for (let i = 0; i < data.length; i += 4) values.push(this.image.ink === "dark" ? 255 - data[i] : data[i]);

@@ -29,7 +29,7 @@ export class Form {
     if (column.type === "integer") field.step = "1";
     field.placeholder = range(column);
     if (kind(column.type) === "datetime-local") field.step = "1";
-    field.value = nice(example) ?? (optional ? "" : kind(column.type) === "number" ? middle(column) : "");
+    field.value = nice(typeof example === "object" && example ? JSON.stringify(example) : example) ?? (optional ? "" : kind(column.type) === "number" ? middle(column) : "");
     if (typeof example === "string" && !field.value) field.value = example.slice(0, 19).replace(" ", "T");
     return field;
   }
@@ -83,6 +83,7 @@ export function cell(column, text) {
     const trimmed = text.trim();
     return trimmed === "" ? null : Number.isFinite(Number(trimmed)) ? Number(trimmed) : text;
   }
+  if (column.type === "any") { try { return JSON.parse(text); } catch { return text; } }
   if (column.type === "boolean") return { true: true, 1: true, yes: true, false: false, 0: false, no: false }[text.trim().toLowerCase()] ?? (text === "" ? null : text);
   return text;
 }

@@ -6,6 +6,7 @@ import { Form } from "./form.js";
 import { asCurl, asPython, offer } from "./copy.js";
 
 const $ = (id) => document.getElementById(id);
+const DEPLOYMENT = "azureml-model-deployment";  // of an endpoint: who answered, and who is to answer
 const TRIES = 12, SHOWN = 10, LOOK_MS = 3000, LARGE = 4 << 20, LONGEST = 2000;
 const make = (tag, props, ...inner) => { const made = Object.assign(document.createElement(tag), props); made.append(...inner); return made; };
 let info, signature, board, form, file, last, running;
@@ -41,7 +42,7 @@ function introduce() {
 
 function startDrawing() {
   $("draw").hidden = $("picturelabel").hidden = false;
-  board = new Board($("canvas"), $("pen"), signature.image, predict);
+  board = new Board($("canvas"), $("pen"), signature.image, signature.drawing, predict);
   takePictures($("draw"));
 }
 
@@ -102,7 +103,7 @@ function startForm() {
 
 async function input() {
   const json = { kind: "application/json" };
-  if (file) return { body: file, kind: file.type || "application/octet-stream", picture: await thumbnail(file) };
+  if (file) return { body: file, kind: file.type.startsWith("image/") ? file.type : "application/octet-stream", picture: await thumbnail(file) };
   if (board) {
     const found = board.pixels();
     if (!found) throw new Problem("Draw something first.");
@@ -135,6 +136,7 @@ async function alone(work) {
     await work(mine.signal);
   } catch (error) {
     if (error.name === "AbortError" || mine.signal.aborted) return;
+    blank("No prediction.");
     see($("output"));
     say(error instanceof Problem ? error.message : `Something went wrong on this page: ${error.message}`);
     form?.mark((error.fields || []).map((f) => f.loc.at(-1)));
@@ -153,7 +155,7 @@ const predict = () => alone(async (signal) => {
   last = { body: asked.body, kind: asked.kind };
   show(answer, response.headers.get("x-request-id"));
   remember(asked, answer);
-  if (answer.version !== info.version) await renew();
+  if (answer.version !== info.version) await renew(response.headers.get(DEPLOYMENT));
 });
 
 const batch = (csv) => alone(async (signal) => {
@@ -170,9 +172,9 @@ const batch = (csv) => alone(async (signal) => {
 });
 
 // Another version answered: say so, and follow it when it takes something else.
-async function renew() {
+async function renew(deployment) {
   const before = JSON.stringify([signature.columns, signature.image]);
-  info = await (await ask("version")).json();
+  info = await (await ask("version", deployment ? { headers: { [DEPLOYMENT]: deployment } } : {})).json();
   signature = info.signature;
   introduce();
   if (JSON.stringify([signature.columns, signature.image]) === before) return;
@@ -255,12 +257,17 @@ function clear() {
   $("preview").hidden = true;
   $("zone").querySelector("span").hidden = false;
   form?.mark([]);
+  blank("No prediction yet.");
+  say("");
+}
+
+// An earlier answer does not stand beside what is asked now.
+function blank(words) {
   last = null;
-  Object.assign($("answer"), { className: "waiting", textContent: "No prediction yet.", title: "" });
+  Object.assign($("answer"), { className: "waiting", textContent: words, title: "" });
   for (const id of ["bars", "warnings"]) $(id).replaceChildren();
   for (const id of ["more", "copies", "result"]) $(id).hidden = true;
   $("who").textContent = "";
-  say("");
 }
 
 async function copy(write) {
