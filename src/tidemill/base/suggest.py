@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 SHOWN = 8
+SHORTEST = 5  # letters; shorter names are often one letter apart on purpose
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -30,3 +31,18 @@ def closest(name: str, known: Iterable[str]) -> str:
     folded = {n.casefold(): n for n in known}
     close = get_close_matches(name.casefold(), folded, n=1, cutoff=0.6)
     return folded[close[0]] if close else ""
+
+
+def is_slip(name: str, meant: str) -> bool:
+    """Whether `name` is `meant` with one letter missing, added, exchanged or swapped with the next: a slip of the pen.
+
+    `digit-1` is no slip of `digit-2`, and `env-gpu` none of `env`.
+    """
+    if name == meant or min(len(name), len(meant)) < SHORTEST or abs(len(name) - len(meant)) > 1:
+        return False
+    start = next((i for i, (a, b) in enumerate(zip(name, meant, strict=False)) if a != b), min(len(name), len(meant)))
+    left, right = name[start:], meant[start:]
+    if left[:1].isdigit() or right[:1].isdigit():
+        return False
+    swapped = left[1:2] + left[:1] == right[:2] and left[2:] == right[2:]
+    return swapped or left[1:] == right or left == right[1:] or left[1:] == right[1:]

@@ -166,4 +166,11 @@ ROWS = (
         "Let both name the same.",
         "# tidemill.yaml\nmodel: digits\n# deployment.yml\nmodel: azureml:digits@latest",
     ),
+    Code(
+        "TM-R112", WARNING, "Name nearly that of something here",
+        "A job names an environment, component or data asset that no document of the repository declares and tidemill.yaml does not map, and one that is there is called nearly so.",
+        "The job finds nothing, or runs in another environment than was meant.",
+        "Correct the name; if it is another asset, on Azure, switch the code off on that line.",
+        "# before\nenvironment: azureml:trian-env@latest\n# after\nenvironment: azureml:train-env@latest",
+    ),
 )  # fmt: skip

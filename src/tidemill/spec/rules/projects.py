@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from difflib import get_close_matches
 from importlib.util import find_spec
 from typing import Any
 
 from tidemill.base.errors import UsageError
 from tidemill.base.files import is_plain_file
 from tidemill.base.findings import Finding
-from tidemill.base.suggest import did_you_mean
+from tidemill.base.suggest import did_you_mean, is_slip
 from tidemill.spec.codes import CODES
 from tidemill.spec.conditions import parse_rule
 from tidemill.spec.load import load
@@ -20,7 +19,6 @@ from tidemill.spec.repository import yaml_files
 from tidemill.spec.rules.context import Context
 from tidemill.spec.rules.documents import conda_file_findings, missing_path
 
-NEARLY = 0.8
 MAX_READ = 1 << 20
 USED = re.compile(r"""azureml:([\w.-]+)|datastores/([\w.-]+)/|\b(?:compute|name):\s*["']?(?!azureml:)([\w.-]+)""")
 
@@ -86,7 +84,7 @@ def check_mappings(context: Context) -> Iterator[Finding]:
     for section, keys in sections.items():
         for key in keys:
             name = key.partition(":")[0]
-            near = [] if name in used else get_close_matches(name, used - mapped, n=1, cutoff=NEARLY)
+            near = [] if name in used else sorted(n for n in used - mapped if is_slip(name, n))
             if near:
                 text = f"No document names `{name}`, so what stands for it here is never used"
                 yield context.finding("TM-R110", text, (section, key), hint=f"Did you mean `{near[0]}`?", key=True)

@@ -10,6 +10,7 @@ from tidemill.spec.rules.batches import check_batch_steps, check_parallel, check
 from tidemill.spec.rules.commands import check_command
 from tidemill.spec.rules.context import Rule
 from tidemill.spec.rules.graph import check_pipeline
+from tidemill.spec.rules.near_names import check_near_names
 from tidemill.spec.rules.projects import (
     check_agreement,
     check_codes,
@@ -23,8 +24,15 @@ from tidemill.spec.rules.schedules import check_compute_name, check_schedule, ch
 from tidemill.spec.rules.trials import check_automl, check_sweep_component, check_sweep_job, check_sweep_steps
 
 RULES: Mapping[Kind, tuple[Rule, ...]] = {
-    Kind.COMMAND_JOB: (d.check_asset_name, d.check_code, d.check_literals, check_command, check_models),
-    Kind.COMMAND_COMPONENT: (d.check_asset_name, d.check_ports, d.check_code, check_command),
+    Kind.COMMAND_JOB: (
+        d.check_asset_name,
+        d.check_code,
+        d.check_literals,
+        check_command,
+        check_models,
+        check_near_names,
+    ),
+    Kind.COMMAND_COMPONENT: (d.check_asset_name, d.check_ports, d.check_code, check_command, check_near_names),
     Kind.PIPELINE_JOB: (
         d.check_asset_name,
         d.check_tolerated,
@@ -33,6 +41,7 @@ RULES: Mapping[Kind, tuple[Rule, ...]] = {
         check_sweep_steps,
         check_batch_steps,
         check_models,
+        check_near_names,
     ),
     Kind.PIPELINE_COMPONENT: (
         d.check_asset_name,
@@ -47,14 +56,14 @@ RULES: Mapping[Kind, tuple[Rule, ...]] = {
     Kind.DATA: (d.check_asset_name, d.check_data_path),
     Kind.MODEL: (d.check_asset_name, d.check_data_path),
     Kind.ONLINE_ENDPOINT: (d.check_endpoint_name, d.check_traffic),
-    Kind.ONLINE_DEPLOYMENT: (d.check_endpoint_name, d.check_online_deployment),
+    Kind.ONLINE_DEPLOYMENT: (d.check_endpoint_name, d.check_online_deployment, check_near_names),
     Kind.BATCH_ENDPOINT: (d.check_endpoint_name,),
     Kind.BATCH_DEPLOYMENT: (d.check_endpoint_name, d.check_batch_deployment),
-    Kind.SWEEP_JOB: (d.check_asset_name, d.check_code, d.check_literals, check_sweep_job),
+    Kind.SWEEP_JOB: (d.check_asset_name, d.check_code, d.check_literals, check_sweep_job, check_near_names),
     Kind.SWEEP_COMPONENT: (d.check_asset_name, d.check_ports, check_sweep_component),
-    Kind.PARALLEL_JOB: (d.check_asset_name, d.check_code, d.check_literals, check_parallel),
+    Kind.PARALLEL_JOB: (d.check_asset_name, d.check_code, d.check_literals, check_parallel, check_near_names),
     Kind.PARALLEL_COMPONENT: (d.check_asset_name, d.check_ports, d.check_code, check_parallel),
-    Kind.SPARK_JOB: (d.check_asset_name, d.check_code, d.check_literals, check_spark),
+    Kind.SPARK_JOB: (d.check_asset_name, d.check_code, d.check_literals, check_spark, check_near_names),
     Kind.SPARK_COMPONENT: (d.check_asset_name, d.check_ports, d.check_code, check_spark),
     Kind.DATA_TRANSFER_COMPONENT: (d.check_asset_name, d.check_ports),
     Kind.AUTOML_JOB: (d.check_asset_name, check_automl),

@@ -13,7 +13,7 @@ $schema: https://azuremlschemas.azureedge.net/latest/commandJob.schema.json
 command: ls ${{inputs.tides}}
 environment: azureml:train-env@latest
 compute: azureml:cpu-cluster
-inputs: {tides: {type: uri_folder, path: "azureml:tides-2024:1"}, x: {type: uri_folder, path: azureml://datastores/lake/paths/x}}
+inputs: {tides: {type: uri_folder, path: "azureml:tides-2024:1"}, x: {type: uri_folder, path: azureml://datastores/datalake/paths/x}}
 """
 
 
@@ -36,7 +36,7 @@ def test_a_file_it_names_is_there(tmp_path: Path, field: str) -> None:
         ("environments: {trian-env: {python: host}}", "train-env"),
         ("data: {tide-2024: ./d}", "tides-2024"),
         ("compute: {cpu-clutser: {cpus: 2}}", "cpu-cluster"),
-        ("datastores: {lakee: ./d}", "lake"),
+        ("datastores: {datalakee: ./d}", "datalake"),
     ],
 )
 def test_a_mapping_nobody_uses_that_is_nearly_right(tmp_path: Path, mapping: str, near: str) -> None:
@@ -49,7 +49,7 @@ def test_a_mapping_nobody_uses_that_is_nearly_right(tmp_path: Path, mapping: str
         "environments: {train-env: {python: host}, 'train-env:2': {python: host}}",
         "data: {tides-2024: ./d, 'tides-2023': ./e}",
         "compute: {gpu-of-another-branch: {gpus: 1}}",
-        "datastores: {lake: ./d, lake2: ./e}",
+        "datastores: {datalake: ./d, datalake2: ./e}",
     ],
 )
 def test_names_that_are_used_or_like_no_other_are_left_alone(tmp_path: Path, mapping: str) -> None:
