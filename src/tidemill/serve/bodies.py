@@ -28,7 +28,7 @@ def read_rows(signature: ModelSignature, request: Request) -> Batch:
     kind = request.content_type
     image = signature.image
     if kind in TEXT:
-        row = read_record(signature.columns, request.body) if signature.columns else None
+        row = read_record(signature.columns, request.body) if signature.columns and not signature.params else None
         return decode(signature, request.json()) if row is None else Batch(row, single=True)
     if image and kind == "multipart/form-data":
         files = read_files(request)

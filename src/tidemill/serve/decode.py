@@ -7,7 +7,7 @@ import binascii
 import difflib
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from tidemill.serve.cells import matrix, outside, read_cell
+from tidemill.serve.params import put_params, split_params
 from tidemill.serve.problems import RequestProblem
 from tidemill.serve.signature import Column, ImageSpec, ModelSignature
 from tidemill.serve.table import read_numbers
@@ -40,9 +41,13 @@ def decode(signature: ModelSignature, body: Any) -> Batch:  # noqa: ANN401 - any
     """A JSON body in any of the accepted forms; `RequestProblem` names what is wrong."""
     if signature.image:
         return _decode_images(signature.image, body)
-    if signature.columns:
+    if not signature.columns:
+        return _decode_tensor(signature, body)
+    if not signature.params and not (isinstance(body, Mapping) and "params" in body):
         return _decode_table(signature, body)
-    return _decode_tensor(signature, body)
+    rest, params = split_params(signature, body)
+    batch = _decode_table(signature, rest)
+    return replace(batch, rows=put_params(batch.rows, params)) if signature.params else batch
 
 
 def _decode_images(spec: ImageSpec, body: Any) -> Batch:  # noqa: ANN401

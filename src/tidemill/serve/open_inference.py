@@ -82,7 +82,8 @@ def read_inference(signature: ModelSignature, body: Any) -> Batch:  # noqa: ANN4
         raise RequestProblem(f"`{given[at]}` is there twice", loc=("body", "inputs", at, "name"), status=CLIENT_ERROR)
     names = {c.name for c in signature.columns}
     if names and (len(arrays) > 1 or arrays[0][0] in names):
-        batch = _by_column(signature, arrays)
+        params = body.get("parameters") if signature.params and isinstance(body, Mapping) else None
+        batch = _by_column(signature, arrays, params)
     elif len(arrays) > 1:
         raise RequestProblem("Expected one tensor", loc=("body", "inputs", 1), status=CLIENT_ERROR)
     else:
@@ -125,13 +126,14 @@ def _tensor(tensor: Any, at: int) -> tuple[str, Any]:  # noqa: ANN401
         raise RequestProblem(f"Not a tensor: {exc}", loc=(*loc, "data"), status=CLIENT_ERROR) from exc
 
 
-def _by_column(signature: ModelSignature, arrays: list[tuple[str, Any]]) -> Batch:
+def _by_column(signature: ModelSignature, arrays: list[tuple[str, Any]], params: Any) -> Batch:  # noqa: ANN401
     lengths = {a.size for _, a in arrays}
     if len(lengths) != 1:
         raise RequestProblem("Columns are of different lengths", loc=("body", "inputs"), status=CLIENT_ERROR)
     names = [name for name, _ in arrays]
     rows = zip(*(a.ravel().tolist() for _, a in arrays), strict=True)
-    return decode(signature, {"inputs": [dict(zip(names, row, strict=True)) for row in rows]})
+    records = [dict(zip(names, row, strict=True)) for row in rows]
+    return decode(signature, {"inputs": records, **({} if params is None else {"params": params})})
 
 
 def _check_range(data: Any, datatype: str, loc: tuple[str | int, ...]) -> None:  # noqa: ANN401

@@ -8,7 +8,7 @@ from typing import Any
 from tidemill.serve.engine import Engine
 from tidemill.serve.http import ID_LIMIT
 from tidemill.serve.open_inference import DATATYPES, TENSOR_TYPES
-from tidemill.serve.signature import Column
+from tidemill.serve.signature import Column, Param
 
 Schema = dict[str, Any]
 LARGEST = sys.float_info.max
@@ -70,12 +70,19 @@ def request_schema(engine: Engine | None) -> Schema:
         row = {"anyOf": [record, _row(signature.columns)]}
         names: Schema = {"enum": [[c.name for c in signature.columns], None]}
         frame = obj({"data": many(_row(signature.columns))}, {"columns": names})
-        lists = [obj({n: many(row)}) for n in ("inputs", "instances", "data", "records", "dataframe_records")]
-        lists += [obj({n: frame}) for n in ("dataframe_split", "input_data")]
+        said = {"params": _params(signature.params)} if signature.params else {}
+        names_of_lists = ("inputs", "instances", "data", "records", "dataframe_records")
+        lists = [obj({n: many(row)}, said) for n in names_of_lists]
+        lists += [obj({n: frame}, said) for n in ("dataframe_split", "input_data")]
         return {"anyOf": [record, many(row), _row(signature.columns), frame, *lists]}
     rows = exactly(NUMBER, signature.width) if signature.width else many(NUMBER)
     matrix = many(rows) if signature.width else exactly(rows, 1)
     return {"anyOf": [obj({name: matrix}) for name in ("inputs", "instances", "data", "records")]}
+
+
+def _params(params: tuple[Param, ...]) -> Schema:
+    cells = {p.name: _cell(p.column) for p in params}
+    return obj({}, {p.name: many(cells[p.name], 0) if p.many else cells[p.name] for p in params}, closed=True)
 
 
 def _pictures(values: int) -> list[Schema]:

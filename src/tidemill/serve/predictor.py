@@ -63,6 +63,8 @@ def load_predictor(signature: ModelSignature, *, allow_pickle: bool) -> Predicto
 
 def flavor_of(signature: ModelSignature) -> str:
     """What the model's files say, or what they look like; empty when they look like nothing known."""
+    if signature.params:  # only MLflow knows what to do with them
+        return "python_function"
     return signature.flavor or _guess_flavor(signature.folder)
 
 

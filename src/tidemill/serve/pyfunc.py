@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tidemill.serve.frames import frame_maker
+from tidemill.serve.params import by_params
 from tidemill.serve.predictor import Answer, Array, Predictor, from_scores
 from tidemill.serve.problems import RequestProblem
 from tidemill.serve.signature import ModelSignature
@@ -24,10 +25,10 @@ def pyfunc_predictor(signature: ModelSignature) -> Predictor:
     prepare = _preparation(signature)
     index = {name: i for i, name in enumerate(signature.classes)}
 
-    def predict(rows: Array) -> Answer:
+    def ask(rows: Array, **params: Any) -> Answer:  # noqa: ANN401 - what the signature names
         given = prepare(rows)
         try:
-            found = model.predict(given)
+            found = model.predict(given, params=params) if params else model.predict(given)
         except Exception as exc:
             if type(exc).__name__ == "MlflowException" and str(exc).startswith(UNFIT):
                 raise RequestProblem(str(exc).rpartition("Error: ")[2]) from exc
@@ -37,7 +38,13 @@ def pyfunc_predictor(signature: ModelSignature) -> Predictor:
             return from_scores(scores, signature)
         return Answer([index.get(v, v) if isinstance(v, str) else v for v in one_a_row(found, len(rows))])
 
-    return Predictor(predict, signature.classes, "mlflow pyfunc", model)
+    def apart(rows: Array) -> Answer:
+        labels: list[Any] = []
+        for part, params in by_params(rows):
+            labels += ask(part, **params).labels
+        return Answer(labels)
+
+    return Predictor(apart if signature.params else ask, signature.classes, "mlflow pyfunc", model)
 
 
 def _preparation(signature: ModelSignature) -> Callable[[Array], Any]:

@@ -49,6 +49,16 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
+class Param:
+    """What a request may say beside its rows: a value of the column's type, or `many` of them."""
+
+    name: str
+    column: Column
+    default: Any = None
+    many: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ImageSpec:
     """Pixels as training saw them: `size` is (width, height), `range` the values of black and white."""
 
@@ -97,6 +107,7 @@ class ModelSignature:
     mlmodel: Mapping[str, Any] = field(default_factory=dict)
     shape: tuple[int, ...] = ()
     dtype: str = ""
+    params: tuple[Param, ...] = ()
 
     @property
     def width(self) -> int:
@@ -166,6 +177,7 @@ def read_signature(path: Path) -> ModelSignature:
         mlmodel=mlmodel,
         shape=shape,
         dtype=_tensor_type(mlmodel),
+        params=_params(mlmodel) if columns and not image else (),
     )
 
 
@@ -234,6 +246,20 @@ def _columns(mlmodel: Mapping[str, Any], card: Mapping[str, Any]) -> tuple[tuple
             shape = (len(inputs),)
     limits = card.get("limits") or {}
     return tuple(_column(r, limits.get(r["name"])) for r in rows), shape
+
+
+def _params(mlmodel: Mapping[str, Any]) -> tuple[Param, ...]:
+    rows = json.loads((mlmodel.get("signature") or {}).get("params") or "[]")
+    simple = [r for r in rows if "properties" not in r]
+    return tuple(
+        Param(
+            r["name"],
+            _column({**r, "required": r.get("default") is not None}, None),
+            r.get("default"),
+            bool(r.get("shape")),
+        )
+        for r in simple
+    )
 
 
 def _tensor_type(mlmodel: Mapping[str, Any]) -> str:

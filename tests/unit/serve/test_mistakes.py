@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from sklearn.preprocessing import OneHotEncoder
 
 from tests.unit.serve.test_flavours import ROW, keep, mixed
 from tests.unit.serve.test_server import Client, server
 from tidemill.serve.cells import read_cell
+from tidemill.serve.decode import decode
 from tidemill.serve.frames import frame_maker
 from tidemill.serve.problems import RequestProblem
 from tidemill.serve.signature import Column
@@ -169,3 +171,74 @@ def test_numbers_have_the_width_of_the_signature(tmp_path: Path) -> None:
     columns = [Column("a", "integer", dtype="integer"), Column("b", "number", dtype="float"), Column("c", "boolean")]
     frame = frame_maker(columns)(np.array([[1.0, 2.5, 1.0]]))
     assert [str(t) for t in frame.dtypes] == ["int32", "float32", "bool"]
+
+
+def keep_with_params(folder: Path) -> Path:
+    """A model as `mlflow.pyfunc.save_model` writes it: `age` times the param `k`, and its name."""
+    folder.mkdir()
+    (folder / "loader.py").write_text(
+        "class Model:\n"
+        "    def predict(self, rows, params=None):\n"
+        "        return [{'years': float(a * params['k']), 'who': params['who']} for a in rows['age']]\n"
+        "def _load_pyfunc(path):\n"
+        "    return Model()\n"
+    )
+    inputs = [{"type": "long", "name": "age", "required": True}]
+    params = [
+        {"name": "k", "type": "double", "default": 1.0, "shape": None},
+        {"name": "who", "type": "string", "default": ["a"], "shape": [-1]},
+    ]
+    signature = {"inputs": json.dumps(inputs), "outputs": None, "params": json.dumps(params)}
+    flavors = {"python_function": {"loader_module": "loader", "code": ".", "env": {}}}
+    (folder / "MLmodel").write_text(yaml.safe_dump({"flavors": flavors, "signature": signature}))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def with_params(tmp_path_factory: pytest.TempPathFactory) -> Client:
+    return server(keep_with_params(tmp_path_factory.mktemp("params") / "m"))
+
+
+def test_params_reach_the_model_typed_and_with_their_defaults(with_params: Client) -> None:
+    frame = {"columns": ["age"], "data": [[3], [4]]}
+    _, answer = with_params.post("/predict", {"dataframe_split": frame, "params": {"k": 2}})
+    assert [a["prediction"] for a in answer["predictions"]] == [
+        {"years": 6.0, "who": ["a"]},
+        {"years": 8.0, "who": ["a"]},
+    ]
+    _, answer = with_params.post("/predict", {"inputs": [{"age": 3}], "params": {"who": ["b", "c"]}})
+    assert answer["predictions"][0]["prediction"] == {"years": 3.0, "who": ["b", "c"]}
+    assert with_params.post("/predict", {"age": 5})[1]["prediction"] == {"years": 5.0, "who": ["a"]}
+    tensor = {"name": "age", "datatype": "INT64", "shape": [1], "data": [3]}
+    _, answer = with_params.post(INFER, {"inputs": [tensor], "parameters": {"k": 3}})
+    assert json.loads(answer["outputs"][0]["data"][0]) == {"years": 9.0, "who": ["a"]}
+
+
+def test_requests_with_other_params_that_are_answered_together_stay_apart(with_params: Client) -> None:
+    engine = with_params.app._engine
+    assert engine is not None
+    batches = [decode(engine.signature, {"inputs": [{"age": 3}], "params": {"k": k}}) for k in (1, 2, 2)]
+    found = engine.predictor.predict(np.concatenate([b.rows for b in batches]))
+    assert [label["years"] for label in found.labels] == [3.0, 6.0, 6.0]
+
+
+@pytest.mark.parametrize(
+    ("params", "loc"),
+    [
+        ({"k": "x"}, ["k"]),
+        ({"k": None}, ["k"]),
+        ({"who": "b"}, ["who"]),
+        ({"who": [1]}, ["who", 0]),
+        ({"q": 1}, ["q"]),
+        ([1], []),
+    ],
+)
+def test_wrong_params_are_422_with_their_names(with_params: Client, params: Any, loc: list[Any]) -> None:
+    status, answer = with_params.post("/predict", {"inputs": [{"age": 3}], "params": params})
+    assert (status, answer["detail"][0]["loc"]) == (422, ["body", "params", *loc])
+
+
+def test_a_model_without_params_refuses_some_and_takes_none(client: Client) -> None:
+    assert client.post("/predict", {"inputs": [ROW], "params": {}})[0] == 200
+    status, answer = client.post("/predict", {"inputs": [ROW], "params": {"k": 1}})
+    assert (status, answer["detail"][0]["loc"]) == (422, ["body", "params", "k"])
