@@ -35,7 +35,7 @@ from tidemill.spec.check import check_loaded
 from tidemill.spec.kinds import JOBS, Kind
 from tidemill.spec.load import Loaded, load_source, load_valid
 from tidemill.spec.overrides import Override, parse_override
-from tidemill.spec.source import parse_source
+from tidemill.spec.source import documents_in, parse_source
 
 RUNNABLE = (*JOBS, Kind.COMMAND_COMPONENT, Kind.PIPELINE_COMPONENT)
 SECRET_WORDS = ("SECRET", "PASSWORD", "TOKEN", "API_KEY", "CONNECTION_STRING")
@@ -74,7 +74,11 @@ def check_job(file: Path, overrides: Sequence[Override] = ()) -> tuple[Loaded, t
     """As `load_job`, with what is worth a warning."""
     if file.is_dir():
         project = (file / PROJECT_FILE).is_file()
-        hint = "Make what its project declares: tidemill up" if project else "Name a job's document in it."
+        hint = (
+            "Make what its project declares: tidemill up"
+            if project
+            else f"Name a job's document in it. {documents_in(file)}"
+        )
         raise UsageError(f"`{file}` is a folder, not a job", hint=hint)
     loaded = load_valid(file, overrides=overrides, expect=RUNNABLE)
     findings = check_loaded(loaded, _no_repository(file))

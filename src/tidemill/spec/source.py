@@ -133,7 +133,7 @@ def _read_text(path: Path) -> str:
     except FileNotFoundError as exc:
         raise SpecError(f"No such file: {path}", hint=_documents_beside(path)) from exc
     except IsADirectoryError as exc:
-        raise SpecError(f"`{path}` is a folder", hint=f"Name a YAML file in it. {_documents_in(path)}") from exc
+        raise SpecError(f"`{path}` is a folder", hint=f"Name a YAML file in it. {documents_in(path)}") from exc
     except OSError as exc:
         raise SpecError(f"Cannot read {path}: {exc.strerror}") from exc
     if len(raw) > MAX_BYTES:
@@ -151,10 +151,11 @@ def _documents_beside(path: Path) -> str:
     if not path.parent.is_dir():
         return f"There is no folder {path.parent} either."
     near = closest(path.name, [file.name for file in _yaml_files(path.parent)])
-    return f"Did you mean `{near}`?" if near else _documents_in(path.parent)
+    return f"Did you mean `{near}`?" if near else documents_in(path.parent)
 
 
-def _documents_in(folder: Path) -> str:
+def documents_in(folder: Path) -> str:
+    """A sentence that names the YAML files of a folder."""
     names = [f"`{file.name}`" for file in _yaml_files(folder)[:SHOWN]]
     return f"There are: {', '.join(names)}." if names else f"There is no YAML file in {folder.absolute()}."
 
