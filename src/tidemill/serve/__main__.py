@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
+import signal
 import socket
 import sys
+from types import FrameType
 
 from tidemill.serve.options import parse
 from tidemill.serve.said import start_log
@@ -38,9 +41,17 @@ def _may_convert(options: argparse.Namespace) -> bool:
 
 def _answer(options: argparse.Namespace, listener: socket.socket) -> int:
     """By this process itself, which alone imports what that takes."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _end_at_once)
     start_log()
     code: int = importlib.import_module("tidemill.serve.process").serve_one(options, listener)
     return code
+
+
+def _end_at_once(number: int, frame: FrameType | None) -> None:
+    """While the model is loaded nobody has asked anything. The first process of a container would not even notice the signal."""
+    del frame
+    os._exit(128 + number)
 
 
 if __name__ == "__main__":

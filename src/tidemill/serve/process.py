@@ -146,6 +146,8 @@ def serve_one(options: argparse.Namespace, listener: socket.socket) -> int:
             certificate.check()
         origins = read_origins(options.cors)
         application: Application = build(options)
+        if options.token_file is None and options.host.strip("[]") not in LOOPBACK_NAMES:
+            LOG.warning("no token is asked for: whoever reaches this machine may ask; --token-file names the tokens")
         allow_many()
         listen(listener)
     except TidemillError as exc:

@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -159,3 +160,33 @@ def test_an_endpoint_that_is_told_to_stop_answers_what_it_got(code: Path, tmp_pa
     finally:
         target.delete("e")
     assert set(met) == {"200"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_while_the_model_is_loaded_ends_the_server_at_once_and_without_a_traceback(
+    code: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    begun = tmp_path / "begun"
+    (code / "score.py").write_text(
+        f"import pathlib, time\ndef init(): pathlib.Path({str(begun)!r}).touch(); time.sleep(60)\ndef run(raw): return raw\n"
+    )
+    argv = [sys.executable, "-m", "tidemill.serve", "--code", str(code), "--port", "0"]
+    process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    while not begun.exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(number)
+    said, _ = process.communicate(timeout=10)
+    assert process.returncode == 128 + number
+    assert b"Traceback" not in said
+    assert b"ready" not in said
+
+
+def test_a_server_open_to_others_without_a_token_says_so(code: Path, tmp_path: Path) -> None:
+    with running(code, "--host", "0.0.0.0") as (_, url):
+        assert url
+    assert "no token is asked for" in (tmp_path / "log").read_text()
+    (tmp_path / "tokens").write_text("key")
+    with running(code, "--host", "0.0.0.0", "--token-file", str(tmp_path / "tokens")) as (_, url):
+        assert url
+    assert "no token is asked for" not in (tmp_path / "log").read_text()
