@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,49 +36,83 @@ from tidemill.spec.overrides import Override, parse_override
 from tidemill.spec.project import Stage
 from tidemill.spec.references import AssetRef, FileRef, parse_reference
 
+Say = Callable[[str], None]
+SAID = (
+    "description",
+    "tags",
+    "properties",
+    "type",
+    "instance_type",
+    "environment",
+    "code_configuration",
+    "request_settings",
+    "scale_settings",
+    "liveness_probe",
+    "readiness_probe",
+    "data_collector",
+    "app_insights_enabled",
+)
 
-def create_deployment(
-    app: App, file: Path, overrides: Sequence[Override], *, name: str | None, endpoint: str | None, all_traffic: bool
-) -> dict[str, Any]:
+
+@dataclass(frozen=True, slots=True)
+class DeploymentRequest:
+    """A deployment's document, and what is said besides."""
+
+    file: Path
+    overrides: tuple[Override, ...] = ()
+    name: str | None = None
+    endpoint: str | None = None
+    all_traffic: bool = False
+
+
+def create_deployment(app: App, request: DeploymentRequest, say: Say) -> dict[str, Any]:
     """Start a deployment beside those that are there; it gets traffic when asked to, or when it is the first."""
-    document: OnlineDeployment = load_valid(file, overrides=overrides, expect=(Kind.ONLINE_DEPLOYMENT,)).document
-    chosen, where = name or document.name or "default", endpoint or document.endpoint_name
+    loaded = load_valid(request.file, overrides=request.overrides, expect=(Kind.ONLINE_DEPLOYMENT,))
+    document: OnlineDeployment = loaded.document
+    chosen, where = request.name or document.name or "default", request.endpoint or document.endpoint_name
     if not where:
-        raise UsageError(f"{file} names no endpoint", hint="Add `endpoint_name:`, or give --endpoint-name.")
+        raise UsageError(f"{request.file} names no endpoint", hint="Add `endpoint_name:`, or give --endpoint-name.")
     check_name(chosen, "a deployment")
     require_endpoint(app, where)
-    wish = _wish(app, document, file.absolute().parent, where)
+    if document.instance_count is not None and document.instance_count < 1:
+        raise UsageError("The deployment asks for no instance", hint="Set `instance_count` to 1 or more.")
+    source = request.file.absolute()
+    wish = _wish(app, document, source.parent, where, say)
     before = change(app, where, lambda found: _with(found, "deployments", chosen, wish))
     try:
         app.target.wait_healthy(where, chosen, timeout_s=START_S)
     except BaseException:  # an interruption, too: what was begun is taken back
         change(app, where, lambda found: _as_before(found, before, chosen))
         raise
-    if all_traffic or not before.get("deployments"):
+    if request.all_traffic or not before.get("deployments"):
         change(app, where, lambda found: {**found, "traffic": {chosen: ALL}})
-    kept = {"source": str(file.absolute()), "overrides": [o.text for o in overrides], "endpoint_name": where}
+    said = {k: loaded.data[k] for k in SAID if k in loaded.data}
+    kept = {"source": str(source), "overrides": [o.text for o in request.overrides], "endpoint_name": where, **said}
     app.store.put(DEPLOYMENT, f"{where}/{chosen}", kept)
     return show_deployment(app, where, chosen)
 
 
-def update_deployment(
-    app: App, file: Path, overrides: Sequence[Override], *, name: str | None, endpoint: str | None, all_traffic: bool
-) -> dict[str, Any]:
+def update_deployment(app: App, request: DeploymentRequest, say: Say) -> dict[str, Any]:
     """As `create_deployment`, of one that is there: it serves until the new one is ready."""
-    document = load_valid(file, overrides=overrides, expect=(Kind.ONLINE_DEPLOYMENT,)).document
-    chosen, where = name or document.name or "default", endpoint or document.endpoint_name
+    document = load_valid(request.file, overrides=request.overrides, expect=(Kind.ONLINE_DEPLOYMENT,)).document
+    chosen, where = request.name or document.name or "default", request.endpoint or document.endpoint_name
     if where:
         show_deployment(app, where, chosen)
-    return create_deployment(app, file, overrides, name=name, endpoint=endpoint, all_traffic=all_traffic)
+    return create_deployment(app, request, say)
 
 
-def _wish(app: App, document: OnlineDeployment, folder: Path, endpoint: str) -> dict[str, Any]:
+def _wish(app: App, document: OnlineDeployment, folder: Path, endpoint: str, say: Say) -> dict[str, Any]:
     """How the deployment's server is started."""
     _refuse_own_server(document)
     declared = app.store.get(ENDPOINT, endpoint) or {}
     tokens = endpoint_tokens(app, endpoint, declared.get("auth_mode", "key"))
     version = _model_of(app, document, folder)
-    environment = serving_environment(app, document, folder) or HOST_ENVIRONMENT
+    environment = serving_environment(app, document, folder)
+    if environment is None and isinstance(document.environment, str):
+        say(
+            f"warning: the environment `{document.environment}` is not registered here; the deployment runs in this Python"
+        )
+    environment = environment or HOST_ENVIRONMENT
     wish = make_wish(app, folder, version, environment, document, tokens)
     wish["argv"] += capture_arguments(app.home / "captured" / version.name, document, _local_stage(app))
     prepare_conversion(app, version, wish["argv"], wish["env"])
@@ -147,9 +182,11 @@ def show_deployment(app: App, endpoint: str, name: str) -> dict[str, Any]:
     if found is None:
         raise no_deployment(app, endpoint, name)
     state = app.target.observe(endpoint).get("deployments", {}).get(name, {})
+    kept = app.store.get(DEPLOYMENT, f"{endpoint}/{name}") or {}
     return {
         "name": name, "endpoint_name": endpoint, "model": f"azureml:{found['model']}:{found['version']}", "provisioning_state": "Succeeded",
         "state": state.get("state", "Stopped"), "traffic": state.get("traffic", 0), "restarts": state.get("restarts", 0), "instance_count": found.get("instance_count", 1),
+        **{k: kept[k] for k in SAID if k in kept},
     }  # fmt: skip
 
 

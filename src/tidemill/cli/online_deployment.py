@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import click
 
 from tidemill.app.online_deployments import (
+    DeploymentRequest,
     create_deployment,
     delete_deployment,
     deployment_source,
@@ -66,7 +68,8 @@ def _create(verb: str) -> click.Command:
             if file is None:
                 raise UsageError(f"`online-deployment {verb}` needs -f FILE" + or_names(verb))
             keep = create_deployment if verb == "create" else update_deployment
-            made = keep(app, file, changes, name=name, endpoint=endpoint, all_traffic=all_traffic)
+            request = DeploymentRequest(file, tuple(changes), name, endpoint, all_traffic)
+            made = keep(app, request, partial(click.echo, err=True))
             print_value(made, fmt=fmt, query=query)
 
     return command

@@ -111,15 +111,26 @@ def test_what_cannot_be_is_refused_before_anything_is_started(
     assert run_command_line(["online-deployment", "create", "-f", "own.yml"]) == 2
     assert "`tensorflow/serving`; here there are no containers" in capsys.readouterr().err
     assert run("get-credentials", "-n", "colours") == 2, "it asks for none"
+    assert deploy("blue", "--set", "instance_count=0") == 2
     assert desired()["deployments"] == {}
 
 
-def test_an_endpoint_listens_from_the_start_and_says_who_would_answer(endpoint: Path) -> None:
+def test_an_endpoint_listens_from_the_start_and_says_who_would_answer(
+    endpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert observed()["state"] == "NoDeployment"
     url = observed()["url"]
     assert refused()[0] == 404
     assert deploy("blue") == 0
     assert (observed()["url"], ask()) == (url, "blue")
+    argv = ["online-deployment", "show", "-e", "colours", "-n", "blue"]
+    capsys.readouterr()
+    assert run_command_line(argv) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["environment"] == {"image": "mcr.microsoft.com/azureml/minimal"}
+    assert shown["instance_type"] == "Standard_DS2_v2"
+    assert deploy("blue", "--set", "environment=azureml:unknown:1", verb="update") == 0
+    assert "`azureml:unknown:1` is not registered here; the deployment runs in this Python" in capsys.readouterr().err
     assert desired()["deployments"]["blue"]["version"] == "7"
     assert refused(azureml_model_deployment="green") == (404, "There is no deployment `green` behind this endpoint")
     assert run("update", "-n", "colours", "--traffic", "blue=0") == 0
