@@ -42,7 +42,7 @@ def create_deployment(
 ) -> dict[str, Any]:
     """Keep a deployment behind an endpoint that exists; its files stay where they are."""
     loaded = load_valid(file, overrides=overrides, expect=(Kind.BATCH_DEPLOYMENT,))
-    findings = () if overrides else check_loaded(loaded, lambda: scan(file.absolute().parent))
+    findings = check_loaded(loaded, lambda: scan(file.absolute().parent))
     if has_errors(findings):
         raise SpecError(f"{file} is not valid", findings=findings, hint="Nothing was kept.")
     document: BatchDeployment = loaded.document
@@ -114,6 +114,9 @@ def delete_deployment(app: App, endpoint: str, name: str) -> None:
     """Forget a deployment."""
     show_deployment(app, endpoint, name)
     app.store.delete(DEPLOYMENT, f"{endpoint}/{name}")
+    shown = declared.show(app, ENDPOINT, endpoint)
+    if (shown.get("defaults") or {}).get("deployment_name") == name:
+        app.store.put(ENDPOINT, endpoint, {k: v for k, v in shown.items() if k != "defaults"})
 
 
 def delete_endpoint(app: App, name: str) -> None:

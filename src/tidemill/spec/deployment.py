@@ -126,13 +126,13 @@ class RetrySettings(Part):
 class BatchSettings(Open):
     """Mini batches of a model deployment, or settings of a pipeline's."""
 
-    max_concurrency_per_instance: int | None = None
-    mini_batch_size: int | None = None
+    max_concurrency_per_instance: AtLeastOne = None
+    mini_batch_size: AtLeastOne = None
     retry_settings: RetrySettings | None = None
     output_action: OutputAction | None = None
     output_file_name: str | None = None
     logging_level: str | None = None
-    error_threshold: int | None = None
+    error_threshold: Annotated[int | None, Field(ge=-1)] = None
     environment_variables: Tags | None = None
     instance_count: int | None = None
     default_compute: str | None = None
@@ -159,13 +159,13 @@ class BatchDeployment(Document):
     resources: Resources | None = None
     instance_count: int | None = None
     settings: BatchSettings | None = None
-    max_concurrency_per_instance: int | None = None
-    mini_batch_size: int | None = None
+    max_concurrency_per_instance: AtLeastOne = None
+    mini_batch_size: AtLeastOne = None
     retry_settings: RetrySettings | None = None
     output_action: OutputAction | None = None
     output_file_name: str | None = None
     logging_level: str | None = None
-    error_threshold: int | None = None
+    error_threshold: Annotated[int | None, Field(ge=-1)] = None
     component: str | dict[str, Any] | None = None
     job_definition: Any = None
     inputs: Inputs = Field(default_factory=dict)

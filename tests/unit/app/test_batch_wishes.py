@@ -133,3 +133,19 @@ def test_a_deployment_repeats_a_job_with_other_inputs(
     argv = ["batch-deployment", "list-jobs", "-e", "night", "-n", "again", "--query", "[].name", "-o", "tsv"]
     assert run_command_line(argv) == 0
     assert capsys.readouterr().out == "one\n"
+
+
+@pytest.mark.usefixtures("job")
+def test_what_a_deployment_cannot_be_is_refused_also_when_it_was_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run_command_line(["batch-endpoint", "create", "-n", "night", "-o", "none"]) == 0
+    create = ["batch-deployment", "create", "-f", "deployment.yml", "-o", "none"]
+    for said in ("model.path=nowhere", "settings.mini_batch_size=0", "settings.error_threshold=-5"):
+        assert run_command_line([*create, "--set", said]) == 2, said
+    assert run_command_line([*create, "--set", "settings.mini_batch_size=3"]) == 0
+    assert run_command_line(["batch-deployment", "delete", "-n", "scorer", "-e", "night", "-y"]) == 0
+    capsys.readouterr()
+    assert run_command_line(["batch-endpoint", "show", "-n", "night", "--query", "defaults", "-o", "tsv"]) == 0
+    assert capsys.readouterr().out.strip() == "", "the default went with the deployment"
