@@ -86,7 +86,8 @@ def _summary(result: JobResult) -> str:
     if result.message and not result.ok:
         lines.append(f"  {result.message}")
     if not result.ok:
-        lines.append(f"  Take it up again when the cause is mended: tidemill job resume {result.name}")
+        lines.append(f"  When code or data is mended, take it up again: tidemill job resume {result.name}")
+        lines.append("  When a document is mended, run it again: what completed and did not change is reused.")
     return "\n".join(lines) + "\n"
 
 

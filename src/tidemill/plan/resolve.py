@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tidemill.base.files import is_folder, is_plain_file, is_there
-from tidemill.base.suggest import did_you_mean
+from tidemill.base.suggest import did_you_mean, is_slip
 from tidemill.plan.graph import MODEL_TYPES, DataRef, EnvironmentRef, Resources
 from tidemill.plan.ports import AssetLookup
 from tidemill.plan.problems import Problems
@@ -131,11 +131,15 @@ class Resolver:
             if known is not None:
                 return known
             label = f"{ref.registry}/{ref}" if ref.registry else str(ref)
+            names = {name.partition(":")[0] for name in self._assets.known("environment")}
+            near = [] if ref.registry else sorted(n for n in names if is_slip(ref.name, n))
             self._problems.warn(
                 "TM-E101",
                 f"Environment `{label}` has no package list here: its steps run in this Python",
                 place.at("environment"),
-                hint=f"Map it in tidemill.yaml (`environments: {{{ref.name}: {{conda_file: …}}}}`) to build it.",
+                hint=f"Did you mean `{near[0]}`?"
+                if near
+                else f"Map it in tidemill.yaml (`environments: {{{ref.name}: {{conda_file: …}}}}`) to build it.",
             )
             return EnvironmentRef(ref.name, ref.version or ref.label, None, place.folder, "host", label)
         return EnvironmentRef(text, None, None, place.folder, "host", text)

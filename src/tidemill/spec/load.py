@@ -161,7 +161,8 @@ def load_valid(path: Path, *, overrides: Sequence[Override] = (), expect: Collec
         names = [str(k).replace("_", " ") for k in expect]
         wanted = ", ".join(names) if len(names) <= NAMED else "job"
         hint = "Make what it declares: tidemill up" if loaded.kind is Kind.PROJECT else ""
-        text = f"{path} is a {str(loaded.kind).replace('_', ' ')}, not a {wanted}"
+        kind = str(loaded.kind).replace("_", " ")
+        text = f"{path} is {'an' if kind[0] in 'aeiou' else 'a'} {kind}, not {'an' if wanted[0] in 'aeiou' else 'a'} {wanted}"
         raise SpecError(text, at=loaded.locate(()), hint=hint)
     return loaded
 

@@ -63,3 +63,21 @@ def test_an_endpoint_nobody_has_cannot_be_taken_down(tidemill: Run, tmp_path: Pa
     assert "Did you mean `tides`?" in said
     assert tidemill("down", "tides").stdout == "Nothing was running.\n"
     assert tidemill("down").stdout == "Nothing was running.\n"
+
+
+def test_an_environment_that_is_a_slip_is_told_which_was_meant(tidemill: Run, tmp_path: Path) -> None:
+    (tmp_path / "env.yml").write_text(
+        "$schema: https://azuremlschemas.azureedge.net/latest/environment.schema.json\nname: train-env\nimage: busybox\n"
+    )
+    (tmp_path / "job.yml").write_text("type: command\ncommand: ls\nenvironment: azureml:trian-env@latest\n")
+    said = tidemill("plan", "job.yml").stderr
+    assert "TM-E101 Environment `trian-env@latest` has no package list here" in said
+    assert "hint: Did you mean `train-env`?" in said
+    assert "env.yml is an environment, not a job" in tidemill("run", "env.yml", code=2).stderr
+
+
+def test_a_job_that_failed_says_when_to_resume_and_when_to_run_again(tidemill: Run, tmp_path: Path) -> None:
+    (tmp_path / "job.yml").write_text("type: command\ncommand: exit 3\nenvironment: {image: busybox}\n")
+    said = tidemill("run", "job.yml", "-n", "one", code=1).stdout
+    assert "When code or data is mended, take it up again: tidemill job resume one" in said
+    assert "When a document is mended, run it again" in said
