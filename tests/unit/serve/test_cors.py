@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import http.client
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.unit.serve.test_operation import SCRIPT, running
+from tidemill.backends.targets.local import open_target
 from tidemill.base.errors import UsageError
 from tidemill.serve.cors import read_origins
 
@@ -68,3 +70,26 @@ def test_what_no_browser_calls_an_origin_is_an_error(text: str) -> None:
 def test_any_page_is_asked_for_in_one_sign() -> None:
     assert read_origins(" * ") == frozenset({b"*"})
     assert read_origins("") == frozenset()
+
+
+def test_behind_an_endpoint_with_keys_a_page_that_is_named_may_ask_and_others_may_not(
+    code: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "tokens").write_text("key\n")
+    argv = [sys.executable, "-m", "tidemill.serve", "--code", str(code), "--port", "{port}"]
+    argv += ["--token-file", str(tmp_path / "tokens")]
+    blue = {"argv": argv, "cwd": str(code), "env": {"TIDEMILL_CORS": PAGE}}
+    asked = {"port": 0, "deployments": {"blue": blue}, "traffic": {"blue": 100}, "mirror_traffic": {}}
+    target = open_target(tmp_path)
+    try:
+        target.put("e", {**asked, "tokens": str(tmp_path / "tokens")})
+        target.wait_healthy("e", "blue", timeout_s=60)
+        url = target.observe("e")["url"]
+        status, said = ask(url, "OPTIONS", PREFLIGHT)
+        assert (status, said["access-control-allow-origin"]) == (204, PAGE)
+        assert ask(url, "OPTIONS", PREFLIGHT | {"origin": "https://other.example"}) == (401, {})
+        assert ask(url, "POST", {"origin": PAGE})[0] == 401
+        status, said = ask(url, "POST", {"origin": PAGE, "authorization": "Bearer key"})
+        assert (status, said["access-control-allow-origin"]) == (200, PAGE)
+    finally:
+        target.delete("e")
