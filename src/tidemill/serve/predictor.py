@@ -65,18 +65,20 @@ def flavor_of(signature: ModelSignature) -> str:
     """What the model's files say, or what they look like; empty when they look like nothing known."""
     if signature.params:  # only MLflow knows what to do with them
         return "python_function"
-    return signature.flavor or _guess_flavor(signature.folder)
+    return signature.flavor or _guess_flavor(signature.folder, signature.model_file)
 
 
-def _guess_flavor(folder: Path) -> str:
+def _guess_flavor(folder: Path, named: str) -> str:
+    files = [folder / named] if named else list(folder.iterdir())
     for pattern, flavor in (
         ("*.keras", "keras"),
         ("*.onnx", "onnx"),
         ("*.joblib", "sklearn"),
         ("*.pkl", "sklearn"),
+        ("*.pickle", "sklearn"),
         ("*.h5", "keras"),
     ):
-        if any(folder.glob(pattern)):
+        if any(file.match(pattern) for file in files):
             return flavor
     return ""
 

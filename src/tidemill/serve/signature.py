@@ -157,8 +157,13 @@ def find_model_folder(path: Path) -> Path:
 def read_signature(path: Path) -> ModelSignature:
     """The signature of the model at `path`; `SpecError` when nothing says what it takes."""
     folder = find_model_folder(path)
+    named = path.name if path.is_file() and path.name not in {CARD, MLMODEL} else ""
     mlmodel = _read_mlmodel(folder)
+    if named and named not in str(mlmodel):
+        mlmodel = {}  # it is about another file
     card = {**(mlmodel.get("metadata") or {}), **_read_json(folder / CARD)}
+    if named and card.get("model_file", named) != named:
+        card = {}
     image = _image(card["image"]) if card.get("image") else None
     columns, shape = _columns(mlmodel, card)
     kind = "image" if image else "table" if columns else "tensor"
@@ -170,7 +175,7 @@ def read_signature(path: Path) -> ModelSignature:
         columns=columns,
         image=image,
         flavor=card.get("flavor") or _flavor(folder, mlmodel, card),
-        model_file=card.get("model_file", ""),
+        model_file=named or card.get("model_file", ""),
         trained_at=str(card.get("trained_at") or mlmodel.get("utc_time_created", "")),
         metrics={k: float(v) for k, v in (card.get("metrics") or {}).items()},
         golden=_golden(folder),
