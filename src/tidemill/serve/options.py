@@ -56,7 +56,9 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     )
     add_capture_options(parser, os.environ)
     parser.add_argument(
-        "--cors", default=os.environ.get("TIDEMILL_CORS", ""), help="origins of web pages that may ask, by comma"
+        "--cors",
+        default=os.environ.get("TIDEMILL_CORS") or os.environ.get("AML_CORS_ORIGINS", ""),  # as on Azure
+        help="origins of web pages that may ask, by comma",
     )
     parser.add_argument("--tls-cert", type=Path, help="certificate chain, PEM")
     parser.add_argument("--tls-key", type=Path, help="its key, PEM")

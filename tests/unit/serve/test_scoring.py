@@ -13,6 +13,7 @@ import pytest
 
 from tidemill.base.errors import FailedError, UsageError
 from tidemill.serve.http import Request
+from tidemill.serve.options import parse
 from tidemill.serve.scoring import ScoringScript
 from tidemill.serve.script import load_scoring_script
 from tidemill.serve.server import InferenceServer
@@ -287,3 +288,11 @@ def answer(app: InferenceServer, method: str, path: str, body: bytes, headers: d
     asyncio.run(app(scope, receive, send))  # type: ignore[arg-type]
     answered = {k.decode(): v.decode() for k, v in sent[0]["headers"]}  # type: ignore[attr-defined]
     return int(sent[0]["status"]), answered, bytes(sent[1]["body"])  # type: ignore[call-overload]
+
+
+def test_the_variable_that_names_origins_on_azure_does_so_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TIDEMILL_CORS", raising=False)
+    monkeypatch.setenv("AML_CORS_ORIGINS", "https://a.example")
+    assert parse([]).cors == "https://a.example"
+    monkeypatch.setenv("TIDEMILL_CORS", "https://b.example")
+    assert parse([]).cors == "https://b.example"
