@@ -28,7 +28,7 @@ def input_findings(app: App, plan: Plan, loaded: Loaded, chosen: str = "") -> It
 
     `chosen` is the executor everything runs on, if one was named. Nothing outside this machine is asked.
     """
-    steps = [s for s in _all_steps(plan.steps) if _place(app, s, chosen) != AZURE]
+    steps = [s for s in all_steps(plan.steps) if _place(app, s, chosen) != AZURE]
     data = app.data
     written = [p for s in steps for o in s.outputs.values() if o.destination and (p := _local(data, o.destination))]
     seen: set[tuple[str, str]] = set()
@@ -54,11 +54,12 @@ def input_findings(app: App, plan: Plan, loaded: Loaded, chosen: str = "") -> It
                 )
 
 
-def _all_steps(steps: tuple[Step, ...]) -> Iterator[Step]:
+def all_steps(steps: tuple[Step, ...]) -> Iterator[Step]:
+    """Every step, those of branches and loops among them."""
     for step in steps:
         yield step
         for block in step.blocks.values():
-            yield from _all_steps(block)
+            yield from all_steps(block)
 
 
 def _place(app: App, step: Step, chosen: str) -> str:

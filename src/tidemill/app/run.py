@@ -14,6 +14,7 @@ from tidemill.app.executors import OUTLIVING
 from tidemill.app.inputs import input_findings
 from tidemill.app.lineage import with_commit
 from tidemill.app.made_from import Asked, Kept, as_then, find_kept, keep, say_changes
+from tidemill.app.package_lists import package_list_findings
 from tidemill.app.settings import PROJECT_FILE
 from tidemill.app.wiring import App
 from tidemill.base.clock import SystemClock, iso
@@ -103,10 +104,12 @@ def plan_kept(app: App, request: RunRequest) -> tuple[Plan, Kept]:
     loaded, warnings = check_job(request.file, request.overrides)
     kept = Kept({str(request.file.absolute()): loaded.source.text})
     plan = _make_plan(app, loaded, kept, request.name)
-    found = (*warnings, *plan.findings, *input_findings(app, plan, loaded, request.executor))
-    findings = tuple({(f.code, f.at): f for f in found}.values())
+    inputs = input_findings(app, plan, loaded, request.executor)
+    found = (*warnings, *plan.findings, *inputs, *package_list_findings(plan))
+    once = {(f.code, f.message, Path(f.at.file).resolve(), f.at.line, f.at.column): f for f in reversed(found)}
+    findings = tuple(once.values())[::-1]
     if has_errors(findings):
-        raise SpecError(f"{request.file} reads what is not there", findings=findings, hint="Nothing was run.")
+        raise SpecError(f"{request.file} cannot run here", findings=findings, hint="Nothing was run.")
     return replace(plan, findings=findings), kept
 
 

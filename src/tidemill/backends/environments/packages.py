@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tidemill.base.errors import SpecError, UsageError
-from tidemill.base.findings import has_errors
+from tidemill.base.findings import Severity, has_errors
 from tidemill.spec.conda import read_conda_file
 
 CONDA_TO_PYPI = {
@@ -127,7 +127,8 @@ def _read_yaml(path: Path, read: Read) -> dict[str, Any]:
         raise SpecError(f"No conda file at {path}", hint="The path is relative to the environment's file.") from exc
     found, findings = read_conda_file(path, text)
     if has_errors(findings):
-        raise SpecError(f"No environment can be built from {path}", findings=findings)
+        first = next(f for f in findings if f.severity is Severity.ERROR)
+        raise SpecError(f"No environment can be built from {first.at}: {first.message}", findings=findings)
     return dict(found)
 
 
