@@ -167,7 +167,17 @@ def from_scores(scores: Array, signature: ModelSignature) -> Answer:
 
 
 def _load_onnx(signature: ModelSignature, allow_pickle: bool) -> Predictor:  # noqa: FBT001, ARG001
-    return Predictor(onnx_session(_file(signature, "*.onnx").read_bytes(), signature), signature.classes, "onnxruntime")
+    raw = _file(signature, "*.onnx").read_bytes()
+    return importlib.import_module("tidemill.serve.onnx_models").onnx_predictor(raw, signature)  # type: ignore[no-any-return]
+
+
+def open_session(raw: bytes) -> tuple[Any, Any]:
+    """An ONNX Runtime session on one thread, and one set of options for its calls: it would make some at every call."""
+    runtime = importlib.import_module("onnxruntime")
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    return runtime.InferenceSession(raw, options, providers=["CPUExecutionProvider"]), runtime.RunOptions()
 
 
 def onnx_session(raw: bytes, signature: ModelSignature, labels: Sequence[Any] = ()) -> Predict:
@@ -175,12 +185,7 @@ def onnx_session(raw: bytes, signature: ModelSignature, labels: Sequence[Any] = 
 
     A classifier whose label is not the most probable class has `labels`, its classes in order; its first output is one of them a row.
     """
-    runtime = importlib.import_module("onnxruntime")
-    options = runtime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 3
-    session = runtime.InferenceSession(raw, options, providers=["CPUExecutionProvider"])
-    run = runtime.RunOptions()  # or it makes some at every call, an eighth of a small model's time
+    session, run = open_session(raw)
     name = session.get_inputs()[0].name
     scores_name = next((o.name for o in reversed(session.get_outputs()) if _has_two_axes(o)), "")
     if labels:

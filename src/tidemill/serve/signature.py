@@ -91,7 +91,7 @@ class Golden:
 
 @dataclass(frozen=True, slots=True)
 class ModelSignature:
-    """`kind` is image, table or tensor, `dtype` a tensor's; `classes` are in the order of the model's outputs."""
+    """`kind` is image, table or tensor, `dtype` a tensor's, `told` whether its files name the task; `classes` are in the order of the model's outputs."""
 
     folder: Path
     kind: str
@@ -108,6 +108,7 @@ class ModelSignature:
     shape: tuple[int, ...] = ()
     dtype: str = ""
     params: tuple[Param, ...] = ()
+    told: bool = False
 
     @property
     def width(self) -> int:
@@ -182,6 +183,7 @@ def read_signature(path: Path) -> ModelSignature:
         mlmodel=mlmodel,
         shape=shape,
         dtype=_tensor_type(mlmodel),
+        told="task" in card,
         params=_params(mlmodel) if columns and not image else (),
     )
 
