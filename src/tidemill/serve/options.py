@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from tidemill.serve.capture_options import add_capture_options
@@ -21,7 +23,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--app", default="", help="an ASGI or WSGI application of your own, MODULE:NAME")
     parser.add_argument("--app-dir", type=Path, default=Path(), help="the folder --app is imported from")
     parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=8080, help="0 takes any free one")
+    parser.add_argument("--port", type=_number(int, 0, 65535), default=8080, help="0 takes any free one")
     parser.add_argument("--name", default="", help="model name")
     parser.add_argument("--version", default="1", help="model version")
     parser.add_argument(
@@ -38,10 +40,10 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--converted", type=Path, help="folder of the conversions kept with a release; none is made then"
     )
-    parser.add_argument("--max-body", type=int, default=DEFAULTS.max_body, help="bytes")
-    parser.add_argument("--max-queue", type=int, default=DEFAULTS.max_queue)
-    parser.add_argument("--timeout", type=float, default=DEFAULTS.timeout_s, help="seconds")
-    parser.add_argument("--workers", type=int, default=1, help="processes that share the port")
+    parser.add_argument("--max-body", type=_number(int, 1), default=DEFAULTS.max_body, help="bytes")
+    parser.add_argument("--max-queue", type=_number(int, 1), default=DEFAULTS.max_queue)
+    parser.add_argument("--timeout", type=_number(float, 0.001), default=DEFAULTS.timeout_s, help="seconds")
+    parser.add_argument("--workers", type=_number(int, 1), default=1, help="processes that share the port")
     parser.add_argument("--listener", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--beats", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--counts", type=Path, help=argparse.SUPPRESS)
@@ -62,7 +64,26 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--tls-cert", type=Path, help="certificate chain, PEM")
     parser.add_argument("--tls-key", type=Path, help="its key, PEM")
-    return _absolute(parser.parse_args(argv))
+    options = parser.parse_args(argv)
+    if options.tls_key is not None and options.tls_cert is None:
+        parser.error("--tls-key needs --tls-cert, the certificate it was made for")
+    return _absolute(options)
+
+
+def _number(kind: type[int | float], least: float, most: float = math.inf) -> Callable[[str], float]:
+    """Reads a number within bounds; any other text is an error of use."""
+
+    def read(text: str) -> float:
+        try:
+            value = kind(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"`{text}` is no {'whole ' if kind is int else ''}number") from None
+        if not least <= value <= most:
+            bounds = f"at least {least:g}" if math.isinf(most) else f"{least:g} to {most:g}"
+            raise argparse.ArgumentTypeError(f"{text} is not {bounds}")
+        return value
+
+    return read
 
 
 def _absolute(options: argparse.Namespace) -> argparse.Namespace:
