@@ -91,3 +91,9 @@ def test_files_that_are_not_there_are_named(tmp_path: Path) -> None:
 def test_an_image_alone_has_no_package_list(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no package list"):
         read_packages(Environment.model_validate({"name": "e", "image": "ubuntu"}), tmp_path, "e")
+
+
+def test_setuptools_is_asked_for_where_its_version_is_pinned(tmp_path: Path) -> None:
+    assert conda(tmp_path, "setuptools=65.5.0", "wheel", {"pip": ["numpy"]}).conda == ("setuptools==65.5.0",)
+    assert conda(tmp_path, "setuptools", {"pip": ["setuptools<70", "wheel"]}).pip == ("setuptools<70",)
+    assert conda(tmp_path, "setuptools", {"pip": ["setuptools"]}) == conda(tmp_path)

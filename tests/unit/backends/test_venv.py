@@ -81,3 +81,11 @@ def test_a_python_of_a_version_manager_is_found() -> None:
     assert find_python("9.9") == "9.9"
     for place in Path.home().glob(".pyenv/versions/3.10.*/bin/python"):
         assert find_python("3.10").startswith(str(place.parents[2]))
+
+
+def test_old_packages_find_pkg_resources_and_a_pin_of_setuptools_holds(tmp_path: Path) -> None:
+    ask = "import pkg_resources, setuptools; print(setuptools.__version__)"
+    plain = build(tmp_path, PackageList("", (), ("six==1.16.0",)))
+    assert int(proc.run([str(plain.python), "-W", "ignore", "-c", ask]).stdout.split(".")[0]) < 81
+    pinned = build(tmp_path, PackageList("", (), ("six==1.16.0", "setuptools==70.0.0")))
+    assert proc.run([str(pinned.python), "-W", "ignore", "-c", ask]).stdout == "70.0.0\n"

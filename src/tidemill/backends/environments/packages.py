@@ -144,7 +144,7 @@ def _from_conda(content: dict[str, Any], folder: Path, read: Read) -> PackageLis
         name, pin = _split(spec)
         if name == "python":
             python = ".".join(pin.lstrip("=<>~! ").split(".")[:2])
-        elif name not in NOT_PACKAGES and not _NATIVE.match(name):
+        elif (name == "setuptools" and pin) or (name not in NOT_PACKAGES and not _NATIVE.match(name)):
             conda.append(CONDA_TO_PYPI.get(name, name) + pin)
     return _sorted_out(python, conda, pip)
 
@@ -157,7 +157,7 @@ def _sorted_out(python: str, conda: list[str], lines: list[str]) -> PackageList:
     both = [(p, _replace(p)) for p in (*conda, *pip)]
     in_pip = {name_of(p) for p in pip}
     kept_conda = [_replace(p) for p in conda if name_of(p) not in in_pip and _replace(p)]
-    kept_pip = [_replace(p) for p in pip if _replace(p) and name_of(p) not in {"pip", "setuptools", "wheel"}]
+    kept_pip = [_replace(p) for p in pip if _replace(p) and name_of(p) not in {"pip", "wheel"} and p != "setuptools"]
     dropped = [p for p, kept in both if not kept]
     return PackageList(
         python,

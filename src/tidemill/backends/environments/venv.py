@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from tidemill.backends.environments.packages import PackageList
+from tidemill.backends.environments.packages import PackageList, name_of
 from tidemill.base import proc
 from tidemill.base.errors import BackendError, UsageError
 from tidemill.base.files import locked, write_atomic
@@ -22,6 +22,7 @@ from tidemill.base.hashing import digest_value
 from tidemill.run.ports import Say
 
 READY = "tidemill-ready.json"
+SETUPTOOLS = "setuptools<81"  # later ones have no `pkg_resources`, which MLflow 2 and most of Azure\'s packages import
 BUILD_S = 1800.0
 PROBES = 4
 _PIN = re.compile(r"[=<>~!].*")
@@ -119,7 +120,10 @@ def _install(packages: PackageList, folder: Path, *, relax: bool, label: str, sa
     if not wanted:
         return relaxed
     say(f"environment {label}: installing {counted(len(wanted))}")
-    error = _pip(folder, _with_our_mlflow(wanted), packages.options)
+    seeded = any(folder.glob("lib/python*/site-packages/setuptools")) and "setuptools" not in map(name_of, wanted)
+    error = _pip(folder, [*_with_our_mlflow(wanted), *([SETUPTOOLS] if seeded else [])], packages.options)
+    if error and seeded:
+        error = _pip(folder, _with_our_mlflow(wanted), packages.options)
     if error and "mlflow" in wanted:
         error = _pip(folder, wanted, packages.options)
     if not error:
