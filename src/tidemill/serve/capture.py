@@ -311,6 +311,19 @@ def is_prediction(request: Request) -> bool:
     )
 
 
+def _check_folder(folder: Path) -> None:
+    """`UsageError` where nothing can be written: a server that only seems to record is worse than none."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f"{GROWING}{os.getpid()}.probe"
+        probe.touch()
+        probe.unlink()
+    except OSError as exc:
+        raise UsageError(
+            f"Nothing can be recorded in {folder}: {exc.strerror}", hint="--capture-dir takes a folder."
+        ) from exc
+
+
 def open_capture(options: argparse.Namespace, model: str, version: str) -> Capture:
     """The recording the options ask for; `UsageError` when it could not be sent where they say."""
     rules = CaptureRules(
@@ -325,6 +338,7 @@ def open_capture(options: argparse.Namespace, model: str, version: str) -> Captu
     secret = next((n for n in sorted(rules.headers) if n in CREDENTIALS), None)
     if secret is not None:
         raise UsageError(f"--capture-headers names `{secret}`: what lets callers in is not recorded")
+    _check_folder(rules.folder)
     if rules.masked:
         LOG.addFilter(HideMasked(rules.masked))
     if not options.capture_to:

@@ -32,7 +32,10 @@ def add_capture_options(parser: argparse.ArgumentParser, environ: Mapping[str, s
 
 def _share(text: str) -> float:
     """A number from 0 to 1."""
-    share = float(text)
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1
     if not 0 <= share <= 1:
         raise argparse.ArgumentTypeError(f"{text} is not a share from 0 to 1")
     return share

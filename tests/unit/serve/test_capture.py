@@ -14,7 +14,9 @@ import pandas as pd
 import pyarrow.parquet
 import pytest
 
-from tidemill.serve.capture import WAITING_BYTES, Capture, CaptureRules
+from tidemill.base.errors import UsageError
+from tidemill.serve.capture import WAITING_BYTES, Capture, CaptureRules, open_capture
+from tidemill.serve.options import parse
 from tidemill.serve.records import join, read_records, write_rows
 
 
@@ -255,3 +257,16 @@ def test_requests_of_the_open_inference_protocol_are_joined_like_others(tmp_path
         {"a": 1.5, "b": 1.5, "prediction": "no", "probability": 0.9},
         {"a": 0, "b": 1, "prediction": "yes", "probability": 0.7},
     ]
+
+
+def test_a_server_that_could_not_record_does_not_start(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(UsageError, match="Nothing can be recorded in"):
+            open_capture(parse(["--capture-dir", str(folder)]), "m", "1")
+    with pytest.raises(UsageError, match="names `cookie`"):
+        open_capture(parse(["--capture-dir", str(tmp_path), "--capture-headers", "Cookie"]), "m", "1")
+    for rate in ("2", "nan", "half"):
+        with pytest.raises(SystemExit):
+            parse(["--capture-rate", rate])
+        assert f"{rate} is not a share from 0 to 1" in capsys.readouterr().err
