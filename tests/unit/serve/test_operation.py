@@ -236,7 +236,7 @@ async def _kill_workers(folder: Path, argv: tuple[str, ...]) -> list[tuple[int, 
             answers = await asyncio.gather(*asked)
             answered += [(status, body.get("pid", 0)) for status, body in answers]
         direct = f"http://127.0.0.1:{router.backends['blue'].port}"
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while (await asyncio.to_thread(score_again, direct, "x"))[1][
             "pid"
         ] in first:  # until one that took a place answers
