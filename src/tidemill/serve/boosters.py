@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -27,9 +28,12 @@ def load_xgboost(signature: ModelSignature, allow_pickle: bool) -> Predictor:  #
     booster.set_param({"nthread": 1})
     objective = json.loads(booster.save_config())["learner"]["objective"]["name"]
     names = booster.feature_names
+    order, rounds = _order(signature, names), _rounds(booster)
 
     def score(rows: Array) -> Array:
-        return np.asarray(booster.predict(xgboost.DMatrix(rows.astype(np.float32), feature_names=names, nthread=1)))
+        given = rows.astype(np.float32) if order is None else rows[:, order].astype(np.float32)
+        matrix = xgboost.DMatrix(given, feature_names=names, nthread=1)
+        return np.asarray(booster.predict(matrix, iteration_range=rounds))
 
     return Predictor(_answers(score, objective), signature.classes, "xgboost", width=booster.num_features())
 
@@ -42,10 +46,25 @@ def load_lightgbm(signature: ModelSignature, allow_pickle: bool) -> Predictor:  
     booster = importlib.import_module("lightgbm").Booster(model_file=str(file))
     objective = str(booster.dump_model(num_iteration=1).get("objective", "")).partition(" ")[0]
 
+    order = _order(signature, booster.feature_name())
+
     def score(rows: Array) -> Array:
-        return np.asarray(booster.predict(rows.astype(np.float64), num_threads=1))
+        given = rows if order is None else rows[:, order]
+        return np.asarray(booster.predict(given.astype(np.float64), num_threads=1))
 
     return Predictor(_answers(score, objective), signature.classes, "lightgbm", width=booster.num_feature())
+
+
+def _order(signature: ModelSignature, names: Sequence[str] | None) -> list[int] | None:
+    """Where the model's columns are among the signature's; `None` where they are in the same order, or have other names."""
+    own, given = list(names or ()), [c.name for c in signature.columns]
+    return [given.index(n) for n in own] if own != given and sorted(own) == sorted(given) else None
+
+
+def _rounds(booster: Any) -> tuple[int, int]:  # noqa: ANN401 - XGBoost's own type
+    """The trees that answer: XGBoost's scikit-learn classes stop at the best iteration, a booster of its own takes all."""
+    best = booster.attr("best_iteration") if booster.attr("scikit_learn") else None
+    return (0, 0) if best is None else (0, int(best) + 1)
 
 
 def _own_file(signature: ModelSignature, flavor: str, endings: tuple[str, ...]) -> Path | None:

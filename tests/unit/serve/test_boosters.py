@@ -72,6 +72,28 @@ def test_a_lightgbm_booster_answers_as_the_library(tmp_path: Path, task: str, ta
     compare(found, booster.predict(X), classes)
 
 
+def test_an_xgboost_classifier_that_stopped_early_answers_by_its_best_trees(tmp_path: Path) -> None:
+    xgboost = pytest.importorskip("xgboost")
+    target = (X[:, 0] + np.random.default_rng(0).normal(0, 2, len(X)) > 0).astype(int)
+    half = len(X) // 2
+    model = xgboost.XGBClassifier(n_estimators=60, early_stopping_rounds=3, learning_rate=0.5, n_jobs=1)
+    model.fit(X[:half], target[:half], eval_set=[(X[half:], target[half:])], verbose=False)
+    assert model.best_iteration + 1 < model.get_booster().num_boosted_rounds()
+    path = folder(tmp_path / "m", "xgboost", "model.ubj", ["no", "yes"])
+    model.save_model(path / "model.ubj")
+    compare(engine(path), model.predict_proba(X)[:, 1], ["no", "yes"])
+
+
+def test_columns_of_the_signature_in_another_order_are_put_into_the_boosters(tmp_path: Path) -> None:
+    xgboost = pytest.importorskip("xgboost")
+    own = list(reversed(COLUMNS))
+    matrix = xgboost.DMatrix(X[:, ::-1], X[:, 0] * 3 + X[:, -1], feature_names=own)
+    booster = xgboost.train({"objective": "reg:squarederror", "nthread": 1}, matrix, 5)
+    path = folder(tmp_path / "m", "xgboost", "model.ubj", [])
+    booster.save_model(path / "model.ubj")
+    compare(engine(path), booster.predict(matrix), [])
+
+
 @pytest.mark.parametrize("flavor", ["xgboost", "lightgbm"])
 def test_a_pickled_one_is_refused_unless_it_is_allowed(tmp_path: Path, flavor: str) -> None:
     path = folder(tmp_path / "m", flavor, "model.pkl", [])
