@@ -156,6 +156,8 @@ class Capture:
         if self._thread is not None:
             self._queue.put(None)
             self._thread.join(CLOSE_S)
+            if self._thread.is_alive():
+                LOG.warning("records are still being written after %g s; the next server here takes them up", CLOSE_S)
             self._thread = None
             if self.shipper is not None:
                 self.shipper.close()

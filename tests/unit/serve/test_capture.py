@@ -6,6 +6,7 @@ import csv
 import json
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -270,3 +271,26 @@ def test_a_server_that_could_not_record_does_not_start(tmp_path: Path, capsys: p
         with pytest.raises(SystemExit):
             parse(["--capture-rate", rate])
         assert f"{rate} is not a share from 0 to 1" in capsys.readouterr().err
+
+
+def test_a_stop_that_cannot_wait_for_the_last_file_says_so_and_the_next_server_takes_it_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    written = threading.Event()
+
+    def slow(lines: Path, kind: str) -> Path:
+        written.wait(10)
+        raise OSError("killed meanwhile")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("tidemill.serve.capture.CLOSE_S", 0.05)
+        patch.setattr("tidemill.serve.capture.to_parquet", slow)
+        capture = captured(tmp_path)
+        capture.record("one", b"{}", b"{}", 0)
+        capture.close()
+        assert "the next server here takes them up" in caplog.text
+        written.set()
+        wait_for(lambda: not any(t.name == "capture" for t in threading.enumerate()))
+    captured(tmp_path).close()
+    assert [p.suffix for p in (tmp_path / "requests").rglob("*.*") if p.is_file()] == [".parquet"]
+    assert [r["request_id"] for r in lines(tmp_path)] == ["one"]
