@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tidemill.serve.decode import Batch, decode
+from tidemill.serve.decode import LISTS, Batch, decode
 from tidemill.serve.engine import Engine
 from tidemill.serve.http import Request
 from tidemill.serve.problems import RequestProblem
@@ -89,7 +89,7 @@ def read_inference(signature: ModelSignature, body: Any) -> Batch:  # noqa: ANN4
     else:
         rows = arrays[0][1]
         flat = rows.reshape(len(rows), -1) if rows.ndim > 1 and not _is_deep(signature) else rows
-        batch = decode(signature, {"inputs": flat.tolist()})
+        batch = decode(signature, {_list_name(signature): flat.tolist()})
     return Batch(batch.rows, single=False, warnings=batch.warnings)
 
 
@@ -133,7 +133,12 @@ def _by_column(signature: ModelSignature, arrays: list[tuple[str, Any]], params:
     names = [name for name, _ in arrays]
     rows = zip(*(a.ravel().tolist() for _, a in arrays), strict=True)
     records = [dict(zip(names, row, strict=True)) for row in rows]
-    return decode(signature, {"inputs": records, **({} if params is None else {"params": params})})
+    return decode(signature, {_list_name(signature): records, **({} if params is None else {"params": params})})
+
+
+def _list_name(signature: ModelSignature) -> str:
+    """A name for a list of rows that is no column's."""
+    return next(n for n in ("inputs", *LISTS) if n not in {c.name for c in signature.columns})
 
 
 def _check_range(data: Any, datatype: str, loc: tuple[str | int, ...]) -> None:  # noqa: ANN401

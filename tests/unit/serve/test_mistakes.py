@@ -16,8 +16,9 @@ from tests.unit.serve.test_server import Client, server
 from tidemill.serve.cells import read_cell
 from tidemill.serve.decode import decode
 from tidemill.serve.frames import frame_maker
+from tidemill.serve.open_inference import read_inference
 from tidemill.serve.problems import RequestProblem
-from tidemill.serve.signature import Column
+from tidemill.serve.signature import Column, ModelSignature
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 INFER = "/v2/models/m/infer"
@@ -171,6 +172,14 @@ def test_numbers_have_the_width_of_the_signature(tmp_path: Path) -> None:
     columns = [Column("a", "integer", dtype="integer"), Column("b", "number", dtype="float"), Column("c", "boolean")]
     frame = frame_maker(columns)(np.array([[1.0, 2.5, 1.0]]))
     assert [str(t) for t in frame.dtypes] == ["int32", "float32", "bool"]
+
+
+def test_columns_may_have_the_names_of_forms() -> None:
+    signature = ModelSignature(Path(), "table", columns=(Column("inputs"), Column("data")))
+    each = [{"name": n, "datatype": "FP32", "shape": [1], "data": [v]} for n, v in (("data", 1.5), ("inputs", 2.5))]
+    whole = [{"name": "rows", "datatype": "FP32", "shape": [1, 2], "data": [2.5, 1.5]}]
+    for tensors in (each, whole):
+        assert read_inference(signature, {"inputs": tensors}).rows.tolist() == [[2.5, 1.5]]
 
 
 def keep_with_params(folder: Path) -> Path:
