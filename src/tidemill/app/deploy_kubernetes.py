@@ -116,7 +116,8 @@ def _change_around(target: Any, workload: Workload, serves: Any, sample: bytes |
             target.scale(workload.namespace, workload.name, serves.wanted)
             target.let_scale(workload.namespace, workload.name)
         raise
-    return smoke_in_cluster(target, workload, sample, before_switch=False)
+    serving = f"{workload.deployment} serves on, with the new settings around it; the request failed on its way there."
+    return smoke_in_cluster(target, workload, sample, before_switch=False, otherwise=serving)
 
 
 def _bring_in(
@@ -135,7 +136,8 @@ def _bring_in(
         target.wait_ready(workload, timeout_s=stage.start_timeout_s)
         if not serves:
             target.switch(workload)
-        evidence = smoke_in_cluster(target, workload, sample, before_switch=bool(serves))
+        otherwise = "The previous version is still serving." if serves else "Nothing is serving."
+        evidence = smoke_in_cluster(target, workload, sample, before_switch=bool(serves), otherwise=otherwise)
     except (FailedError, BackendError):
         target.delete_version(workload)
         raise
@@ -192,8 +194,18 @@ def make_workload(
     return workload
 
 
-def smoke_in_cluster(target: Any, workload: Workload, sample: bytes | None, *, before_switch: bool) -> str:  # noqa: ANN401
-    """A real request to the version through the API server's proxy; before the switch to its pod, else to the Service."""
+def smoke_in_cluster(
+    target: Any,  # noqa: ANN401
+    workload: Workload,
+    sample: bytes | None,
+    *,
+    before_switch: bool,
+    otherwise: str,
+) -> str:
+    """A real request to the version through the API server's proxy; before the switch to its pod, else to the Service.
+
+    `otherwise` tells what serves when it fails.
+    """
     path, body = ("/score", sample) if sample is not None else ("/readyz", None)
     kind = {"content-type": "application/json"}
 
@@ -211,8 +223,5 @@ def smoke_in_cluster(target: Any, workload: Workload, sample: bytes | None, *, b
         )
     text = answer[:300].decode(errors="replace")
     if status != HTTPStatus.OK:
-        raise FailedError(
-            f"The smoke test failed: {path} answered HTTP {status}: {text}",
-            hint="The previous version is still serving.",
-        )
+        raise FailedError(f"The smoke test failed: {path} answered HTTP {status}: {text}", hint=otherwise)
     return f"{path} answered {text[:120]}"

@@ -58,6 +58,11 @@ def find_place(app: App, endpoint: str | None, stage: str | None, folder: str | 
     if endpoint is None:
         if not known and len(clusters) == 1:
             return _in_pods(app, *next(iter(clusters.items())))
+        if not known and not clusters:
+            raise UsageError(
+                "No endpoint and no stage of this project records requests",
+                hint="Of a server that was started with --capture-dir: tidemill feedback --dir FOLDER",
+            )
         if len(known) != 1 or clusters:
             raise UsageError(
                 "Name the endpoint or the stage",

@@ -11,7 +11,7 @@ from pathlib import Path
 from tidemill.app.conversions import conversions
 from tidemill.app.wiring import App
 from tidemill.base import proc
-from tidemill.base.errors import UsageError
+from tidemill.base.errors import NotFoundError, UsageError
 from tidemill.record.ports import ModelVersion
 
 RELEASED = "TIDEMILL_CONVERSIONS"
@@ -27,6 +27,10 @@ def serve(app: App, model: str, arguments: Sequence[str], *, allow_pickle: bool)
     if path.exists():
         argv += ["--model", str(path), "--name", path.name, *(["--allow-pickle"] if allow_pickle else [])]
     else:
+        if "/" in model and not model.startswith("azureml:"):
+            raise NotFoundError(
+                f"There is no file or folder `{path.absolute()}`", hint="A registered model is named without `/`."
+            )
         name, version = split_model(model)
         found = app.registry.get(name, version)
         argv += [

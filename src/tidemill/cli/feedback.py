@@ -60,7 +60,7 @@ def command(
             click.echo(f"kept: {give_feedback(app, place, items)}")
         if out:
             rows, known = joined(app, place, out, lambda words: click.echo(words, err=True))
-            click.echo(f"{out}: {rows} rows, the truth of {known} is known")
+            click.echo(f"{out}: {rows} row{'' if rows == 1 else 's'}, the truth of {known} is known")
     return 0
 
 

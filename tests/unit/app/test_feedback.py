@@ -117,7 +117,7 @@ def test_pods_keep_a_truth_by_way_of_the_cluster_and_their_records_are_read_wher
         argv = ["feedback", "--request-id", "asked-1", "--truth", "yes", "--join", "joined.csv"]
         assert run_command_line([*argv, *(["--stage", "production"] if number == 2 else [])]) == 0
         said = capsys.readouterr()
-        assert f"joined.csv: {number} rows" in said.out
+        assert f"joined.csv: {number} row" in said.out
         assert "(1 new files)" in said.err
     assert asked[0] == ("ml", "churn", "/feedback", [{"request_id": "asked-1", "truth": "yes"}])
 
@@ -169,3 +169,14 @@ def test_pods_that_record_nothing_and_stages_that_are_not_there_are_said(
     assert "`capture:` to the stage" in capsys.readouterr().err
     assert run_command_line(["feedback", "--stage", "produktion", "--join", "joined.csv"]) != 0
     assert "production" in capsys.readouterr().err
+
+
+def test_where_nothing_records_the_way_to_a_folder_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TIDEMILL_HOME", str(tmp_path / "home"))
+    assert run_command_line(["feedback", "--join", str(tmp_path / "joined.csv")]) == 2
+    said = capsys.readouterr().err
+    assert "No endpoint and no stage of this project records" in said
+    assert "--dir FOLDER" in said
