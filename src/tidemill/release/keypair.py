@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import secrets
 
-TURN = "turn"
-RENEWALS = (TURN, "primary", "secondary")
+TURN, PRIMARY, SECONDARY = "turn", "primary", "secondary"
+RENEWALS = (TURN, PRIMARY, SECONDARY)
 
 
 def renewed(first: str, second: str, which: str) -> tuple[str, str]:
-    """The keys with `primary` or `secondary` made anew, the other as it was; by `turn` the first becomes the second."""
+    """The keys with `primary` or `secondary` made anew, the other as it was; by `turn`, or where there is but one, the first becomes the second."""
     new = secrets.token_urlsafe(32)
-    if which == "secondary":
+    if which == SECONDARY:
         return first, new
-    return new, second if which == "primary" else first
+    return new, (second if which == PRIMARY else "") or first

@@ -13,6 +13,7 @@ SETTINGS_ANNOTATION = "tidemill.dev/settings"
 POD_ANNOTATION = "tidemill.dev/pod-settings"
 PRIMARY_KEY, SECONDARY_KEY = "primaryKey", "secondaryKey"  # of the Secret with an endpoint's keys
 REPLICAS_ANNOTATION = "tidemill.dev/replicas"
+RENEWED_ANNOTATION = "tidemill.dev/renewed-key"
 MODEL_ANNOTATION = "tidemill.dev/model"
 RESTRICTED_PODS = {
     f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "audit", "warn")

@@ -13,8 +13,8 @@ from lightkube.resources.core_v1 import Secret
 
 from tidemill.backends.cluster import speaking_to_cluster
 from tidemill.base.errors import NotFoundError, UsageError
-from tidemill.release.keypair import renewed
-from tidemill.release.labels import ENDPOINT_LABEL, MANAGED, PRIMARY_KEY, SECONDARY_KEY, keys_name
+from tidemill.release.keypair import SECONDARY, renewed
+from tidemill.release.labels import ENDPOINT_LABEL, MANAGED, PRIMARY_KEY, RENEWED_ANNOTATION, SECONDARY_KEY, keys_name
 from tidemill.release.workload import Workload
 
 COOKIE = "tidemill-token"
@@ -46,14 +46,14 @@ class Keys:
     def headers(self, workload: Workload) -> dict[str, str]:
         """What lets a request in. The API server keeps `Authorization` for itself, so that the key comes as the page's cookie does.
 
-        The second key is the one that was first before the last renewal: pods know it before they have read the new one, and after.
+        It is the one that the last renewal left: pods know it before they have read the new one, and after.
         """
         if not workload.token_secret:
             return {}
         place = (workload.namespace, workload.token_secret)
         if place not in self._known:
             first, second = self.read(workload.namespace, workload.endpoint, workload.token_secret)
-            self._known[place] = second or first
+            self._known[place] = first if not second or self._is_second_new(*place) else second
         return {"cookie": f"{COOKIE}={self._known[place]}"}
 
     def read(self, namespace: str, endpoint: str, name: str = "") -> tuple[str, str]:
@@ -75,11 +75,19 @@ class Keys:
     def renew(self, namespace: str, endpoint: str, which: str) -> tuple[str, str]:
         """New keys, as `release.keypair` says; pods read them anew within about a minute."""
         keys = renewed(*self.read(namespace, endpoint), which)
-        change = {"stringData": dict(zip((PRIMARY_KEY, SECONDARY_KEY), keys, strict=True))}
+        change = {
+            "stringData": dict(zip((PRIMARY_KEY, SECONDARY_KEY), keys, strict=True)),
+            "metadata": {"annotations": {RENEWED_ANNOTATION: which}},
+        }
         with speaking_to_cluster(f"changing the Secret `{keys_name(endpoint)}`"):
             self._client.patch(Secret, keys_name(endpoint), change, namespace=namespace)
         self._known.clear()
         return keys
+
+    def _is_second_new(self, namespace: str, name: str) -> bool:
+        found = self._get(namespace, name)
+        about = found.metadata.annotations if found is not None and found.metadata is not None else None
+        return (about or {}).get(RENEWED_ANNOTATION) == SECONDARY
 
     def _get(self, namespace: str, name: str) -> Any:  # noqa: ANN401 - the client's model has optional everything
         with speaking_to_cluster(f"reading the Secret `{name}`"):
