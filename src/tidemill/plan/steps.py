@@ -11,16 +11,7 @@ from tidemill.base.errors import Location
 from tidemill.base.ids import StepName
 from tidemill.plan.automl import check_automl_body
 from tidemill.plan.bind import UNKNOWN_TYPE, Binder
-from tidemill.plan.graph import (
-    Distribution,
-    InputBinding,
-    Literal,
-    OutputSpec,
-    Resources,
-    Step,
-    StepKind,
-    StepOutput,
-)
+from tidemill.plan.graph import Distribution, InputBinding, Literal, OutputSpec, Resources, Step, StepKind, StepOutput
 from tidemill.plan.problems import Problems
 from tidemill.plan.resolve import Resolver
 from tidemill.plan.scope import Place, Scope
