@@ -17,8 +17,9 @@ from tests.e2e.test_pages import CHROMIUM, FLAGS, open_page, prediction
 from tests.unit.serve.conftest import COLUMNS, digits_model, save, table_model
 
 playwright = pytest.importorskip("playwright.sync_api")
-pytestmark = [pytest.mark.needs_browser, pytest.mark.timeout(120), pytest.mark.filterwarnings("ignore")]
+pytestmark = [pytest.mark.needs_browser, pytest.mark.timeout(600), pytest.mark.filterwarnings("ignore")]
 __all__ = ["digits_model", "table_model"]
+PATIENCE_MS = 120_000
 Serve = Callable[..., str]
 
 
@@ -30,6 +31,15 @@ def browser() -> Iterator[Any]:
         opened = started.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield opened
         opened.close()
+
+
+@pytest.fixture(autouse=True)
+def closing(browser: Any, serve: Serve) -> Iterator[None]:
+    """A page left open goes on asking its server for as long as the browser runs; servers end after their pages."""
+    del serve
+    yield
+    for context in browser.contexts:
+        context.close()
 
 
 @pytest.fixture
@@ -48,7 +58,7 @@ def serve() -> Iterator[Serve]:
     def stop(url: str) -> None:
         process = running.pop(url)
         process.terminate()
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
 
     start.stop = stop  # type: ignore[attr-defined]
     yield start
@@ -64,7 +74,7 @@ def copied(page: Any, button: str) -> str:
 
 
 def shell(command: str, **more: Any) -> Any:
-    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True, timeout=30, **more)
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True, timeout=120, **more)
     return json.loads(done.stdout.removeprefix("Token: "))
 
 
@@ -76,6 +86,7 @@ def allowed(browser: Any) -> Any:
 
 def opened(context: Any, url: str) -> Any:
     page = context.new_page()
+    page.set_default_timeout(PATIENCE_MS)
     page.complaints = []
     page.on("console", lambda m: page.complaints.append(m.text) if m.type == "error" else None)
     page.on("pageerror", lambda e: page.complaints.append(str(e)))

@@ -15,7 +15,7 @@ from tests.e2e.test_pages import CHROMIUM, FLAGS, open_page, prediction
 from tests.unit.serve.conftest import COLUMNS, table_model
 
 playwright = pytest.importorskip("playwright.sync_api")
-pytestmark = [pytest.mark.needs_browser, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.needs_browser, pytest.mark.timeout(600)]
 __all__ = ["table_model"]
 
 
@@ -36,7 +36,7 @@ def url(table_model: Path) -> Iterator[str]:
     assert process.stdout is not None
     yield process.stdout.readline().decode().split()[1]
     process.terminate()
-    process.communicate(timeout=20)
+    process.communicate(timeout=60)
 
 
 def colour(page: Any, selector: str) -> str:

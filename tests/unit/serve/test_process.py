@@ -35,10 +35,13 @@ def test_workers_share_a_port_one_that_is_killed_comes_back_and_a_stop_ends_all(
         while b"started again" not in (tmp_path / "log").read_bytes():
             assert time.monotonic() < deadline
             time.sleep(0.05)
-        assert ask(port, record)["version"] == "1"
+        found = ask(port, record)
+        assert found.get("version") == "1", (found, (tmp_path / "log").read_text())
     finally:
         process.terminate()
-    assert process.wait(20) == 0
+        code = process.wait(40)
+        process.stdout.close()
+    assert code == 0
     kept = list(read_records(tmp_path / "kept", "requests"))
     assert kept
     assert kept[0]["request"] == record
