@@ -1,4 +1,4 @@
-"""Runs `tidemill` in a process of its own, in a folder of its own."""
+"""Runs `tidemill` in a process of its own, in a folder of its own; a real browser for those that ask for one."""
 
 from __future__ import annotations
 
@@ -7,9 +7,19 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+CHROMIUM = "/usr/bin/chromium"
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -34,3 +44,14 @@ def tidemill(tmp_path: Path) -> Iterator[Run]:
     subprocess.run(
         [sys.executable, "-m", "tidemill", "down"], cwd=tmp_path, capture_output=True, check=False, timeout=60
     )
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api")
+    if not Path(CHROMIUM).exists():
+        pytest.skip("no chromium")
+    with playwright.sync_playwright() as started:
+        opened = started.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield opened
+        opened.close()

@@ -13,24 +13,13 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tests.e2e.test_pages import CHROMIUM, FLAGS, open_page, prediction
+from tests.e2e.test_pages import open_page, prediction
 from tests.unit.serve.conftest import COLUMNS, digits_model, save, table_model
 
-playwright = pytest.importorskip("playwright.sync_api")
 pytestmark = [pytest.mark.needs_browser, pytest.mark.timeout(600), pytest.mark.filterwarnings("ignore")]
 __all__ = ["digits_model", "table_model"]
 PATIENCE_MS = 120_000
 Serve = Callable[..., str]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if not Path(CHROMIUM).exists():
-        pytest.skip("no chromium")
-    with playwright.sync_playwright() as started:
-        opened = started.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(autouse=True)

@@ -11,22 +11,11 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.test_pages import CHROMIUM, FLAGS, open_page, prediction
+from tests.e2e.test_pages import open_page, prediction
 from tests.unit.serve.conftest import COLUMNS, table_model
 
-playwright = pytest.importorskip("playwright.sync_api")
 pytestmark = [pytest.mark.needs_browser, pytest.mark.timeout(600)]
 __all__ = ["table_model"]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if not Path(CHROMIUM).exists():
-        pytest.skip("no chromium")
-    with playwright.sync_playwright() as started:
-        opened = started.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield opened
-        opened.close()
 
 
 @pytest.fixture
