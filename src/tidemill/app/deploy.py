@@ -98,11 +98,7 @@ def deploy_local(app: App, project: Project, candidate: Candidate, stage_name: s
             before = {**before, STICKY: sticky}
             app.target.put(endpoint, before)
         tokens = endpoint_tokens(app, endpoint, "key" if asks_for_key(stage, auth_mode) else "none")
-        folder = document_folder(project)
-        python = serving_environment(app, document, folder) or candidate.environment
-        wish = make_wish(app, folder, candidate.version, python, document, tokens)
-        wish["argv"] += capture_arguments(app.home / "captured" / candidate.version.name, document, stage)
-        wish["env"] |= dict(stage.environment_variables or {})
+        wish = _stage_wish(app, project, candidate, stage, document, tokens)
         colour = document.name if document and document.name else "blue"
         name = _deployment_name(before.get("deployments", {}), f"{colour}-{candidate.version.version}", wish)
         if _serves_as(before, name, wish, stage):
@@ -133,16 +129,25 @@ def deploy_local(app: App, project: Project, candidate: Candidate, stage_name: s
         failpoint("traffic-switched")
         app.target.wait_healthy(endpoint, name, timeout_s=stage.start_timeout_s)
         url = public_url(app.target.observe(endpoint)["url"], tokens)
-        return Deployed(
-            endpoint,
-            stage_name,
-            url,
-            name,
-            candidate.version.name,
-            candidate.version.version,
-            changed=True,
-            evidence=evidence,
-        )
+        model, version = candidate.version.name, candidate.version.version
+        return Deployed(endpoint, stage_name, url, name, model, version, changed=True, evidence=evidence)
+
+
+def _stage_wish(
+    app: App,
+    project: Project,
+    candidate: Candidate,
+    stage: Stage,
+    document: OnlineDeployment | None,
+    tokens: Path | None,
+) -> dict[str, Any]:
+    """What the version's deployment is to be, with what the stage adds to its document."""
+    folder = document_folder(project)
+    python = serving_environment(app, document, folder) or candidate.environment
+    wish = make_wish(app, folder, candidate.version, python, document, tokens)
+    wish["argv"] += capture_arguments(app.home / "captured" / candidate.version.name, document, stage)
+    wish["env"] |= dict(stage.environment_variables or {})
+    return wish
 
 
 def _deployment_name(there: Mapping[str, Any], name: str, wish: Mapping[str, Any]) -> str:

@@ -137,9 +137,7 @@ def up(
             keep_out = held(app, name, candidate.version.digest)
             if keep_out is not None:
                 _finish_rollback(app, project, name, stage, keep_out, say)
-                notes.append(
-                    f"{name}: version {candidate.version.version} is held back since {keep_out['at']}: {keep_out['reason']}. Lift it with: tidemill rollback --lift --stage {name}"
-                )
+                notes.append(_told_hold(candidate.version, name, keep_out))
                 break
             found = judge_candidate(app, candidate, rules[name], name)
             verdicts += [v for v in found if v not in verdicts]
@@ -149,10 +147,20 @@ def up(
             notes += _old_weights(app, candidate.version, name)
             made = _deploy(app, project, candidate, name, stage, say)
             deployed.append(replace(made, evidence=made.evidence or (watched.seen if watched else "")))
-            known = serving_release(app, name)  # one that was killed before it could write this down left another here
-            if deployed[-1].changed or known is None or known["digest"] != candidate.version.digest:
+            if deployed[-1].changed or not _is_recorded(app, name, candidate.version):
                 _record(app, candidate, deployed[-1], found, people)
         return UpResult(candidate, tuple(verdicts), tuple(deployed), tuple(notes))
+
+
+def _is_recorded(app: App, stage: str, version: ModelVersion) -> bool:
+    """Whether the history says that the version serves; one that was killed before it could write this down left another there."""
+    known = serving_release(app, stage)
+    return known is not None and known["digest"] == version.digest
+
+
+def _told_hold(version: ModelVersion, stage: str, hold: Mapping[str, Any]) -> str:
+    held_back = f"version {version.version} is held back since {hold['at']}: {hold['reason']}"
+    return f"{stage}: {held_back}. Lift it with: tidemill rollback --lift --stage {stage}"
 
 
 def _old_weights(app: App, version: ModelVersion, stage: str) -> list[str]:

@@ -95,14 +95,17 @@ class InferenceServer:
         self._run = note("predict", self._calls.watched(script.run)) if script else None
         self._features = self.metrics.watch(engine.signature.columns) if engine else None
         self._columns = {c.name: c for c in engine.signature.columns} if engine else {}
-        self._batcher = (
-            (TracedBatcher if settings.traced else Batcher)(
-                self._calls.watched(engine.predictor.predict), self.metrics.batch.observe, gather=engine.batches
-            )
-            if engine
-            else None
-        )
-        self._routes: dict[tuple[str, str], Handler] = {
+        self._batcher = self._make_batcher(engine) if engine else None
+        self._routes = self._make_routes()
+        self.paths = frozenset(p for _, p in self._routes) | PAGES.keys()  # what is served under a name of its own
+
+    def _make_batcher(self, engine: Engine) -> Batcher:
+        predict = self._calls.watched(engine.predictor.predict)
+        make = TracedBatcher if self._settings.traced else Batcher
+        return make(predict, self.metrics.batch.observe, gather=engine.batches)
+
+    def _make_routes(self) -> dict[tuple[str, str], Handler]:
+        routes: dict[tuple[str, str], Handler] = {
             ("POST", "/predict"): self._predict,
             ("POST", "/invocations"): self._predict,
             ("POST", "/score"): self._score,
@@ -117,10 +120,10 @@ class InferenceServer:
             ("GET", "/v2/health/live"): self._healthy,
             ("GET", "/v2/health/ready"): self._ready,
         }
-        if script is not None:
-            self._routes |= {("GET", "/score"): self._score, ("OPTIONS", "/score"): self._score}
-            self._routes["GET", "/swagger.json"] = self._swagger
-        self.paths = frozenset(p for _, p in self._routes) | PAGES.keys()  # what is served under a name of its own
+        if self._script is not None:
+            routes |= {("GET", "/score"): self._score, ("OPTIONS", "/score"): self._score}
+            routes["GET", "/swagger.json"] = self._swagger
+        return routes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One ASGI connection."""

@@ -49,7 +49,9 @@ def test_a_picture_is_recorded_as_its_size(tmp_path: Path) -> None:
 
 
 def test_nothing_is_sampled_at_rate_zero(tmp_path: Path) -> None:
-    assert not any(captured(tmp_path, rate=0.0).wants() for _ in range(100))
+    capture = captured(tmp_path, rate=0.0)
+    assert not any(capture.wants() for _ in range(100))
+    capture.close()
 
 
 def test_beyond_the_bound_records_are_dropped_and_counted(tmp_path: Path) -> None:
@@ -285,12 +287,15 @@ def test_a_stop_that_cannot_wait_for_the_last_file_says_so_and_the_next_server_t
     with monkeypatch.context() as patch:
         patch.setattr("tidemill.serve.capture.CLOSE_S", 0.05)
         patch.setattr("tidemill.serve.capture.to_parquet", slow)
+        others = set(threading.enumerate())
         capture = captured(tmp_path)
+        (writer,) = set(threading.enumerate()) - others
         capture.record("one", b"{}", b"{}", 0)
         capture.close()
         assert "the next server here takes them up" in caplog.text
         written.set()
-        wait_for(lambda: not any(t.name == "capture" for t in threading.enumerate()))
+        writer.join(10)
+        assert not writer.is_alive()
     captured(tmp_path).close()
     assert [p.suffix for p in (tmp_path / "requests").rglob("*.*") if p.is_file()] == [".parquet"]
     assert [r["request_id"] for r in lines(tmp_path)] == ["one"]
