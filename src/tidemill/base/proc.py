@@ -99,10 +99,10 @@ def _tagging(tag: int) -> Iterator[None]:
         resource.setrlimit(RLIMIT_LOCKS, before)
 
 
-def start_sharing(argv: Sequence[str], files: Sequence[int]) -> subprocess.Popen[bytes]:
+def start_sharing(argv: Sequence[str], files: Sequence[int], *, cwd: Path | None = None) -> subprocess.Popen[bytes]:
     """Start in a session of its own, with these open files of ours, its words where ours go."""
     with _STARTING:
-        return subprocess.Popen(list(argv), stdin=subprocess.DEVNULL, start_new_session=True, pass_fds=files)
+        return subprocess.Popen(list(argv), cwd=cwd, stdin=subprocess.DEVNULL, start_new_session=True, pass_fds=files)
 
 
 def start_child(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:

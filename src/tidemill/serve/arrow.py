@@ -28,14 +28,7 @@ def read_arrow(raw: bytes, limit: int) -> Any:  # noqa: ANN401 - any JSON value
 
     `RequestProblem`: 413 when it unfolds to more than `limit` bytes or values, 422 when it is none.
     """
-    try:
-        ipc, arrow = importlib.import_module("pyarrow.ipc"), importlib.import_module("pyarrow")
-    except ImportError:
-        raise RequestProblem(
-            "This server reads no Arrow: pyarrow is not installed beside it",
-            loc=("header", "content-type"),
-            status=UNSUPPORTED,
-        ) from None
+    ipc, arrow = import_arrow()
     try:
         if _unfolded(ipc, raw) > limit:
             raise RequestProblem(f"The table unfolds to more than {limit:,} bytes", status=TOO_LARGE)
@@ -56,6 +49,21 @@ def read_arrow(raw: bytes, limit: int) -> Any:  # noqa: ANN401 - any JSON value
     if len(columns) == 1 and isinstance(columns[0][0], list):
         return {"inputs": columns[0]}
     return {"columns": names, "data": [list(row) for row in zip(*columns, strict=True)]}
+
+
+def import_arrow() -> tuple[Any, Any]:
+    """`pyarrow.ipc` and `pyarrow`; `RequestProblem` (415) without them.
+
+    To be called where models predict: scikit-learn asks every array whether it is of pyarrow as soon as that has begun to be imported.
+    """
+    try:
+        return importlib.import_module("pyarrow.ipc"), importlib.import_module("pyarrow")
+    except ImportError:
+        raise RequestProblem(
+            "This server reads no Arrow: pyarrow is not installed beside it",
+            loc=("header", "content-type"),
+            status=UNSUPPORTED,
+        ) from None
 
 
 def _check_type(types: Any, kind: Any, name: str) -> None:  # noqa: ANN401 - pyarrow's

@@ -29,9 +29,10 @@ import msgspec
 
 from tidemill.base.clock import Clock, SystemClock, iso
 from tidemill.base.errors import UsageError
+from tidemill.serve.finishing import finish
 from tidemill.serve.http import Request
 from tidemill.serve.masking import HideMasked, masked
-from tidemill.serve.records import FEEDBACK, GROWING, KINDS, REQUESTS, to_parquet
+from tidemill.serve.records import FEEDBACK, GROWING, KINDS, REQUESTS
 from tidemill.serve.settings import GIB
 from tidemill.serve.shipping import Shipper, take_secrets
 
@@ -191,8 +192,8 @@ class Capture:
         self._look_at = now + max(LOOK_S, LOOK_SHARE * (now - began))
 
     def _write_all(self) -> None:
-        for path in list(_left_behind(self.rules.folder, KINDS if self.shipper is not None else KINDS[:1])):
-            self._settle(path)
+        for path, file in _left_behind(self.rules.folder, KINDS if self.shipper is not None else KINDS[:1]):
+            self._settle(path, file)
         while True:
             if time.monotonic() >= self._look_at:
                 self._look()
@@ -261,15 +262,16 @@ class Capture:
                 self._close(self._open.pop(kind))
 
     def _close(self, segment: _Segment) -> None:
-        self._settle(segment.path)
+        self._settle(segment.path, segment.file)
         segment.file.close()
 
-    def _settle(self, path: Path) -> None:
+    def _settle(self, path: Path, file: IO[bytes]) -> None:
         """A file nobody writes any more: as Parquet where that is possible, and on its way if records are kept elsewhere."""
         try:
             before = path.stat().st_size
-            made = to_parquet(path, path.relative_to(self.rules.folder).parts[0]) if path.suffix == KINDS[0] else path
-            if made != path:
+            made = path
+            if path.suffix == KINDS[0]:
+                made = finish(path, path.relative_to(self.rules.folder).parts[0], file.fileno())
                 self.written_bytes += made.stat().st_size - before
         except (OSError, ValueError) as exc:
             LOG.warning("%s stays as lines of JSON: %s", path, exc)
@@ -281,20 +283,25 @@ class Capture:
 def _size_below(folder: Path) -> int:
     """Bytes of the records in a folder; what is taken away meanwhile does not count."""
     size = 0
-    for path in folder.rglob("*.*"):
-        if path.suffix in KINDS:
-            with contextlib.suppress(OSError):
-                size += path.stat().st_size
+    for path in _files_below(folder, KINDS):
+        with contextlib.suppress(OSError):
+            size += path.stat().st_size
     return size
 
 
-def _left_behind(folder: Path, kinds: tuple[str, ...]) -> Iterator[Path]:
+def _files_below(folder: Path, kinds: tuple[str, ...]) -> Iterator[Path]:
+    """Files of these kinds; unlike `rglob` it goes on when somebody takes a folder away meanwhile."""
+    for parent, _, names in os.walk(folder):
+        yield from (Path(parent, name) for name in names if name.endswith(kinds))
+
+
+def _left_behind(folder: Path, kinds: tuple[str, ...]) -> Iterator[tuple[Path, IO[bytes]]]:
     """Files of servers that are gone: nobody holds their lock. One without a line may be about to get one."""
-    for path in sorted(p for p in folder.rglob("*.*") if p.suffix in kinds):
+    for path in sorted(_files_below(folder, kinds)):
         with contextlib.suppress(OSError), path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if path.stat().st_size:
-                yield path
+                yield path, file
 
 
 def _kept(raw: bytes, names: frozenset[str], *, bare: bool) -> Any:  # noqa: ANN401

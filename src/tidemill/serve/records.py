@@ -38,7 +38,7 @@ def to_parquet(lines: Path, kind: str) -> Path:
     arrow = importlib.import_module("pyarrow")
     types = {name: arrow.float64() if name in FLOATS else arrow.string() for name in COLUMNS[kind]}
     schema = arrow.schema(list(types.items()))
-    made, growing = _finished(lines), lines.with_name(f"{GROWING}{lines.stem.removeprefix(GROWING)}.growing")
+    made, growing = finished(lines), lines.with_name(f"{GROWING}{lines.stem.removeprefix(GROWING)}.growing")
     try:
         with parquet.ParquetWriter(growing, schema, compression="zstd") as writer:
             for rows in _groups(lines):
@@ -50,7 +50,7 @@ def to_parquet(lines: Path, kind: str) -> Path:
     return made
 
 
-def _finished(lines: Path) -> Path:
+def finished(lines: Path) -> Path:
     """The Parquet file that lines become."""
     return lines.with_name(lines.name.removeprefix(GROWING)).with_suffix(".parquet")
 
@@ -82,11 +82,11 @@ def read_records(folder: Path, kind: str) -> Iterator[Row]:
     for file in sorted((folder / kind).rglob("*.*")):
         if file.suffix == ".parquet":
             yield from _read_parquet(file)
-        elif file.suffix == ".jsonl" and not _finished(file).exists():
+        elif file.suffix == ".jsonl" and not finished(file).exists():
             try:
                 rows = list(_read_lines(file))
             except FileNotFoundError:  # it was finished just now
-                ended = _finished(file)
+                ended = finished(file)
                 rows = list(_read_parquet(ended) if ended.exists() else _read_lines(ended.with_suffix(".jsonl")))
             yield from rows
 

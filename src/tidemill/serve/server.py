@@ -12,8 +12,9 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from tidemill.serve.access import BAD, AccessLog
+from tidemill.serve.arrow import import_arrow
 from tidemill.serve.batching import Batcher, aside
-from tidemill.serve.bodies import check_feedback, is_heavy, read_rows
+from tidemill.serve.bodies import ARROW, check_feedback, is_heavy, read_rows
 from tidemill.serve.capture import Capture, is_prediction
 from tidemill.serve.decode import Batch
 from tidemill.serve.drawing import describe_drawing
@@ -221,6 +222,8 @@ class InferenceServer:
         """What the body holds; what takes its time is read beside the event loop, which answers others meanwhile."""
         if not is_heavy(request, pictures=engine.signature.image is not None):
             return self._read(engine.signature, request)
+        if request.content_type == ARROW:
+            import_arrow()
         self._enter()
         try:
             async with asyncio.timeout(self._settings.timeout_s):

@@ -6,6 +6,8 @@ import gzip
 import io
 import json
 import resource
+import subprocess
+import sys
 import zlib
 from functools import cache
 from pathlib import Path
@@ -158,3 +160,40 @@ def test_a_picture_that_would_run_another_program_is_none(digits_model: Path) ->
     buffer = io.BytesIO()
     Image.new("L", (8, 8)).save(buffer, "EPS")
     assert post(server(digits_model), buffer.getvalue(), "image/eps")[0] == 422
+
+
+FIRST_ARROW = """
+import asyncio, sys, threading
+from tidemill.serve.options import parse
+from tidemill.serve.process import build
+
+places = []
+
+class Look:
+    def find_spec(self, name, path=None, target=None):
+        if name == "pyarrow":
+            places.append(threading.current_thread() is threading.main_thread())
+
+async def ask(app, body):
+    sent = []
+    async def receive():
+        return {"type": "http.request", "body": body}
+    async def send(message):
+        sent.append(message)
+    scope = {"type": "http", "method": "POST", "path": "/predict", "query_string": b"", "client": None}
+    await app({**scope, "headers": [(b"content-type", sys.argv[2].encode())]}, receive, send)
+    return sent[0]["status"]
+
+app = build(parse(["--model", sys.argv[1], "--allow-pickle"]))
+sys.meta_path.insert(0, Look())
+print(asyncio.run(ask(app, sys.stdin.buffer.read())), places)
+"""
+
+
+def test_the_first_large_table_imports_pyarrow_where_no_other_request_can_see_half_of_it(
+    table_model: Path, records: list[dict[str, float]]
+) -> None:
+    body = arrow(pa.Table.from_pylist(records * 100))
+    words = [sys.executable, "-c", FIRST_ARROW, str(table_model), ARROW]
+    done = subprocess.run(words, input=body, capture_output=True, check=True)
+    assert done.stdout == b"200 [True]\n"

@@ -105,6 +105,7 @@ def test_without_pyarrow_and_after_a_crash_lines_of_json_are_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tidemill.serve.records._arrow", lambda _: None)
+    monkeypatch.setattr("tidemill.serve.finishing.find_spec", lambda _: None)
     capture = captured(tmp_path)
     capture.record("id-1", b'{"a": 1}', b"{}", 0)
     capture.close()
@@ -280,13 +281,13 @@ def test_a_stop_that_cannot_wait_for_the_last_file_says_so_and_the_next_server_t
 ) -> None:
     written = threading.Event()
 
-    def slow(lines: Path, kind: str) -> Path:
+    def slow(lines: Path, kind: str, lock: int) -> Path:
         written.wait(10)
         raise OSError("killed meanwhile")
 
     with monkeypatch.context() as patch:
         patch.setattr("tidemill.serve.capture.CLOSE_S", 0.05)
-        patch.setattr("tidemill.serve.capture.to_parquet", slow)
+        patch.setattr("tidemill.serve.capture.finish", slow)
         others = set(threading.enumerate())
         capture = captured(tmp_path)
         (writer,) = set(threading.enumerate()) - others
@@ -298,4 +299,38 @@ def test_a_stop_that_cannot_wait_for_the_last_file_says_so_and_the_next_server_t
         assert not writer.is_alive()
     captured(tmp_path).close()
     assert [p.suffix for p in (tmp_path / "requests").rglob("*.*") if p.is_file()] == [".parquet"]
+    assert [r["request_id"] for r in lines(tmp_path)] == ["one"]
+
+
+ALONE = """
+import sys
+from pathlib import Path
+from tidemill.serve.capture import Capture, CaptureRules
+capture = Capture(CaptureRules(Path(sys.argv[1])), "digits", "3")
+capture.start()
+capture.record("one", b'{"a": 1}', b"{}", 0)
+capture.close()
+print(sorted({"pandas", "pyarrow"} & set(sys.modules)))
+"""
+
+
+def test_parquet_is_written_beside_the_server_since_scikit_learn_stumbles_over_a_pyarrow_half_imported(
+    tmp_path: Path,
+) -> None:
+    done = subprocess.run([sys.executable, "-c", ALONE, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("[]\n", "")
+    assert [p.suffix for p in tmp_path.rglob("*.*")] == [".parquet"]
+
+
+def test_records_that_cannot_become_parquet_stay_as_lines_and_the_log_says_why(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    capture = captured(tmp_path)
+    capture.record("one", b"{}", b"{}", 0)
+    wait_for(lambda: any(tmp_path.rglob("*.jsonl")))
+    (growing,) = tmp_path.rglob("*.jsonl")
+    growing.with_name(f".{growing.stem.removeprefix('.')}.growing").mkdir()  # in the way
+    capture.close()
+    assert "stays as lines of JSON: the process that writes Parquet ended with 1" in caplog.text
+    assert "Is a directory" in capfd.readouterr().err
     assert [r["request_id"] for r in lines(tmp_path)] == ["one"]
