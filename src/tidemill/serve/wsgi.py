@@ -26,8 +26,11 @@ def as_asgi(application: Wsgi) -> Callable[[Scope, Receive, Send], Awaitable[Non
     threads = ThreadPoolExecutor(THREADS, thread_name_prefix="wsgi")
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close"})
+            return
         if scope["type"] != "http":
-            raise NotImplementedError(f"a WSGI application knows no {scope['type']}")
+            raise ValueError(f"a WSGI application knows no {scope['type']}")  # what ASGI asks of one without
         body = await _read(receive)
         loop = asyncio.get_running_loop()
         out = _Answer(loop, send)

@@ -112,6 +112,9 @@ def test_a_wsgi_application_from_a_factory_behind_a_token(tmp_path: Path) -> Non
         assert (status, text) == (201, "POST b=c body1")
         assert headers["x-request-id"] == "own"
         assert ask(port, "POST", "/", iter([b"bo", b"dy"]), transfer_encoding="chunked", **given)[2] == "POST  body1"
+        socket = {"connection": "upgrade", "upgrade": "websocket", "sec_websocket_version": "13"}
+        key = {"sec_websocket_key": "dGhlIHNhbXBsZSBub25jZQ=="}
+        assert ask(port, "GET", "/chat", **socket, **key, **given)[0] == 403
 
 
 STREAM = """
