@@ -44,14 +44,13 @@ def input_findings(app: App, plan: Plan, loaded: Loaded, chosen: str = "") -> It
             ):
                 continue
             seen.add((ref.uri, name))
-            where = _where(loaded, ref, step)
+            # the place is looked for in the whole document, so only when there is something to say of it
             if not is_there(path):
-                yield _missing(app, ref, path, where)
+                yield _missing(app, ref, path, _where(loaded, ref, step))
             elif is_folder(path) and not any(not p.name.startswith(".") for p in path.iterdir()):
                 text = f"Input `{name}` of `{step.name}` is an empty folder: {path}"
-                yield Finding(
-                    EMPTY, CODES[EMPTY].severity, text, "Bring the data there, or name another folder.", *where
-                )
+                hint = "Bring the data there, or name another folder."
+                yield Finding(EMPTY, CODES[EMPTY].severity, text, hint, *_where(loaded, ref, step))
 
 
 def all_steps(steps: tuple[Step, ...]) -> Iterator[Step]:

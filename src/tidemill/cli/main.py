@@ -134,7 +134,10 @@ def tidemill() -> None:
 def main(argv: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 failed, 2 usage, 3 our bug, 4 outside system, 130 interrupted."""
     gc.set_threshold(GC_OBJECTS)
-    sys.exit(run_command_line(sys.argv[1:] if argv is None else argv))
+    code = run_command_line(sys.argv[1:] if argv is None else argv)
+    # Python looks through every object for cycles once more when it ends; what is left then goes with the process.
+    gc.freeze()
+    sys.exit(code)
 
 
 def run_command_line(argv: list[str]) -> int:
