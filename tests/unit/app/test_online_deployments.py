@@ -180,6 +180,20 @@ def test_a_deployment_that_is_broken_gets_no_traffic_and_its_last_words_say_why(
     assert run("update", "-n", "colours", "--traffic", "blue=100 green=0") == 0
 
 
+@contextlib.contextmanager
+def listening(port: int) -> Iterator[None]:
+    """Hold a port; another program of this machine may have it for a moment as its own end of a connection."""
+    while True:
+        try:
+            other = socket.create_server(("127.0.0.1", port))
+        except OSError:
+            SystemClock().sleep(0.05)
+        else:
+            break
+    with other:
+        yield
+
+
 def test_after_the_machine_went_down_the_next_command_brings_the_endpoint_back(
     endpoint: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -199,11 +213,7 @@ def test_after_the_machine_went_down_the_next_command_brings_the_endpoint_back(
     while observed()["state"] != "Stopped":
         clock.sleep(0.05)
     port = int(before["url"].rpartition(":")[2])
-    with socket.socket() as other:
-        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        with contextlib.suppress(OSError):  # somebody else took it already: as good
-            other.bind(("127.0.0.1", port))
-            other.listen()
+    with listening(port):
         assert run("show", "-n", "colours") == 0, "another program has its port: it takes a new one"
         assert observed()["url"] != before["url"]
         assert run("invoke", "-n", "colours") == 0
