@@ -8,6 +8,8 @@ import math
 import random
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -183,3 +185,32 @@ def test_a_target_that_is_not_there_is_said_with_the_columns_that_are(tmp_path: 
     (tmp_path / "job.yml").write_text(REGRESSION.replace("column_name: height", "column_name: depth"))
     done = tidemill("run", "job.yml", code=1)
     assert "has no column `depth`, only: wind, coast" in done.stdout + done.stderr
+
+
+def test_a_search_that_is_killed_goes_on_where_it_was_and_finds_the_same_model(tmp_path: Path, tidemill: Run) -> None:
+    write_waves(tmp_path / "waves")
+    text = PIPELINE.split("  register:", maxsplit=1)[0].replace("max_trials: 3", "max_trials: 6")
+    (tmp_path / "pipeline.yml").write_text(text)
+    whole = json.loads(tidemill("run", "pipeline.yml", "-o", "json").stdout)["steps"]["learn"]["metrics"]
+    words = [sys.executable, "-m", "tidemill", "run", "pipeline.yml", "--force", "--name", "cut"]
+    runs = subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        log = tmp_path / ".tidemill/jobs/cut/learn/logs/std_log.txt"
+        eventually(lambda: log.exists() and "trial 2" in log.read_text())
+    finally:
+        runs.kill()
+        runs.wait()
+    tidemill("job", "resume", "cut")
+    job = json.loads(tidemill("job", "show", "-n", "cut", "-o", "json").stdout)
+    assert job["steps"]["learn"]["metrics"] == whole
+    assert "had ended before the search was interrupted" in log.read_text()
+    noted = (log.parent.parent / "automl/trials.jsonl").read_text().splitlines()
+    ended = [json.loads(line)["what"] for line in noted if "what" in line]
+    assert len(ended) == len(set(ended)) == 6
+
+
+def eventually(said: Callable[[], bool]) -> None:
+    began = time.monotonic()
+    while not said():
+        assert time.monotonic() - began < 120
+        time.sleep(0.02)

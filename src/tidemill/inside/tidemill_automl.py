@@ -2,10 +2,13 @@
 
 import json
 import logging
+import os
 import sys
 import warnings
 
 from tidemill_split import Refused
+
+JOURNAL = "trials.jsonl"
 
 
 def main(path):
@@ -14,9 +17,12 @@ def main(path):
         config = json.load(file)
     warnings.simplefilter("ignore")
     summary = {"error": "", "message": ""}
+    journal = os.path.join(config["work"], JOURNAL)
     try:
-        summary["message"] = run(config)
+        summary["message"] = run(config, journal)
     except Refused as exc:
+        if os.path.exists(journal):
+            os.remove(journal)  # a search that failed begins anew
         summary["error"] = str(exc)
         print(exc, file=sys.stderr)
     with open(config["summary"], "w", encoding="utf-8") as file:
@@ -24,8 +30,9 @@ def main(path):
     return 1 if summary["error"] else 0
 
 
-def run(config):
+def run(config, journal):
     """The whole of it; one line about the best model."""
+    from tidemill_automl_journal import Journal
     from tidemill_automl_tabular import Tabular
     from tidemill_automl_trials import Search
 
@@ -34,8 +41,10 @@ def run(config):
         from tidemill_automl_forecast import Forecast as kind
     task = kind(config, print)
     log = Log(task.metric)
-    search = Search(task, config, log.trial)
+    kept = Journal(journal)
+    search = Search(task, config, log.trial, kept)
     trials = search.run()
+    kept.tick()
     best = trials.best
     name, model, metrics = task.choose(search, log)
     final = task.finish(model)

@@ -5,6 +5,7 @@ import time
 
 import numpy as np
 import tidemill_automl_metrics as measures
+from tidemill_automl_journal import name_of
 from tidemill_automl_pool import Pool
 from tidemill_split import Refused
 
@@ -154,14 +155,15 @@ class Trials:
 class Search:
     """Lanes take turns; a lane's next trial starts when its last has ended and there is room."""
 
-    def __init__(self, task, config, tell):
-        self._task, self._limits = task, config["limits"]
+    def __init__(self, task, config, tell, journal):
+        self._task, self._limits, self._journal = task, config["limits"], journal
         self._workers, self._threads = config["workers"], config["jobs"]
         self.trials = Trials(task.metric, config["limits"], tell)
-        self._until = time.monotonic() + config["limits"]["timeout_s"]
+        self._until = time.monotonic() + config["limits"]["timeout_s"] - journal.spent_s
         self._lanes = self._make_lanes(config["limits"]["concurrent"])
         self._turns = [0] * len(self._lanes)  # rounds each lane has had
         self._gone = set()
+        self._waiting = []  # proposals for which there is no room yet
 
     @property
     def left_s(self):
@@ -180,15 +182,19 @@ class Search:
         return found
 
     def run(self):
-        """Every trial until a limit is met."""
-        trials = self.trials
+        """Every trial until a limit is met; those that had ended before the search was interrupted are taken as they were."""
+        trials, kept = self.trials, self._journal.kept
+        if kept:
+            print("%d had ended before the search was interrupted; %.0f s are left" % (kept, max(0.0, self.left_s)))
         with Pool(self._workers, self._threads) as pool:
-            while not trials.ended and self.left_s > 0:
+            while not trials.ended:
+                self._recall()
                 self._start(pool)
-                if trials.ended or pool.free == pool.workers:
+                if trials.ended or pool.free == pool.workers or self.left_s <= 0:
                     break
-                for (turn, lane), seconds, metrics, error in pool.ended(self._until):
-                    self._learn(turn, self._lanes[lane], seconds, metrics, error)
+                for (turn, lane), *outcome in pool.ended(self._until):
+                    self._journal.note(name_of(lane, self._lanes[lane].config), *outcome)
+                    self._learn(turn, self._lanes[lane], *outcome)
             trials.flush()
         if not trials.done:
             raise Refused(self._say_none())
@@ -198,33 +204,55 @@ class Search:
 
     def measure(self, wanted):
         """Metrics and error of each of `wanted` (a function and its arguments by name) that ends while there is time."""
-        waiting, found = list(wanted), {}
+        found = {name: kept[1:] for name in wanted if (kept := self._journal.take(name))}
+        waiting = [name for name in wanted if name not in found]
         with Pool(self._workers, self._threads) as pool:
             while self.left_s > 0 and (waiting or pool.free < pool.workers):
                 while waiting and pool.free:
                     name = waiting.pop(0)
                     pool.start(name, *wanted[name])
-                for name, _, metrics, error in pool.ended(self._until):
+                for name, seconds, metrics, error in pool.ended(self._until):
+                    self._journal.note(name, seconds, metrics, error)
                     found[name] = (metrics, error)
         return found
 
+    def _recall(self):
+        """Have every turn whose trial is known already; what is proposed meanwhile and is not known waits for room."""
+        while self._journal.kept and not self.trials.ended:
+            proposed = self._propose()
+            if proposed is None:
+                break
+            turn, lane, config = proposed
+            known = self._journal.take(name_of(lane, config))
+            if known:
+                self._learn(turn, self._lanes[lane], *known)
+            else:
+                self._waiting.append(proposed)
+        self._waiting.sort(key=lambda proposed: proposed[0])
+
     def _start(self, pool):
         """As many as there is room for, earlier turns first."""
-        while pool.free and not self.trials.ended:
-            chosen = self._next()
-            if chosen is None:
+        while pool.free and not self.trials.ended and self.left_s > 0:
+            proposed = self._waiting.pop(0) if self._waiting else self._propose()
+            if proposed is None:
                 return
+            turn, lane, config = proposed
+            self._journal.tick()
+            args = (self._lanes[lane].learner, config, self._threads)
+            pool.start((turn, lane), self._task.measure, args, self._limits["trial_timeout_s"])
+
+    def _propose(self):
+        """The earliest turn that may be had now, its lane and what to try; None when there is none."""
+        while (chosen := self._next()) is not None:
             lane, turn = chosen
             self._turns[lane] += 1
             config = self._lanes[lane].propose()
-            if config is None:
-                self._gone.add(lane)
-                self.trials.ends(turn, VOID)
-                continue
-            self.trials.begins(turn)
-            name = self._lanes[lane].learner
-            args = (name, config, self._threads)
-            pool.start((turn, lane), self._task.measure, args, self._limits["trial_timeout_s"])
+            if config is not None:
+                self.trials.begins(turn)
+                return turn, lane, config
+            self._gone.add(lane)
+            self.trials.ends(turn, VOID)
+        return None
 
     def _next(self):
         """The earliest turn whose lane is free, not far ahead of the slowest."""

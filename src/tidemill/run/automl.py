@@ -18,6 +18,8 @@ from tidemill.base.files import write_atomic
 from tidemill.plan.automl import estimators
 from tidemill.plan.graph import Plan, Step, StepKind
 from tidemill.run.command import judge, make_task, stage
+from tidemill.run.leftovers import AUTOML as DRIVER
+from tidemill.run.leftovers import KEY
 from tidemill.run.models import ModelSearch
 from tidemill.run.parallel_data import describe_table
 from tidemill.run.ports import LOCAL, PreparedEnvironment, RunPorts, SearchesModels, TaskEnd
@@ -28,6 +30,7 @@ SCRIPTS = (
     "tidemill_automl_data.py",
     "tidemill_automl_ensembles.py",
     "tidemill_automl_forecast.py",
+    "tidemill_automl_journal.py",
     "tidemill_automl_metrics.py",
     "tidemill_automl_model.py",
     "tidemill_automl_pool.py",
@@ -37,7 +40,6 @@ SCRIPTS = (
     "tidemill_split.py",
 )
 DATA = ("training_data", "validation_data", "test_data")
-DRIVER = "automl"
 CONFIG = "automl.json"
 SUMMARY = "automl_summary.json"
 OUTPUT = "best_model"
@@ -194,6 +196,7 @@ def _folds(value: Any) -> int | None:  # noqa: ANN401
 def _lay_out_driver(work: StepWork, config: Mapping[str, Any]) -> Path:
     driver = work.folder.root / DRIVER
     driver.mkdir(exist_ok=True)
+    write_atomic(driver / KEY, work.identity.key)
     for name in SCRIPTS:
         shutil.copyfile(Path(inside.__file__).parent / name, driver / name)
     write_atomic(driver / CONFIG, json.dumps(config))

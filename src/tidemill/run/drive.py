@@ -15,7 +15,7 @@ from tidemill.run.collect import Origin, collect, place_outputs, publish
 from tidemill.run.context import RunContext
 from tidemill.run.events import FindingRaised, RunEvent, StepFinished, StepNoted, StepReused
 from tidemill.run.kinds import CONTROL, find_runner
-from tidemill.run.parallel_resume import keep_done
+from tidemill.run.leftovers import keep_done
 from tidemill.run.ports import Remembered
 from tidemill.run.reuse import Identity, MissingOutputError, explain_run, find_past, find_sources, identify
 from tidemill.run.staging import Source

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import json
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -64,11 +67,20 @@ def trials(monkeypatch: pytest.MonkeyPatch) -> Any:
     return module
 
 
-def search(trials: Any, task: Task, workers: int = 1, **limits: object) -> tuple[Any, list[tuple[str, float | None]]]:
-    told: list[tuple[str, float | None]] = []
+Told = list[tuple[str, float | None]]
+
+
+def make_search(trials: Any, task: Task, journal: Path, told: Told, workers: int = 1, **limits: object) -> Any:
     config = {"limits": {**LIMITS, **limits}, "workers": workers, "jobs": 1, "cores": workers}
-    found = trials.Search(task, config, lambda trial, _: told.append((trial["learner"], trial["value"])))
-    found.run()
+    kept = importlib.import_module("tidemill_automl_journal").Journal(journal)
+    return trials.Search(task, config, lambda trial, _: told.append((trial["learner"], trial["value"])), kept)
+
+
+def search(trials: Any, task: Task, workers: int = 1, **limits: object) -> tuple[Any, Told]:
+    told: Told = []
+    with tempfile.TemporaryDirectory() as folder:
+        found = make_search(trials, task, Path(folder) / "trials.jsonl", told, workers, **limits)
+        found.run()
     return found.trials, told
 
 
@@ -170,3 +182,80 @@ def test_nothing_that_can_be_trained_says_why(trials: Any) -> None:
     refused = importlib.import_module("tidemill_split").Refused
     with pytest.raises(refused, match="No model could be trained: slow failed: ValueError: all wrong"):
         search(trials, Task(value), max_trials=2)
+
+
+class Killed(BaseException):
+    """What ends the process, here."""
+
+
+class Watched(list[tuple[str, "float | None"]]):
+    """What was told; the search is killed once there is so much of it."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.most = most
+
+    def append(self, item: tuple[str, float | None]) -> None:
+        super().append(item)
+        if len(self) == self.most:
+            raise Killed
+
+
+@pytest.mark.parametrize("killed_after", [1, 4, 5, 8, 11])
+def test_a_search_that_is_killed_goes_on_and_measures_nothing_twice(
+    trials: Any, tmp_path: Path, killed_after: int
+) -> None:
+    measured = tmp_path / "measured"
+
+    def value(learner: str, x: int) -> float:
+        with measured.open("a") as file:
+            file.write(f"{learner} {x}\n")
+        if (learner, x) == ("quick", 1):
+            raise ValueError("no such penalty")
+        return rising(learner, x)
+
+    _, whole = search(trials, Task(value), max_trials=12)
+    wanted = sorted(measured.read_text().splitlines())
+    measured.unlink()
+    journal = tmp_path / "trials.jsonl"
+    with pytest.raises(Killed):
+        make_search(trials, Task(value), journal, Watched(killed_after)).run()
+    with journal.open("a") as file:
+        file.write('{"spent_s": 1.0, "wha')  # a power cut
+    told: Told = []
+    found = make_search(trials, Task(value), journal, told, workers=2, concurrent=2)
+    found.run()
+    assert told == whole
+    assert sorted(measured.read_text().splitlines()) == wanted
+    assert len(found.trials.failed) == 1
+
+
+def test_the_time_that_was_spent_is_spent_and_what_ended_in_it_counts(
+    trials: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    journal = tmp_path / "trials.jsonl"
+    with pytest.raises(Killed):
+        make_search(trials, Task(rising), journal, Watched(4)).run()
+    text = journal.read_text()
+    spent = json.loads(text.splitlines()[-1])["spent_s"]
+    assert make_search(trials, Task(rising), journal, [], timeout_s=100.0).left_s == pytest.approx(100 - spent, abs=0.5)
+    journal.write_text(text + '{"spent_s": 31.0}\n')
+    told: Told = []
+    found = make_search(trials, Task(rising), journal, told)
+    assert found.run().best["value"] == 0.501
+    assert len(told) == 4, "there is no time for another one"
+    assert "4 had ended before the search was interrupted; 0 s are left" in capsys.readouterr().out
+
+
+def test_an_ensemble_that_was_measured_is_not_measured_again(trials: Any, tmp_path: Path) -> None:
+    journal, asked = tmp_path / "trials.jsonl", tmp_path / "asked"
+
+    def measure(name: str) -> dict[str, float]:
+        with asked.open("a") as file:
+            file.write(name + "\n")
+        return {"accuracy": 0.5}
+
+    for names in (["vote"], ["vote", "stack"]):
+        found = make_search(trials, Task(rising), journal, []).measure({name: (measure, (name,)) for name in names})
+    assert found == {"vote": ({"accuracy": 0.5}, ""), "stack": ({"accuracy": 0.5}, "")}
+    assert asked.read_text().split() == ["vote", "stack"]
