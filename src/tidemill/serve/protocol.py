@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -12,17 +13,26 @@ LOG = logging.getLogger("tidemill.serve")
 HEAD_LIMIT = 64 << 10  # bytes of a request's head
 HEAD_S, BODY_S = 30, 60  # a head has come by then; of a body, something more
 ENOUGH = 1 << 10  # bytes that are something
+LINGER_S = 10  # an answer that came before the end of its request's body is read by then
 
 
 class _Gathered:
-    """A transport that sends what was written within one turn of the event loop at the turn's end."""
+    """A transport that sends what was written within one turn of the event loop at the turn's end.
 
-    __slots__ = ("_loop", "_parts", "_transport")
+    Where `is_sending` says that the client has not sent all, `close` still takes what comes: a system that closes a connection with
+    something unread resets it, and the client may lose the answer that says what was wrong with its request.
+    """
 
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+    __slots__ = ("_is_sending", "_loop", "_parts", "_transport", "lingers")
+
+    def __init__(
+        self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, is_sending: Callable[[], bool]
+    ) -> None:
         self._transport = transport
         self._loop = loop
         self._parts: list[bytes] = []
+        self._is_sending = is_sending
+        self.lingers = False
 
     def write(self, data: bytes) -> None:
         if not self._parts:
@@ -31,7 +41,17 @@ class _Gathered:
 
     def close(self) -> None:
         self.flush()
-        self._transport.close()
+        if self.lingers or not self._is_sending() or self._transport.is_closing():
+            self._transport.close()
+            return
+        self.lingers = True
+        self._transport.resume_reading()
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        self._loop.call_later(LINGER_S, self._transport.close)
+
+    def is_closing(self) -> bool:
+        return self.lingers or self._transport.is_closing()
 
     def flush(self) -> None:
         parts = self._parts
@@ -53,7 +73,8 @@ class GatheringProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client came."""
-        super().connection_made(cast("asyncio.Transport", _Gathered(transport, self.loop)))
+        gathered = _Gathered(transport, self.loop, lambda: self._coming)
+        super().connection_made(cast("asyncio.Transport", gathered))
 
     def is_idle(self) -> bool:
         """Whether nothing of a request has come that is not answered."""
@@ -68,7 +89,7 @@ class GatheringProtocol(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         """Hang up, unless a request has begun to come: that is answered first."""
-        if self.is_idle():
+        if self.is_idle() or cast("_Gathered", self.transport).lingers:
             self.transport.close()
         else:
             self.last_answer()
@@ -80,6 +101,8 @@ class GatheringProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """More of a request; a head without end is refused."""
+        if cast("_Gathered", self.transport).lingers:
+            return
         self._got += len(data)
         super().data_received(data)
         if self._coming and self._is_in_head():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -10,7 +12,7 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from tidemill.serve.protocol import BODY_S, HEAD_S, GatheringProtocol, PatientProtocol
+from tidemill.serve.protocol import BODY_S, HEAD_S, LINGER_S, GatheringProtocol, PatientProtocol
 
 Story = Callable[[asyncio.StreamReader, asyncio.StreamWriter, ServerState], Awaitable[bytes]]
 POST = b"POST / HTTP/1.1\r\nhost: x\r\n"
@@ -32,11 +34,16 @@ async def echo(scope: Mapping[str, Any], receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-def tell(story: Story, protocol: type[GatheringProtocol] = PatientProtocol) -> bytes:
+async def refuse(scope: Mapping[str, Any], receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 413, "headers": [(b"content-length", b"5")]})
+    await send({"type": "http.response.body", "body": b"large"})
+
+
+def tell(story: Story, protocol: type[GatheringProtocol] = PatientProtocol, application: Any = echo) -> bytes:
     """What a client read from a server that echoes."""
 
     async def run() -> bytes:
-        config = uvicorn.Config(echo, http=protocol, log_config=None, lifespan="off")
+        config = uvicorn.Config(application, http=protocol, log_config=None, lifespan="off")
         config.load()
         state = ServerState()
         loop = asyncio.get_running_loop()
@@ -137,3 +144,40 @@ def test_a_slow_body_that_comes_and_a_connection_that_is_kept_are_left_alone() -
         return answer[:15] + await reader.readuntil(b"spam")
 
     assert tell(story).count(b"HTTP/1.1 200 OK") == 2
+
+
+def test_who_is_refused_before_all_of_a_body_was_sent_can_send_the_rest_and_read_why() -> None:
+    def send_all(port: int) -> bytes:
+        """As most clients do: they read when they have sent everything."""
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            client.sendall(POST + b"connection: close\r\ncontent-length: 1000000\r\n\r\n")
+            for _ in range(10):
+                time.sleep(0.01)  # a system tells of a connection that was reset at the next call
+                client.sendall(b"a" * 100_000)
+            client.settimeout(LINGER_S / 2)
+            return b"".join(iter(lambda: client.recv(1000), b""))  # to the end, which comes at once
+
+    async def story(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, state: ServerState) -> bytes:
+        del reader
+        found = await asyncio.to_thread(send_all, writer.get_extra_info("peername")[1])
+        while len(state.connections) > 1:  # noqa: ASYNC110 - the client's own one stays
+            await asyncio.sleep(0.01)
+        return found
+
+    answer = tell(story, application=refuse)
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert answer.endswith(b"large")
+
+
+def test_who_is_refused_and_never_stops_sending_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tidemill.serve.protocol.LINGER_S", 0.2)
+
+    async def story(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, state: ServerState) -> bytes:
+        writer.write(POST + b"connection: close\r\ncontent-length: 1000000\r\n\r\n")
+        found = await reader.readuntil(b"large")
+        while state.connections:
+            writer.write(b"a")
+            await asyncio.sleep(0.01)
+        return found
+
+    assert b"413" in tell(story, application=refuse)
