@@ -103,7 +103,7 @@ class _Segment:
 
 @dataclass(slots=True)
 class Capture:
-    """Takes records without waiting; one thread writes them. Close it to write what is left."""
+    """Takes records without waiting; one thread writes them, another finishes files. Close it to write what is left."""
 
     rules: CaptureRules
     model: str
@@ -121,8 +121,10 @@ class Capture:
     _freed_before: int = 0
     _look_at: float = 0.0
     _quiet_until: float = 0.0
-    _thread: threading.Thread | None = None
+    _writer: threading.Thread | None = None
+    _finisher: threading.Thread | None = None
     _open: dict[str, _Segment] = field(default_factory=dict)
+    _whole: queue.SimpleQueue[_Segment | None] = field(default_factory=queue.SimpleQueue)
 
     def start(self) -> None:
         """Begin to write; what others left or write in the folder counts towards the bound."""
@@ -130,8 +132,10 @@ class Capture:
         self._look()
         if self.shipper is not None:
             self.shipper.start()
-        self._thread = threading.Thread(target=self._write_all, name="capture", daemon=True)
-        self._thread.start()
+        self._finisher = threading.Thread(target=self._finish_all, name="capture files", daemon=True)
+        self._finisher.start()
+        self._writer = threading.Thread(target=self._write_all, name="capture", daemon=True)
+        self._writer.start()
 
     def wants(self) -> bool:
         """Whether this request is in the sample."""
@@ -154,14 +158,20 @@ class Capture:
 
     def close(self) -> None:
         """Write what waits, send it where it goes, then stop."""
-        if self._thread is not None:
-            self._queue.put(None)
-            self._thread.join(CLOSE_S)
-            if self._thread.is_alive():
-                LOG.warning("records are still being written after %g s; the next server here takes them up", CLOSE_S)
-            self._thread = None
-            if self.shipper is not None:
-                self.shipper.close()
+        if self._writer is None or self._finisher is None:
+            return
+        deadline = time.monotonic() + CLOSE_S
+        with contextlib.suppress(queue.Full):
+            self._queue.put(None, timeout=CLOSE_S)
+            self._writer.join(CLOSE_S)
+        if self._writer.is_alive():
+            LOG.warning("%d records could not be written within %g s, they are lost", self._queue.qsize(), CLOSE_S)
+        self._finisher.join(max(0.0, deadline - time.monotonic()))
+        if self._finisher.is_alive():
+            LOG.warning("records are still being written after %g s; the next server here takes them up", CLOSE_S)
+        self._writer = self._finisher = None
+        if self.shipper is not None:
+            self.shipper.close()
 
     def _put(self, kind: str, entries: list[dict[str, Any]], size: int) -> bool:
         if self._is_full() or self._in_bytes - self._out_bytes + size > WAITING_BYTES:
@@ -191,9 +201,15 @@ class Capture:
         now = time.monotonic()
         self._look_at = now + max(LOOK_S, LOOK_SHARE * (now - began))
 
-    def _write_all(self) -> None:
+    def _finish_all(self) -> None:
+        """What others left, then what is whole: records go on being written, however long a file takes."""
         for path, file in _left_behind(self.rules.folder, KINDS if self.shipper is not None else KINDS[:1]):
             self._settle(path, file)
+        while (segment := self._whole.get()) is not None:
+            self._settle(segment.path, segment.file)
+            segment.file.close()
+
+    def _write_all(self) -> None:
         while True:
             if time.monotonic() >= self._look_at:
                 self._look()
@@ -204,6 +220,7 @@ class Capture:
                 continue
             if taken is None:
                 self._finish(all_of_them=True)
+                self._whole.put(None)
                 return
             kind, entries, size = taken
             self._out_bytes += size
@@ -239,7 +256,7 @@ class Capture:
         found = self._open.get(kind)
         if found is None or found.partition != partition:
             if found is not None:
-                self._close(self._open.pop(kind))
+                self._whole.put(self._open.pop(kind))
             folder = self.rules.folder / kind / f"version={self.version}" / partition
             folder.mkdir(parents=True, exist_ok=True)
             path = folder / f"{GROWING}{os.getpid()}-{secrets.token_hex(6)}.jsonl"
@@ -259,20 +276,15 @@ class Capture:
         now = time.monotonic()
         for kind, segment in list(self._open.items()):
             if all_of_them or segment.size >= FULL_BYTES or now - segment.began >= segment.old_s:
-                self._close(self._open.pop(kind))
-
-    def _close(self, segment: _Segment) -> None:
-        self._settle(segment.path, segment.file)
-        segment.file.close()
+                self._whole.put(self._open.pop(kind))
 
     def _settle(self, path: Path, file: IO[bytes]) -> None:
         """A file nobody writes any more: as Parquet where that is possible, and on its way if records are kept elsewhere."""
         try:
-            before = path.stat().st_size
             made = path
             if path.suffix == KINDS[0]:
                 made = finish(path, path.relative_to(self.rules.folder).parts[0], file.fileno())
-                self.written_bytes += made.stat().st_size - before
+                self._look_at = 0.0  # it has another size now
         except (OSError, ValueError) as exc:
             LOG.warning("%s stays as lines of JSON: %s", path, exc)
             return

@@ -290,16 +290,43 @@ def test_a_stop_that_cannot_wait_for_the_last_file_says_so_and_the_next_server_t
         patch.setattr("tidemill.serve.capture.finish", slow)
         others = set(threading.enumerate())
         capture = captured(tmp_path)
-        (writer,) = set(threading.enumerate()) - others
+        own = set(threading.enumerate()) - others
         capture.record("one", b"{}", b"{}", 0)
         capture.close()
         assert "the next server here takes them up" in caplog.text
         written.set()
-        writer.join(10)
-        assert not writer.is_alive()
+        for thread in own:
+            thread.join(10)
+            assert not thread.is_alive()
     captured(tmp_path).close()
     assert [p.suffix for p in (tmp_path / "requests").rglob("*.*") if p.is_file()] == [".parquet"]
     assert [r["request_id"] for r in lines(tmp_path)] == ["one"]
+
+
+def test_records_go_on_being_written_while_files_become_parquet_and_a_stop_loses_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = threading.Event()
+
+    def slow(lines: Path, kind: str, lock: int) -> Path:
+        written.wait(10)
+        return lines
+
+    monkeypatch.setattr("tidemill.serve.capture.FULL_BYTES", 1)  # each record fills a file
+    monkeypatch.setattr("tidemill.serve.capture.CLOSE_S", 0.5)
+    monkeypatch.setattr("tidemill.serve.capture.finish", slow)
+    others = set(threading.enumerate())
+    capture = captured(tmp_path)
+    own = set(threading.enumerate()) - others
+    try:
+        for name in ("one", "two", "three"):
+            capture.record(name, b"{}", b"{}", 0)
+        capture.close()
+        assert {r["request_id"] for r in lines(tmp_path)} == {"one", "two", "three"}
+    finally:
+        written.set()
+        for thread in own:
+            thread.join(10)
 
 
 ALONE = """
