@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import struct
+import sys
 from typing import Any
 
 from tidemill.serve.problems import RequestProblem
@@ -54,7 +55,7 @@ def read_arrow(raw: bytes, limit: int) -> Any:  # noqa: ANN401 - any JSON value
 def import_arrow() -> tuple[Any, Any]:
     """`pyarrow.ipc` and `pyarrow`; `RequestProblem` (415) without them.
 
-    To be called where models predict: scikit-learn asks every array whether it is of pyarrow as soon as that has begun to be imported.
+    The first time while no model predicts: scikit-learn asks every array whether it is of pyarrow as soon as that has begun to be imported.
     """
     try:
         return importlib.import_module("pyarrow.ipc"), importlib.import_module("pyarrow")
@@ -66,9 +67,14 @@ def import_arrow() -> tuple[Any, Any]:
         ) from None
 
 
+def needs_import() -> bool:
+    """Whether it has not been imported; that takes a while."""
+    return "pyarrow.ipc" not in sys.modules
+
+
 def _check_type(types: Any, kind: Any, name: str) -> None:  # noqa: ANN401 - pyarrow's
     """Only what takes room for every value: a column of nulls, or of views into one text, unfolds without end."""
-    if any(getattr(types, n)(kind) for n in LISTS):
+    if any(getattr(types, n)(kind) for n in LISTS) and not types.is_temporal(kind.value_type):
         _check_type(types, kind.value_type, name)
     elif not any(getattr(types, n)(kind) for n in PLAIN):
         raise RequestProblem(f"A column of type {kind} is not read here", loc=("body", name))
@@ -84,13 +90,27 @@ def _values(chunk: Any) -> int:  # noqa: ANN401 - pyarrow's
 def _cells(types: Any, column: Any) -> list[Any]:  # noqa: ANN401 - pyarrow's
     """A column's values; those of a dictionary are one object each, however often they are named."""
     if not types.is_dictionary(column.type):
-        found: list[Any] = column.to_pylist()
-        return found
+        return _list(types, column)
     cells = []
     for chunk in column.chunks:
-        words = chunk.dictionary.to_pylist()
+        words = _list(types, chunk.dictionary)
         cells += [None if i is None else words[i] for i in chunk.indices.to_pylist()]
     return cells
+
+
+def _list(types: Any, values: Any) -> list[Any]:  # noqa: ANN401 - pyarrow's
+    """Python's own values; its times have no nanoseconds, and for those pyarrow would import pandas while others predict."""
+    if getattr(values.type, "unit", "") == "ns" and types.is_temporal(values.type):
+        values = values.cast(_in_microseconds(values.type), safe=False)
+    found: list[Any] = values.to_pylist()
+    return found
+
+
+def _in_microseconds(kind: Any) -> Any:  # noqa: ANN401 - pyarrow's
+    arrow = import_arrow()[1]
+    if arrow.types.is_timestamp(kind):
+        return arrow.timestamp("us", kind.tz)
+    return arrow.duration("us") if arrow.types.is_duration(kind) else arrow.time64("us")
 
 
 def _unfolded(ipc: Any, raw: bytes) -> int:  # noqa: ANN401 - pyarrow's

@@ -31,7 +31,7 @@ class Waiting:
 
 
 class Batcher:
-    """One call of the model at a time, in a thread; `gather` puts what waits together."""
+    """One call of the model at a time, in a thread; `gather` puts what waits together. Who holds `alone` knows that there is no call."""
 
     def __init__(self, predict: Callable[[Array], Answer], saw_batch: Callable[[int], None], *, gather: bool) -> None:
         self._predict = predict
@@ -39,6 +39,7 @@ class Batcher:
         self._gather = gather
         self._queue: list[Waiting] = []
         self._working: asyncio.Task[None] | None = None
+        self.alone = asyncio.Lock()
 
     async def ask(self, rows: Array) -> Answer:
         """The answer to these rows; the model's exception if they made it fail."""
@@ -76,7 +77,8 @@ class Batcher:
     async def _answer(self, taken: list[Waiting]) -> None:
         try:
             together = taken[0].rows if len(taken) == 1 else np.concatenate([w.rows for w in taken])
-            found = await asyncio.to_thread(self._predict, together)
+            async with self.alone:
+                found = await asyncio.to_thread(self._predict, together)
             if len(found.labels) != len(together):
                 raise ValueError(f"the model gave {len(found.labels)} answers to {len(together)} rows")
         except Exception as exc:  # noqa: BLE001 - handed to whoever asked

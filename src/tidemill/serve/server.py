@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from tidemill.serve.access import BAD, AccessLog
-from tidemill.serve.arrow import import_arrow
+from tidemill.serve.arrow import import_arrow, needs_import
 from tidemill.serve.batching import Batcher, aside
 from tidemill.serve.bodies import ARROW, check_feedback, is_heavy, read_rows
 from tidemill.serve.capture import Capture, is_prediction
@@ -220,10 +220,11 @@ class InferenceServer:
 
     async def _rows(self, engine: Engine, request: Request) -> Batch:
         """What the body holds; what takes its time is read beside the event loop, which answers others meanwhile."""
+        if request.content_type == ARROW and self._batcher and needs_import():
+            async with asyncio.timeout(self._settings.timeout_s), self._batcher.alone:
+                import_arrow()
         if not is_heavy(request, pictures=engine.signature.image is not None):
             return self._read(engine.signature, request)
-        if request.content_type == ARROW:
-            import_arrow()
         self._enter()
         try:
             async with asyncio.timeout(self._settings.timeout_s):

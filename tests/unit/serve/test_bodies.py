@@ -22,6 +22,8 @@ from PIL import Image
 
 from tests.unit.serve.test_openapi import ARROW, NPY, arrow
 from tests.unit.serve.test_server import Client, server
+from tidemill.serve.arrow import read_arrow
+from tidemill.serve.problems import RequestProblem
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 LIMIT, HUGE = 1 << 20, 1 << 29
@@ -197,3 +199,82 @@ def test_the_first_large_table_imports_pyarrow_where_no_other_request_can_see_ha
     words = [sys.executable, "-c", FIRST_ARROW, str(table_model), ARROW]
     done = subprocess.run(words, input=body, capture_output=True, check=True)
     assert done.stdout == b"200 [True]\n"
+
+
+IN_TURN = """
+import asyncio, sys, threading
+from tidemill.serve.batching import Batcher
+from tidemill.serve.options import parse
+from tidemill.serve.process import build
+
+predicting, places, go = [], [], threading.Event()
+
+class Look:
+    def find_spec(self, name, path=None, target=None):
+        if name in {"pyarrow", "pandas"}:
+            places.append((name, bool(predicting)))
+
+def slow(rows):
+    predicting.append(1)
+    go.wait(5)
+    found = app._engine.predictor.predict(rows)
+    predicting.clear()
+    return found
+
+async def ask(body, kind):
+    sent = []
+    async def receive():
+        return {"type": "http.request", "body": body}
+    async def send(message):
+        sent.append(message)
+    scope = {"type": "http", "method": "POST", "path": "/predict", "query_string": b"", "client": None}
+    await app({**scope, "headers": [(b"content-type", kind.encode())]}, receive, send)
+    return sent[0]["status"]
+
+async def main(body):
+    asked = [asyncio.create_task(ask(sys.argv[3].encode(), "application/json"))]
+    while not predicting:
+        await asyncio.sleep(0.01)
+    sys.meta_path.insert(0, Look())
+    asked.append(asyncio.create_task(ask(body, sys.argv[2])))
+    await asyncio.sleep(0.1)
+    go.set()
+    return await asyncio.gather(*asked)
+
+app = build(parse(["--model", sys.argv[1], "--allow-pickle"]))
+app._engine.row_s = 1.0  # which is called in a thread
+app._batcher = Batcher(slow, lambda _: None, gather=False)
+print(asyncio.run(main(sys.stdin.buffer.read())), places)
+"""
+
+
+def test_what_arrow_needs_is_not_imported_beside_a_call_of_the_model_and_times_do_not_bring_pandas(
+    table_model: Path, records: list[dict[str, float]]
+) -> None:
+    rows = pa.Table.from_pylist(records)
+    times = pa.array([1] * len(records), pa.timestamp("ns"))
+    with_times = rows.append_column("at", times).append_column("coded", times.dictionary_encode())
+    for body, status in ((arrow(rows), 200), (arrow(with_times), 422)):
+        words = [sys.executable, "-c", IN_TURN, str(table_model), ARROW, json.dumps(records[0])]
+        done = subprocess.run(words, input=body, capture_output=True, check=True)
+        assert done.stdout.decode() == f"[200, {status}] [('pyarrow', False)]\n"
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        (pa.timestamp("ns"), "1970-01-01 00:00:01"),
+        (pa.timestamp("ns", "UTC"), "1970-01-01 00:00:01+00:00"),
+        (pa.duration("ns"), "0:00:01"),
+        (pa.time64("ns"), "00:00:01"),
+    ],
+    ids=str,
+)
+def test_times_of_an_arrow_table_are_those_of_python(kind: pa.DataType, said: str) -> None:
+    found = read_arrow(arrow(pa.table({"at": pa.array([1_000_000_001, None], kind)})), LIMIT)
+    assert [str(row[0]) for row in found["data"]] == [said, "None"]
+
+
+def test_lists_of_times_are_no_rows() -> None:
+    with pytest.raises(RequestProblem, match="is not read here"):
+        read_arrow(arrow(pa.table({"at": pa.array([[1]], pa.list_(pa.timestamp("ns")))})), LIMIT)
