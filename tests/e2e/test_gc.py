@@ -92,3 +92,15 @@ def test_what_serves_or_is_registered_stays(three: Path, tidemill: Run) -> None:
 
 def test_an_age_that_is_none_is_refused(tmp_path: Path, tidemill: Run) -> None:
     assert "`soon` is no age" in tidemill("gc", "--older-than", "soon", code=2).stderr
+
+
+def test_a_completed_job_is_taken_up_without_running_anything_after_a_collection(tmp_path: Path, tidemill: Run) -> None:
+    text = PIPELINE.replace(
+        "    environment: {image: x}\n", "    environment: {image: x}\n    is_deterministic: false\n", 1
+    )
+    (tmp_path / "w.yml").write_text(text)
+    tidemill("run", "w.yml", "--name", "j")
+    for tree in (tmp_path / ".tidemill" / "store" / "trees").glob("*/*"):
+        os.utime(tree, (1e9, 1e9))
+    assert answer(tidemill)["files"] == 0, "the job's folder links to it"
+    assert "started" not in tidemill("job", "resume", "j").stderr

@@ -8,14 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tidemill.app.lineage import describe_origin, with_commit
-from tidemill.app.made_from import Kept, keep
+from tidemill.app.lineage import describe_origin
+from tidemill.app.made_from import Kept
 from tidemill.app.project import Project
-from tidemill.app.run import RunRequest, choose_name, make_options, plan_kept, taking_up
+from tidemill.app.run import RunRequest, plan_kept, run_planned, taking_up
 from tidemill.app.wiring import App
 from tidemill.base.errors import FailedError, UsageError
 from tidemill.base.findings import Finding
-from tidemill.base.ids import JobName
 from tidemill.base.suggest import did_you_mean
 from tidemill.plan.graph import HOST_ENVIRONMENT, EnvironmentRef, Literal, Plan, StepKind, StepOutput
 from tidemill.record.ports import ModelRequest, ModelVersion
@@ -25,7 +24,6 @@ from tidemill.run.forecast import forecast
 from tidemill.run.ports import RunObserver
 from tidemill.run.register import DETAILS_FILE
 from tidemill.run.result import JobResult, make_result
-from tidemill.run.runner import execute
 
 Noticed = Callable[[Sequence[Finding]], None]
 
@@ -104,13 +102,7 @@ def _execute(
     observers: Sequence[RunObserver],
     left: Mapping[str, tuple[str, ...]],
 ) -> JobResult:
-    plan, kept = planned
-    options = make_options(app, request=request.as_record(), left=left)
-    job: JobName = choose_name(app, plan.name)
-    keep(app, job, plan, kept, options.secrets)
-    result = execute(
-        with_commit(plan), job=job, ports=app.run_ports(observers, relax_pins=request.relax_pins), options=options
-    )
+    result = run_planned(app, planned, request, observers, left)
     if not result.ok:
         raise FailedError(
             _why(result),

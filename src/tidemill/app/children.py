@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tidemill.app.wiring import App
-from tidemill.record.runs import get_job, settled
+from tidemill.record.runs import get_settled
 from tidemill.run.folders import StepFolder, job_folder
 from tidemill.run.job import JobView
 from tidemill.run.result import make_result
@@ -38,7 +38,7 @@ def find_child(app: App, name: str) -> Child | None:
     for parent, rest in _splits(name):
         if app.store.job(parent) is None:
             continue
-        view = settled(get_job(app.store, parent), app.is_driven)
+        view = get_settled(app.store, parent, app.is_driven)
         alone = next(iter(view.steps), "") if view.type != "pipeline" else ""
         step = f"{alone}{rest}" if rest.startswith("_") else rest
         if step in view.steps:

@@ -17,7 +17,7 @@ from tidemill.app.wiring import App
 from tidemill.base.clock import SystemClock, iso
 from tidemill.base.errors import ConflictError
 from tidemill.base.ids import JobName
-from tidemill.record.retention import Limits, expired_jobs, expired_steps, keys_of, used_refs
+from tidemill.record.retention import COMPLETED, Limits, expired_jobs, expired_steps, keys_of, used_refs
 
 # Kinds in the order in which bytes that several of them link to are counted.
 KINDS = {
@@ -53,7 +53,8 @@ def collect(app: App, wish: Wish, *, dry_run: bool) -> dict[str, Any]:
     places = (app.home / "jobs" / name for name in jobs)
     folders = {"jobs": [place for place in places if place.exists()], **_unused(app, wish, since)}
     folders["jobs"] += (app.home / "jobs").glob(f"{GONE}*")  # of a `gc` that was killed
-    found = app.artifacts.collect_garbage(used_refs(app.store, jobs, keys), dry_run=True, spare_since=since)
+    gone = {*jobs, *_bare(app)}
+    found = app.artifacts.collect_garbage(used_refs(app.store, gone, keys), dry_run=True, spare_since=since)
     freed = _freed(found.paths, [f for some in folders.values() for f in some])
     report = {
         "files": found.objects,
@@ -71,7 +72,7 @@ def collect(app: App, wish: Wish, *, dry_run: bool) -> dict[str, Any]:
             _remove_job(app, folder)
         for folder in (f for some in folders.values() for f in some):
             _remove(folder)
-        app.artifacts.collect_garbage(used_refs(app.store, jobs), spare_since=since)
+        app.artifacts.collect_garbage(used_refs(app.store, gone), spare_since=since)
     return report
 
 
@@ -89,6 +90,12 @@ def _expired(app: App, wish: Wish) -> tuple[list[str], set[str]]:
     ]
     kept = keys_of(app.store, {row.name for row in rows} - set(gone))
     return gone, {step.key for step in expired_steps(app.store.cached_steps(), rows, set(gone), kept)}
+
+
+def _bare(app: App) -> list[str]:
+    """Completed jobs whose files are gone already; one that did not complete may be taken up without them."""
+    rows = app.store.jobs(archived=True)
+    return [row.name for row in rows if row.status == COMPLETED and not (app.home / "jobs" / row.name).exists()]
 
 
 def _mentions(app: App) -> list[str]:

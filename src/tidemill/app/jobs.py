@@ -17,7 +17,7 @@ from tidemill.base.clock import SystemClock, iso
 from tidemill.base.errors import FailedError, NotFoundError, UsageError
 from tidemill.base.ids import JobName
 from tidemill.record.ports import JobRow
-from tidemill.record.runs import get_job, settled
+from tidemill.record.runs import get_job, get_settled
 from tidemill.run.events import JobEdited
 from tidemill.run.folders import JobFolder, job_folder
 from tidemill.run.job import JobView
@@ -34,7 +34,7 @@ def list_jobs(
 ) -> list[dict[str, Any]]:
     """Newest first; with `parent`, the steps of that job."""
     if parent is not None:
-        view = settled(get_job(app.store, parent), app.is_driven)
+        view = get_settled(app.store, parent, app.is_driven)
         return [
             {
                 "name": _child_name(view, n),
@@ -59,7 +59,10 @@ def _child_name(view: JobView, step: str) -> str:
 
 
 def _row(app: App, row: JobRow) -> dict[str, Any]:
-    status = "Failed" if row.status == "Running" and not app.is_driven(row.name) else row.status
+    status = row.status
+    if status == "Running" and not app.is_driven(row.name):
+        now = app.store.job(row.name)  # it may have ended between the two looks
+        status = now.status if now is not None and now.status != "Running" else "Failed"
     return {
         "name": row.name, "display_name": row.display_name, "experiment_name": row.experiment_name, "type": row.type, "status": status,
         "creation_context": {"created_at": row.created_at}, "started_at": row.started_at, "ended_at": row.ended_at, "tags": dict(row.tags), "source": row.source,
@@ -71,7 +74,7 @@ def show_job(app: App, name: str) -> dict[str, Any]:
     child = find_child(app, name) if app.store.job(name) is None else None
     if child is not None:
         return show_child(app, child)
-    view = settled(get_job(app.store, name), app.is_driven)
+    view = get_settled(app.store, name, app.is_driven)
     result = make_result(view, job_folder(app.home, name)).as_json()
     return {
         "id": f"azureml:{name}", "type": view.type, "experiment_name": view.experiment_name, "description": view.description, "inputs": dict(view.inputs), "tags": dict(view.tags),
@@ -103,7 +106,7 @@ def stream_job(app: App, name: str) -> Iterator[str]:
         if view.status.is_final or not driven:
             break
         SystemClock().sleep(POLL_S)
-    view = settled(view, app.is_driven)
+    view = get_settled(app.store, name, app.is_driven)
     if view.status != "Completed":
         raise FailedError(
             f"Job {name} is {view.status}: {view.message}", hint=f"Take it up again: tidemill job resume {name}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ from tidemill.run.job import JobView
 from tidemill.run.ports import RunObserver
 from tidemill.run.result import JobResult
 from tidemill.run.retry import Retry
-from tidemill.run.runner import execute
+from tidemill.run.runner import execute_held
 from tidemill.spec.check import check_loaded
 from tidemill.spec.kinds import JOBS, Kind
 from tidemill.spec.load import Loaded, load_source, load_valid
@@ -129,18 +129,50 @@ def run_job(
     plan, kept = plan_kept(app, request)
     if noticed is not None:
         noticed(plan.findings)
-    if request.name and app.store.job(request.name) is not None:
-        raise ConflictError(
-            f"There is a job `{request.name}` already",
-            hint="Choose another name; `tidemill job resume` takes one up again.",
-        )
+    _require_new(app, request.name)
     with taking_up(app, plan, force=request.force) as left:
-        job = choose_name(app, plan.name)
-        record = request.as_record()
-        options = make_options(app, request=record, force=request.force, parallel=request.parallel, left=left)
+        return run_planned(app, (plan, kept), request, observers, left)
+
+
+def run_planned(
+    app: App,
+    planned: tuple[Plan, Kept],
+    request: RunRequest,
+    observers: Sequence[RunObserver],
+    left: Mapping[str, tuple[str, ...]],
+) -> JobResult:
+    """Run what `plan_kept` made as a new job."""
+    plan, kept = planned
+    record = request.as_record()
+    options = make_options(app, request=record, force=request.force, parallel=request.parallel, left=left)
+    with _claiming(app, plan.name, request.name) as job:
         keep(app, job, plan, kept, options.secrets)
         ports = app.run_ports(observers, relax_pins=request.relax_pins, executor=request.executor)
-        return execute(with_commit(plan), job=job, ports=ports, options=options)
+        return execute_held(with_commit(plan), job=job, ports=ports, options=options)
+
+
+@contextmanager
+def _claiming(app: App, wished: JobName | None, asked: str | None) -> Iterator[JobName]:
+    """A name that no job has and that no other process can give to one meanwhile, with the job's lock held."""
+    while True:
+        _require_new(app, asked)
+        job = choose_name(app, wished)
+        with ExitStack() as held:
+            try:
+                held.enter_context(app.locks.job(job))
+            except ConflictError:
+                continue  # another process begins a job of that name: it is recorded at any moment
+            if app.store.job(job) is None:
+                yield job
+                return
+
+
+def _require_new(app: App, asked: str | None) -> None:
+    if asked and app.store.job(asked) is not None:
+        raise ConflictError(
+            f"There is a job `{asked}` already",
+            hint="Choose another name; `tidemill job resume` takes one up again.",
+        )
 
 
 @contextmanager
@@ -186,17 +218,32 @@ def resume_job(
 
     What has changed since is told to `say`.
     """
-    if app.is_driven(name):
-        raise ConflictError(
-            f"Job `{name}` is being run by another process", hint=f"Watch it: tidemill job stream -n {name}"
-        )
+    get_job(app.store, name)
+    with _driving(app, name):
+        return _resume(app, name, observers, say)
+
+
+@contextmanager
+def _driving(app: App, name: str) -> Iterator[None]:
+    """The job's lock, from before it is looked at: what is read of it stays true."""
+    with ExitStack() as held:
+        try:
+            held.enter_context(app.locks.job(JobName(name)))
+        except ConflictError as exc:
+            hint = f"Watch it: tidemill job stream -n {name}"
+            raise ConflictError(f"Job `{name}` is being run by another process", hint=hint) from exc
+        yield
+
+
+def _resume(app: App, name: str, observers: Sequence[RunObserver], say: Callable[[str], None]) -> JobResult:
     view = get_job(app.store, name)
-    left = handles_by_key(app.store, [r for r in interrupted_jobs(app.store, app.is_driven) if r.name == name])
+    row = app.store.job(name)
+    left = handles_by_key(app.store, [row] if row is not None and row.status == "Running" else [])
     settle_interrupted(app, {name}, resumed=name)
     plan = _plan_again(app, view, say)
     force = bool(view.request.get("force"))
     options = make_options(app, request=view.request, force=force, resume=past_steps(view), left=left)
-    return execute(
+    return execute_held(
         plan,
         job=JobName(name),
         ports=app.run_ports(
@@ -231,17 +278,31 @@ def settle_interrupted(app: App, kept: Collection[str] = (), *, resumed: str = "
     """End what killed runs left behind and record that they failed; how many there were.
 
     What jobs in `kept` left elsewhere goes on, since it will be gone on with; they are settled later, but for the one that is
-    `resumed` now.
+    `resumed` now, whose lock the caller holds.
     """
-    rows = interrupted_jobs(app.store, app.is_driven)
+    rows = interrupted_jobs(app.store, lambda name: name != resumed and app.is_driven(name))
     spare = _claimed(app, kept) if rows else set()
     for row in rows:
-        if row.name in kept and row.name != resumed:
-            reap(app.store, row, app.executor, spare)
-            continue
-        note = _reap_elsewhere(app, row, spare)
-        clean_up(app.store, row, [app.executor], iso(SystemClock().now()), note=note)
+        with nullcontext(True) if row.name == resumed else _abandoned(app, row.name) as mine:
+            if mine and row.name in kept and row.name != resumed:
+                reap(app.store, row, app.executor, spare)
+            elif mine:
+                note = _reap_elsewhere(app, row, spare)
+                clean_up(app.store, row, [app.executor], iso(SystemClock().now()), note=note)
     return len(rows)
+
+
+@contextmanager
+def _abandoned(app: App, name: str) -> Iterator[bool]:
+    """Whether nobody drives a job that says it runs; nobody can take it up while the body runs."""
+    with ExitStack() as held:
+        try:
+            held.enter_context(app.locks.job(JobName(name)))
+        except ConflictError:
+            yield False
+            return
+        now = app.store.job(name)
+        yield now is not None and now.status == "Running"
 
 
 def _claimed(app: App, kept: Collection[str]) -> set[str]:

@@ -52,11 +52,15 @@ def keys_of(store: RunStore, jobs: Iterable[str]) -> set[str]:
 
 
 def used_refs(store: RunStore, gone: Collection[str] = (), forgotten: Collection[str] = ()) -> set[str]:
-    """Artifacts that the step cache (but for keys `forgotten`), a data asset or an unfinished job (not `gone`) needs."""
+    """Artifacts that the step cache (but for keys `forgotten`), a data asset or a job whose files are not `gone` needs.
+
+    Those of a job that completed too: its folder links to them, so nothing is freed without them, and taking it up again must
+    not run what was not remembered as reusable.
+    """
     used = {ref for step in store.cached_steps() if step.key not in forgotten for ref in step.refs}
     used |= {row.digest for row in store.assets("data", archived=True)}
     for row in store.jobs(archived=True):
-        if row.status != COMPLETED and row.name not in gone:
+        if row.name not in gone:
             view = get_job(store, row.name)
             used |= {ref for step in view.steps.values() for ref in step.outputs.values()}
     return used

@@ -63,15 +63,22 @@ def find_owner(row: JobRow) -> int | None:
 
 
 def interrupted_jobs(store: RunStore, is_driven: Callable[[JobName], bool]) -> list[JobRow]:
-    """Jobs that say they run although no process drives them, newest first."""
-    return [j for j in store.jobs(archived=True) if j.status == "Running" and not is_driven(JobName(j.name))]
+    """Jobs that say they run although no process drives them, newest first.
+
+    A job may end, or be taken up, right after this: who acts on it takes its lock and looks again.
+    """
+    undriven = [j for j in store.jobs(archived=True) if j.status == "Running" and not is_driven(JobName(j.name))]
+    return [now for j in undriven if (now := store.job(j.name)) is not None and now.status == "Running"]
 
 
-def settled(view: JobView, is_driven: Callable[[JobName], bool]) -> JobView:
+def get_settled(store: RunStore, name: str, is_driven: Callable[[JobName], bool]) -> JobView:
     """The job as it will be recorded once somebody settles it: one that no process drives any more has failed."""
-    if view.status is Status.RUNNING and not is_driven(JobName(view.name)):
-        view.apply(JobFinished(JobName(view.name), "", status=Status.FAILED, message=INTERRUPTED))
-        view.ended_at = None
+    view = get_job(store, name)
+    if view.status is Status.RUNNING and not is_driven(JobName(name)):
+        view = get_job(store, name)  # it may have ended between the two looks
+        if view.status is Status.RUNNING and not is_driven(JobName(name)):
+            view.apply(JobFinished(JobName(name), "", status=Status.FAILED, message=INTERRUPTED))
+            view.ended_at = None
     return view
 
 

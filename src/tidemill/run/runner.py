@@ -54,8 +54,14 @@ def execute(plan: Plan, *, job: JobName, ports: RunPorts, options: RunOptions | 
     taken up again: steps that completed under the same key are not run. A job another process drives is a
     `ConflictError`.
     """
+    with ports.locks.job(job):
+        return execute_held(plan, job=job, ports=ports, options=options)
+
+
+def execute_held(plan: Plan, *, job: JobName, ports: RunPorts, options: RunOptions | None = None) -> JobResult:
+    """As `execute`, for who holds the job's lock already: what `options` say of it cannot have changed since."""
     require_automl(plan, ports)
-    with ports.locks.job(job), ports.artifacts.in_use():
+    with ports.artifacts.in_use():
         run = _Run(plan, job, ports, options or RunOptions())
         with _signals_to(run.inbox):
             return run.to_end()

@@ -15,8 +15,9 @@ from tidemill.base.errors import NotFoundError
 from tidemill.base.ids import JobName, StepName
 from tidemill.record.ports import JobRow
 from tidemill.record.retention import used_refs
-from tidemill.record.runs import RunRecorder, clean_up, find_owner, get_job, interrupted_jobs, past_steps, settled
-from tidemill.run.events import JobCreated, JobResumed, StepStarted
+from tidemill.record.runs import RunRecorder, clean_up, find_owner, get_job, get_settled, interrupted_jobs, past_steps
+from tidemill.run.events import JobCreated, JobFinished, JobResumed, StepStarted
+from tidemill.run.state import Status
 from tidemill.testing.stores import AT, created, finished
 
 
@@ -87,8 +88,22 @@ def test_a_job_nobody_drives_any_more_is_shown_as_failed_before_anybody_settles_
             StepStarted(job, "2026-11-21T00:00:01Z", step=StepName("a")),
         ]
     )
-    assert settled(get_job(store, job), lambda _: True).status == "Running"
-    view = settled(get_job(store, job), lambda _: False)
+    assert get_settled(store, job, lambda _: True).status == "Running"
+    view = get_settled(store, job, lambda _: False)
     assert (view.status, view.message) == ("Failed", "the process that ran it is gone")
     assert [str(s.status) for s in view.steps.values()] == ["Failed", "NotStarted"]
     assert get_job(store, job).status == "Running", "looking changed the record"
+
+
+def test_a_job_that_ends_between_two_looks_was_not_abandoned(store: SqliteStore) -> None:
+    """It is recorded as running; then its driver records its end and goes; only then we look for the driver."""
+
+    def ends(name: str) -> bool:
+        if get_job(store, name).status == "Running":
+            store.append([JobFinished(JobName(name), AT, status=Status.COMPLETED)])
+        return False
+
+    store.append([created("j")])
+    assert interrupted_jobs(store, ends) == []
+    store.append([created("k")])
+    assert get_settled(store, "k", ends).status == "Completed"

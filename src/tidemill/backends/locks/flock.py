@@ -15,6 +15,7 @@ from tidemill.base.ids import JobName
 
 BYTES_OF_KEY = 15
 AGAIN_S = 0.05
+PATIENCE_S = 1.0
 
 
 class FlockLocks:
@@ -28,19 +29,27 @@ class FlockLocks:
     @contextlib.contextmanager
     def job(self, job: JobName) -> Iterator[None]:
         """Drive a job; `ConflictError` if another process does."""
-        with locked(self._of(job), wait=False, what=f"job {job}"):
+        with contextlib.ExitStack() as held:
+            deadline = time.monotonic() + PATIENCE_S
+            while True:
+                try:
+                    held.enter_context(locked(self._of(job), wait=False, what=f"job {job}"))
+                    break
+                except ConflictError:  # or it only looks at the job, or settles it
+                    if time.monotonic() > deadline:
+                        raise
+                    time.sleep(AGAIN_S)
             yield
 
     def is_driven(self, job: JobName) -> bool:
         """Whether some process drives the job at present."""
         path = self._of(job)
-        if not path.exists():
-            return False
-        try:
-            with locked(path, wait=False):
-                return False
-        except ConflictError:
-            return True
+        with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: who looks at the same time is no driver
+            except BlockingIOError:
+                return True
+        return False
 
     def _of(self, job: JobName) -> Path:
         return self._home / "jobs" / job / ".lock"

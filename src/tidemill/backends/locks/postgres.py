@@ -14,6 +14,7 @@ from tidemill.base.errors import ConflictError
 from tidemill.base.ids import JobName
 
 AGAIN_S = 0.1
+PATIENCE_S = 1.0
 HOLDERS = """
 SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1
   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
@@ -38,7 +39,15 @@ class PostgresLocks:
     @contextlib.contextmanager
     def job(self, job: JobName) -> Iterator[None]:
         """Drive a job; `ConflictError` if another process, on whichever machine, does."""
-        taken = self._take_job(job)
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                taken = self._take_job(job)
+                break
+            except ConflictError:  # or it only settles the job
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(AGAIN_S)
         with self._one:
             self._jobs[job] = taken
         try:
