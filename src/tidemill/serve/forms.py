@@ -112,7 +112,8 @@ def read_form(content_type: str, body: bytes) -> tuple[Values, Values]:
 
     headers = {"Content-Type": content_type.encode(), "Content-Length": str(len(body)).encode()}
     try:
-        parser = create_form_parser(headers, take_field, take_file)
+        # the body is in memory already, and there may be no disk to write to
+        parser = create_form_parser(headers, take_field, take_file, config={"MAX_MEMORY_FILE_SIZE": len(body)})
         parser.write(body)
         parser.finalize()
     except (FormParserError, AttributeError) as exc:

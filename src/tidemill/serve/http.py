@@ -7,6 +7,7 @@ import itertools
 import json
 import logging
 import secrets
+import time
 import zlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 JSON = (b"content-type", b"application/json")
 LOG = logging.getLogger("tidemill.serve")
 ID_LIMIT = 100
+EMPTY_NS = 1_000_000_000  # a file of tokens that was emptied less than a second ago is being written
 PACKED = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 
 
@@ -152,7 +154,8 @@ def read_files(request: Request) -> list[bytes]:
         "Content-Length": str(len(request.body)).encode(),
     }
     try:
-        parser = create_form_parser(headers, lambda _: None, take)
+        # the body is in memory already, and there may be no disk to write to
+        parser = create_form_parser(headers, lambda _: None, take, config={"MAX_MEMORY_FILE_SIZE": len(request.body)})
         parser.write(request.body)
         parser.finalize()
     except (FormParserError, ValueError, AttributeError) as exc:
@@ -174,7 +177,7 @@ class Tokens:
     """Accepted tokens, one a line of a file, or of each file in a folder; read again when it changes. No file lets everybody in."""
 
     path: Path | None
-    _stamp: int = -1
+    _stamp: tuple[int, ...] = (-1,)
     _known: list[bytes] = field(default_factory=list)
 
     def allow(self, request: Request) -> bool:
@@ -194,17 +197,35 @@ class Tokens:
         return matches[0] if matches else ""
 
     def _read(self, path: Path) -> list[bytes]:
-        stamp = path.stat().st_mtime_ns if path.exists() else 0
-        if stamp != self._stamp:
-            self._stamp = stamp
-            try:
-                self._known = [line.strip() for line in _read_all(path).splitlines() if line.strip()] if stamp else []
-            except OSError as exc:
-                LOG.warning("%s cannot be read, the tokens known before stay: %s", path, exc.strerror)
-            else:
-                if not self._known:
-                    LOG.warning("%s holds no token: nobody is let in", path)
-        return self._known
+        stamp = _stamp_of(path)
+        if stamp == self._stamp:
+            return self._known
+        try:
+            known = [line.strip() for line in _read_all(path).splitlines() if line.strip()] if stamp else []
+        except OSError as exc:
+            LOG.warning("%s cannot be read, the tokens known before stay: %s", path, exc.strerror)
+            known = self._known
+        else:
+            if not known and self._known and _is_being_written(path, stamp):
+                return self._known
+            if not known:
+                LOG.warning("%s holds no token: nobody is let in", path)
+        self._stamp, self._known = stamp, known
+        return known
+
+
+def _stamp_of(path: Path) -> tuple[int, ...]:
+    """Differs when the file does, also when it was written twice within one tick of the file system's clock; empty without a file."""
+    try:
+        found = path.stat()
+    except OSError:
+        return ()
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def _is_being_written(path: Path, stamp: tuple[int, ...]) -> bool:
+    """Whether it may just have been emptied by whoever writes it."""
+    return bool(stamp) and path.is_file() and 0 <= time.time_ns() - stamp[0] < EMPTY_NS
 
 
 def _tokens_of(request: Request) -> list[str]:

@@ -20,7 +20,7 @@ class Keys:
 
     def __init__(self, path: Path | None = None) -> None:
         self.path = path
-        self._stamp = -1
+        self._stamp: tuple[int, ...] = ()
         self._known: list[bytes] = []
         self._look_at = 0.0
 
@@ -37,12 +37,13 @@ class Keys:
         if now >= self._look_at:
             self._look_at = now + REREAD_S
             try:
-                stamp = path.stat().st_mtime_ns
+                found = path.stat()
+                stamp = (found.st_mtime_ns, found.st_size, found.st_ino)
                 if stamp != self._stamp:
                     self._known = [line.strip() for line in path.read_bytes().splitlines() if line.strip()]
                     self._stamp = stamp
             except OSError:
-                self._stamp, self._known = -1, []
+                self._stamp, self._known = (), []
         return self._known
 
 

@@ -23,6 +23,8 @@ from PIL import Image
 from tests.unit.serve.test_openapi import ARROW, NPY, arrow
 from tests.unit.serve.test_server import Client, server
 from tidemill.serve.arrow import read_arrow
+from tidemill.serve.forms import read_form
+from tidemill.serve.http import Request, read_files
 from tidemill.serve.problems import RequestProblem
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -278,3 +280,14 @@ def test_times_of_an_arrow_table_are_those_of_python(kind: pa.DataType, said: st
 def test_lists_of_times_are_no_rows() -> None:
     with pytest.raises(RequestProblem, match="is not read here"):
         read_arrow(arrow(pa.table({"at": pa.array([[1]], pa.list_(pa.timestamp("ns")))})), LIMIT)
+
+
+def test_large_files_of_a_form_need_no_disk(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr("tempfile.tempdir", "/nowhere")
+    content = bytes(3 << 20)
+    form = b'--B\r\nContent-Disposition: form-data; name="f"; filename="a"\r\n\r\n' + content + b"\r\n--B--\r\n"
+    kind = "multipart/form-data; boundary=B"
+    with caplog.at_level("INFO"):
+        assert read_files(Request("POST", "/predict", {b"content-type": kind.encode()}, "", form)) == [content]
+        assert read_form(kind, form)[1]["f"].read() == content
+    assert not caplog.records

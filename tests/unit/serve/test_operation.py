@@ -194,6 +194,22 @@ def test_a_token_file_that_is_no_text_or_cannot_be_read_costs_nobody_an_error(tm
     assert [allows(tokens, t) for t in ("key", "")] == [False, False]
 
 
+def test_a_token_file_that_is_being_written_lets_those_in_who_were_let_in(tmp_path: Path) -> None:
+    file = tmp_path / "tokens"
+    file.write_text("key\n")
+    tokens = Tokens(file)
+    assert allows(tokens, "key")
+    file.write_text("")  # as `echo new > tokens` does first
+    assert allows(tokens, "key")
+    when = file.stat().st_mtime_ns
+    file.write_text("new\n")
+    os.utime(file, ns=(when, when))  # within one tick of the file system's clock
+    assert [allows(tokens, t) for t in ("new", "key")] == [True, False]
+    file.write_text("")
+    os.utime(file, (1, 1))  # and stays so
+    assert [allows(tokens, t) for t in ("new", "")] == [False, False]
+
+
 def allows(tokens: Tokens, token: str) -> bool:
     return tokens.allow(Request("POST", "/score", {b"authorization": f"Bearer {token}".encode()}, ""))
 
