@@ -98,3 +98,8 @@ def test_a_scoring_script_answers_in_a_cluster_and_its_changes_roll_out(
     assert ask(target, namespace)["word"] == "two"
     tidemill("up")
     assert len(json.loads(tidemill("history", "-o", "json").stdout)) == 2, "an `up` without changes changed something"
+
+    tidemill("rollback", "--reason", "the other word was better")
+    assert ask(target, namespace)["word"] == "one", "and nobody without a key is answered, as before"
+    assert "held back" in tidemill("up").stdout
+    assert ask(target, namespace)["word"] == "one"

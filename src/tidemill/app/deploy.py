@@ -23,11 +23,13 @@ from tidemill.app.wiring import App
 from tidemill.base.errors import BackendError, FailedError
 from tidemill.base.failpoint import failpoint
 from tidemill.base.files import locked, write_atomic
-from tidemill.base.hashing import digest_value
+from tidemill.base.hashing import digest_tree, digest_value
 from tidemill.plan.graph import EnvironmentRef
 from tidemill.plan.resolve import environment_of
 from tidemill.record.ports import ModelVersion
+from tidemill.release.history import CODE
 from tidemill.release.traffic import share_out
+from tidemill.run.snapshot import take_snapshot
 from tidemill.spec.deployment import OnlineDeployment
 from tidemill.spec.environment import Environment
 from tidemill.spec.kinds import Kind
@@ -124,8 +126,7 @@ def deploy_local(app: App, project: Project, candidate: Candidate, stage_name: s
             shift_traffic(app.target, endpoint, together, name, stage, say)
         except BakeFailedError as exc:
             _undo(app, endpoint, before, name, wish)
-            about = {"digest": candidate.version.digest, "version": candidate.version.version}
-            raise held_back(app, stage_name, about, exc) from exc
+            raise held_back(app, stage_name, release_bytes(project, candidate.version), exc) from exc
         failpoint("traffic-switched")
         app.target.wait_healthy(endpoint, name, timeout_s=stage.start_timeout_s)
         url = public_url(app.target.observe(endpoint)["url"], tokens)
@@ -273,6 +274,18 @@ def document_folder(project: Project) -> Path:
     """What paths in the deployment's document are relative to."""
     file = project.file("deployment")
     return file.parent if file is not None else project.folder
+
+
+def scoring_digest(project: Project) -> str:
+    """What the scoring code of the deployment's document is: its bytes and where it begins; empty without one."""
+    code = scoring_code(document_folder(project), load_documents(project)[1] or OnlineDeployment())
+    return digest_value([code.script, digest_tree(take_snapshot(code.folder).entries)]) if code is not None else ""
+
+
+def release_bytes(project: Project, version: ModelVersion) -> dict[str, str]:
+    """What tells a release from others, as its records and holds say it: the model and the scoring code."""
+    code = scoring_digest(project)
+    return {"digest": version.digest, "version": version.version, **({CODE: code} if code else {})}
 
 
 def serving_environment(app: App, document: OnlineDeployment | None, folder: Path) -> EnvironmentRef | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from tidemill.app.bakes import FAILED, Keep, fail_bake, forget_bake, keep_bake
 from tidemill.app.candidate import Candidate
-from tidemill.app.deploy import Deployed, endpoint_name, load_documents, sample_of
+from tidemill.app.deploy import Deployed, endpoint_name, load_documents, release_bytes, sample_of
 from tidemill.app.images import build_image
 from tidemill.app.project import Project
 from tidemill.app.serves import describe_server, elsewhere_variables
@@ -51,7 +51,7 @@ def deploy_azureml(
     else:
         wish = _beside(_with_image(wish, _build(app, project, candidate, stage_name, stage, say)), there, traffic)
         say(f"creating {wish.name} of endpoint {wish.endpoint}")
-        about = {"digest": candidate.version.digest, "version": candidate.version.version}
+        about = release_bytes(project, candidate.version)
         keep = keep_bake(app, stage_name, stage, about)
         try:
             evidence = _release(target, wish, traffic, (stage, sample, keep), say)

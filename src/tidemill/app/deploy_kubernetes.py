@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from tidemill.app.bakes import fail_bake, forget_bake, keep_bake
 from tidemill.app.candidate import Candidate
-from tidemill.app.deploy import Deployed, endpoint_name, load_documents, sample_of
+from tidemill.app.deploy import Deployed, endpoint_name, load_documents, release_bytes, sample_of
 from tidemill.app.images import Images, build_images
 from tidemill.app.project import Project
 from tidemill.app.recording import tell_of_records
@@ -17,7 +17,7 @@ from tidemill.app.shift import BakeFailedError
 from tidemill.app.shift_kubernetes import shift_on_cluster
 from tidemill.app.signatures import sign_image, signing_key, trusted_keys, verify_image
 from tidemill.app.wiring import App
-from tidemill.app.workloads import MODEL_DIGEST, MODEL_NAME, describe_version, stage_workload, workload_record
+from tidemill.app.workloads import MODEL_DIGEST, describe_version, stage_workload, workload_record
 from tidemill.base.clock import SystemClock
 from tidemill.base.errors import BackendError, FailedError, UsageError
 from tidemill.base.failpoint import failpoint
@@ -56,7 +56,8 @@ def deploy_kubernetes(
         evidence = _change_around(target, workload, serves, sample_of(project, candidate), say)
     else:
         workload = _beside(workload, states)
-        evidence = _bring_in(app, target, workload, serves, (stage_name, stage, sample_of(project, candidate)), say)
+        asked = (stage_name, stage, sample_of(project, candidate), release_bytes(project, version))
+        evidence = _bring_in(app, target, workload, serves, asked, say)
     target.prune(workload)
     _take_away(target, workload, states, workload.deployment)
     tell_of_records(target, workload, say, SystemClock())
@@ -125,11 +126,11 @@ def _bring_in(
     target: Any,  # noqa: ANN401
     workload: Workload,
     serves: Any,  # noqa: ANN401
-    asked: tuple[str, Stage, bytes | None],
+    asked: tuple[str, Stage, bytes | None, Mapping[str, Any]],
     say: Say,
 ) -> str:
     """Ready beside what serves, proven, then the traffic; what does badly under it is held back."""
-    stage_name, stage, sample = asked
+    stage_name, stage, sample, about = asked
     target.apply(workload, serving=serves.deployment if serves else "")
     failpoint("version-started")
     try:
@@ -141,8 +142,6 @@ def _bring_in(
     except (FailedError, BackendError):
         target.delete_version(workload)
         raise
-    told = workload.annotations
-    about = {"digest": told[MODEL_DIGEST], "version": told[MODEL_NAME].rpartition(":")[2]}
     try:
         moved = shift_on_cluster(target, workload, serves, stage, say, keep_bake(app, stage_name, stage, about))
     except BakeFailedError as exc:

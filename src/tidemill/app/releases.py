@@ -11,9 +11,11 @@ from tidemill.app.wiring import App
 from tidemill.base.clock import SystemClock, iso
 from tidemill.base.errors import FailedError, UsageError
 from tidemill.release.history import (
+    CODE,
     HOLD,
     LIFT,
     find_between,
+    find_hold,
     find_holds,
     find_previous,
     find_serving,
@@ -67,9 +69,9 @@ def last_release(app: App, stage: str) -> Mapping[str, Any] | None:
     return find_serving(app.store.documents(RELEASES).values(), stage)
 
 
-def previous_release(app: App, stage: str, digest: str = "") -> Mapping[str, Any] | None:
-    """What a rollback of the stage, away from `digest` or what was released last, would put back."""
-    return find_previous(app.store.documents(RELEASES).values(), app.store.documents(HOLDS).values(), stage, digest)
+def previous_release(app: App, stage: str, present: Mapping[str, Any] | None = None) -> Mapping[str, Any] | None:
+    """What a rollback of the stage, away from `present` or what was released last, would put back."""
+    return find_previous(app.store.documents(RELEASES).values(), app.store.documents(HOLDS).values(), stage, present)
 
 
 def record_release(app: App, release: Mapping[str, Any]) -> None:
@@ -85,24 +87,31 @@ def record_takedown(app: App, release: Mapping[str, Any]) -> None:
     app.store.put(TAKEDOWNS, f"{release['stage']}:{at}", {**kept, "at": at, "by": who()})
 
 
-def hold(app: App, stage: str, release: Mapping[str, Any], reason: str) -> None:
-    """Keep a version out of a stage; those held before stay out too."""
+def hold(
+    app: App, stage: str, release: Mapping[str, Any], reason: str, *, instead: Mapping[str, Any] | None = None
+) -> None:
+    """Keep a version out of a stage; those held before stay out too.
+
+    Where the same model serves `instead`, its scoring code is what was bad: with other code the model is let in.
+    """
     about = {"digest": release["digest"], "version": release["version"], "reason": reason}
+    if release.get(CODE) and instead is not None and instead["digest"] == release["digest"]:
+        about[CODE] = release[CODE]
     _append_hold(app, stage, {"kind": HOLD, **about})
 
 
 def held_back(app: App, stage: str, release: Mapping[str, Any], cause: FailedError) -> FailedError:
     """What is said of a version that failed while it took traffic, once it is on record that it stays away."""
-    hold(app, stage, release, cause.message)
+    hold(app, stage, release, cause.message, instead=serving_release(app, stage))
     return FailedError(
         cause.message,
         hint=f"The previous version serves again, this one is held back. Lift: tidemill rollback --lift --stage {stage}",
     )
 
 
-def held(app: App, stage: str, digest: str) -> Mapping[str, Any] | None:
+def held(app: App, stage: str, release: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """The hold on a version, if there is one."""
-    return find_holds(app.store.documents(HOLDS).values(), stage).get(digest)
+    return find_hold(find_holds(app.store.documents(HOLDS).values(), stage), release)
 
 
 def holds(app: App, stage: str | None = None) -> list[Mapping[str, Any]]:
@@ -112,13 +121,14 @@ def holds(app: App, stage: str | None = None) -> list[Mapping[str, Any]]:
     return [record for name in stages for record in find_holds(records, name).values()]
 
 
-def lift(app: App, stage: str, digest: str = "") -> bool:
+def lift(app: App, stage: str, release: Mapping[str, Any] | None = None) -> bool:
     """Let one version, or every one, in again; whether one was held."""
     in_force = find_holds(app.store.documents(HOLDS).values(), stage)
-    existed = digest in in_force if digest else bool(in_force)
-    if existed:
-        _append_hold(app, stage, {"kind": LIFT, **({"digest": digest} if digest else {})})
-    return existed
+    found = find_hold(in_force, release) if release is not None else None
+    if not in_force or (release is not None and found is None):
+        return False
+    _append_hold(app, stage, {"kind": LIFT, **{key: found[key] for key in ("digest", CODE) if found and key in found}})
+    return True
 
 
 def _append_hold(app: App, stage: str, record: Mapping[str, Any]) -> None:

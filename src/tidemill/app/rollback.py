@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import Any
 
 from tidemill.app.bakes import FAILED, find_bake, forget_bake
-from tidemill.app.deploy import asks_for_key, load_documents
+from tidemill.app.deploy import asks_for_key, load_documents, scoring_digest
 from tidemill.app.deploy_azureml import put_back_azureml, serving_on_azure
 from tidemill.app.deploy_huggingface import put_back_huggingface
 from tidemill.app.project import Project
@@ -29,7 +29,7 @@ from tidemill.app.workloads import (
 )
 from tidemill.base.errors import BackendError, FailedError, NotFoundError, UsageError
 from tidemill.base.failpoint import failpoint
-from tidemill.release.history import ROLLBACK
+from tidemill.release.history import CODE, ROLLBACK, same_bytes
 from tidemill.release.labels import keys_name
 from tidemill.release.workload import Workload
 from tidemill.spec.project import Stage
@@ -53,13 +53,14 @@ def put_back(app: App, project: Project, stage_name: str, stage: Stage, *, reaso
         raise NotFoundError(f"Nothing was ever released to {stage_name}", hint="Release first: tidemill up")
     if FAILED in (find_bake(app, stage_name) or {}) and finish_bake(app, project, stage_name, stage, say):
         return releases[0]  # a version that did badly was being put back already
-    present = roll_back_from(app, stage_name, stage, releases[0])
-    previous = previous_release(app, stage_name, str(present["digest"]))
+    present = roll_back_from(app, project, stage_name, stage, releases[0])
+    previous = previous_release(app, stage_name, present)
     if previous is None:
         raise _nothing_before(app, stage_name, str(present["version"]))
-    say(f"putting back {previous['model']}:{previous['version']}")
-    if held(app, stage_name, present["digest"]) is None:
-        hold(app, stage_name, present, reason)
+    same_model = previous["digest"] == present["digest"]
+    say(f"putting back {previous['model']}:{previous['version']}{' with the scoring code it had' * same_model}")
+    if held(app, stage_name, present) is None:
+        hold(app, stage_name, present, reason, instead=previous)
     failpoint("release-held")
     try:
         _verify(app, project, stage_name, stage, previous)
@@ -72,7 +73,7 @@ def put_back(app: App, project: Project, stage_name: str, stage: Stage, *, reaso
         else:
             _on_this_machine(app, stage, previous)
     except (FailedError, BackendError, UsageError):
-        lift(app, stage_name, present["digest"])
+        lift(app, stage_name, present)
         raise
     forget_bake(app, stage_name)
     failpoint("release-put-back")
@@ -95,17 +96,19 @@ def _nothing_before(app: App, stage: str, version: str) -> NotFoundError:
     )
 
 
-def roll_back_from(app: App, stage_name: str, stage: Stage, recorded: Mapping[str, Any]) -> Mapping[str, Any]:
+def roll_back_from(
+    app: App, project: Project, stage_name: str, stage: Stage, recorded: Mapping[str, Any]
+) -> Mapping[str, Any]:
     """What a rollback takes away: what serves, unless that is what a rollback which was killed had put back already."""
-    serves = what_serves(app, stage, recorded)
-    if held(app, stage_name, recorded["digest"]) is not None:
-        before = previous_release(app, stage_name, recorded["digest"])
-        if before is not None and before["digest"] == serves["digest"]:
+    serves = what_serves(app, project, stage, recorded)
+    if held(app, stage_name, recorded) is not None:
+        before = previous_release(app, stage_name, recorded)
+        if before is not None and same_bytes(before, serves):
             return recorded
     return serves
 
 
-def what_serves(app: App, stage: Stage, recorded: Mapping[str, Any]) -> Mapping[str, Any]:
+def what_serves(app: App, project: Project, stage: Stage, recorded: Mapping[str, Any]) -> Mapping[str, Any]:
     """The release on record, with what serves in fact where an `up` was killed after the switch and before it wrote that down."""
     endpoint = recorded["endpoint"]
     if stage.target == "local":
@@ -125,9 +128,11 @@ def what_serves(app: App, stage: Stage, recorded: Mapping[str, Any]) -> Mapping[
         name, digest, version = serving_on_azure(app, str(recorded["stage"]), stage, endpoint)
     else:
         return recorded
-    if not digest or digest == recorded["digest"]:
+    if not digest or (digest, name) == (recorded["digest"], recorded["deployment"]):
         return recorded
-    return {**recorded, "deployment": name, "digest": digest, "version": version}
+    known = (r for r in history(app, recorded["stage"]) if (r["digest"], r["deployment"]) == (digest, name))
+    code = next(known, {CODE: scoring_digest(project)}).get(CODE, "")
+    return {**recorded, "deployment": name, "digest": digest, "version": version, CODE: code}
 
 
 def _verify(app: App, project: Project, stage_name: str, stage: Stage, previous: Mapping[str, Any]) -> None:

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from tidemill.app.deploy import document_folder, load_documents, serving_environment
+from tidemill.app.deploy import document_folder, load_documents, scoring_digest, serving_environment
 from tidemill.app.project import Project
 from tidemill.app.recording import HINT, capture_arguments, pod_recording
-from tidemill.app.serving import limit_arguments, scoring_code
+from tidemill.app.serving import limit_arguments
 from tidemill.app.wiring import App
 from tidemill.base.errors import UsageError
-from tidemill.base.hashing import digest_tree
 from tidemill.release.recording import Recording
-from tidemill.run.snapshot import take_snapshot
 from tidemill.spec.deployment import OnlineDeployment
 from tidemill.spec.project import Stage
 
@@ -28,10 +26,8 @@ def describe_server(app: App, project: Project) -> tuple[str, ...]:
     if document.environment is not None:
         found = serving_environment(app, document, folder)
         about.append(app.environments().key(found) if found is not None else str(document.environment))
-    code = scoring_code(folder, document)
-    if code is not None:
-        about += [code.script, digest_tree(take_snapshot(code.folder).entries)]
-    return tuple(about)
+    code = scoring_digest(project)
+    return tuple([*about, code] if code else about)
 
 
 def server_variables(document: OnlineDeployment, stage: Stage) -> Mapping[str, str]:

@@ -25,17 +25,15 @@ Say = Callable[[str], None]
 class Finished:
     """What became of a bake that was left open: what was seen, or why the version was put back."""
 
-    digest: str
+    release: Mapping[str, Any]
     seen: str = ""
     failure: FailedError | None = None
 
 
-def finish_bakes(
-    app: App, project: Project, stages: Mapping[str, Stage], say: Say
-) -> Mapping[tuple[str, str], Finished]:
-    """Finish what was left open in each stage: what became of it, by stage and model digest."""
+def finish_bakes(app: App, project: Project, stages: Mapping[str, Stage], say: Say) -> Mapping[str, Finished]:
+    """Finish what was left open in each stage: what became of it, by stage."""
     found = {name: finish_bake(app, project, name, stage, say) for name, stage in stages.items()}
-    return {(name, done.digest): done for name, done in found.items() if done is not None}
+    return {name: done for name, done in found.items() if done is not None}
 
 
 def finish_bake(app: App, project: Project, stage_name: str, stage: Stage, say: Say) -> Finished | None:
@@ -62,10 +60,10 @@ def finish_bake(app: App, project: Project, stage_name: str, stage: Stage, say: 
         bake.put_back()
         failure = fail_bake(app, stage_name, begun, FailedError(reason))
         say(failure.message)
-        return Finished(str(begun["digest"]), failure=failure)
+        return Finished(begun, failure=failure)
     say(seen)
     forget_bake(app, stage_name)
-    return Finished(str(begun["digest"]), seen)
+    return Finished(begun, seen)
 
 
 def _open(app: App, project: Project, stage_name: str, stage: Stage, begun: Mapping[str, Any], say: Say) -> Any:  # noqa: ANN401 - either bake

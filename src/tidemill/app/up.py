@@ -9,7 +9,7 @@ from typing import Any
 
 from tidemill.app.approvals import require_approvals, sign
 from tidemill.app.candidate import Candidate, Noticed, make_candidate
-from tidemill.app.deploy import Deployed, deploy_local
+from tidemill.app.deploy import Deployed, deploy_local, release_bytes
 from tidemill.app.deploy_azureml import deploy_azureml
 from tidemill.app.deploy_huggingface import deploy_huggingface
 from tidemill.app.deploy_kubernetes import deploy_kubernetes
@@ -28,6 +28,7 @@ from tidemill.base.errors import FailedError, UsageError
 from tidemill.base.suggest import did_you_mean
 from tidemill.record.ports import ModelVersion
 from tidemill.release.gates import Verdict
+from tidemill.release.history import CODE, same_bytes
 from tidemill.release.sameness import differences
 from tidemill.run.ports import RunObserver
 from tidemill.spec.project import Stage
@@ -127,17 +128,19 @@ def up(
             sign(app, candidate.version)
     with releasing(app, say):
         finished |= finish_bakes(app, project, stages, say)  # of one that was killed while this one trained
+        release = release_bytes(project, candidate.version)
         verdicts: list[Verdict] = []
         deployed: list[Deployed] = []
         notes: list[str] = []
         for name, stage in stages.items():
-            watched = finished.get((name, candidate.version.digest))
+            watched = finished.get(name)
+            watched = watched if watched and same_bytes(watched.release, release) else None
             if watched is not None and watched.failure is not None:
                 raise watched.failure
-            keep_out = held(app, name, candidate.version.digest)
+            keep_out = held(app, name, release)
             if keep_out is not None:
                 _finish_rollback(app, project, name, stage, keep_out, say)
-                notes.append(_told_hold(candidate.version, name, keep_out))
+                notes.append(_told_hold(name, keep_out))
                 break
             found = judge_candidate(app, candidate, rules[name], name)
             verdicts += [v for v in found if v not in verdicts]
@@ -147,20 +150,23 @@ def up(
             notes += _old_weights(app, candidate.version, name)
             made = _deploy(app, project, candidate, name, stage, say)
             deployed.append(replace(made, evidence=made.evidence or (watched.seen if watched else "")))
-            if deployed[-1].changed or not _is_recorded(app, name, candidate.version):
-                _record(app, candidate, deployed[-1], found, people)
+            if deployed[-1].changed or not _is_recorded(app, name, release):
+                _record(app, candidate, release, deployed[-1], found, people)
         return UpResult(candidate, tuple(verdicts), tuple(deployed), tuple(notes))
 
 
-def _is_recorded(app: App, stage: str, version: ModelVersion) -> bool:
-    """Whether the history says that the version serves; one that was killed before it could write this down left another there."""
+def _is_recorded(app: App, stage: str, release: Mapping[str, Any]) -> bool:
+    """Whether the history says that it serves; one that was killed before it could write this down left another there."""
     known = serving_release(app, stage)
-    return known is not None and known["digest"] == version.digest
+    # records of before the scoring code was one of their words say nothing of it
+    return known is not None and same_bytes({CODE: release.get(CODE, ""), **known}, release)
 
 
-def _told_hold(version: ModelVersion, stage: str, hold: Mapping[str, Any]) -> str:
-    held_back = f"version {version.version} is held back since {hold['at']}: {hold['reason']}"
-    return f"{stage}: {held_back}. Lift it with: tidemill rollback --lift --stage {stage}"
+def _told_hold(stage: str, hold: Mapping[str, Any]) -> str:
+    what = f"version {hold['version']}{' with this scoring code' if CODE in hold else ''}"
+    other = "Change the code, or lift" if CODE in hold else "Lift"
+    since = f"{stage}: {what} is held back since {hold['at']}: {hold['reason']}"
+    return f"{since}. {other} it with: tidemill rollback --lift --stage {stage}"
 
 
 def _old_weights(app: App, version: ModelVersion, stage: str) -> list[str]:
@@ -193,7 +199,10 @@ def _finish_rollback(
 ) -> None:
     """A rollback that was killed after its hold is carried on with."""
     serving = serving_release(app, name)
-    if serving is not None and roll_back_from(app, name, stage, serving)["digest"] == keep_out["digest"]:
+    if serving is None:
+        return
+    there = roll_back_from(app, project, name, stage, serving)
+    if same_bytes({**there, **keep_out}, there):
         put_back(app, project, name, stage, reason=keep_out["reason"], say=say)
 
 
@@ -219,7 +228,12 @@ def _deploy(app: App, project: Project, candidate: Candidate, name: str, stage: 
 
 
 def _record(
-    app: App, candidate: Candidate, deployed: Deployed, verdicts: Sequence[Verdict], people: Sequence[str]
+    app: App,
+    candidate: Candidate,
+    release: Mapping[str, Any],
+    deployed: Deployed,
+    verdicts: Sequence[Verdict],
+    people: Sequence[str],
 ) -> None:
     version = candidate.version
     app.registry.set_label(version.name, deployed.stage, version.version)
@@ -227,7 +241,7 @@ def _record(
         app,
         {
             "stage": deployed.stage, "endpoint": deployed.endpoint, "deployment": deployed.deployment, "model": version.name,
-            "version": version.version, "digest": version.digest, "path": str(version.path), "job": candidate.job.name,
+            "path": str(version.path), "job": candidate.job.name, **release,
             "metrics": dict(candidate.metrics), "verdicts": [v.as_json() for v in verdicts], "evidence": deployed.evidence,
             "url": deployed.url.partition("?")[0], "image": deployed.image,
             "model_image": deployed.model_image, "arguments": list(deployed.arguments), "desired": app.target.desired(deployed.endpoint),

@@ -74,7 +74,7 @@ def rollback_command(stage: str | None, reason: str, *, lifting: bool) -> None:
             click.echo(f"{name}: the hold is lifted" if lift(app, name) else f"{name}: nothing was held back")
             return
         previous = rollback(app, project, name, stages[name], reason=reason, say=say)
-        click.echo(f"{name}: {previous['model']}:{previous['version']} serves again; the other version is held back")
+        click.echo(f"{name}: {previous['model']}:{previous['version']} serves again; what served before is held back")
 
 
 @click.command("history")

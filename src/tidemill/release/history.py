@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
 from tidemill.release.ports import Record
 
 HOLD, LIFT = "hold", "lift"
+CODE = "code"  # in a release: digest of the scoring code; in a hold: the model is held with that code only
 RELEASE, ROLLBACK, DOWN = "release", "rollback", "down"
 
 
@@ -43,22 +44,38 @@ def find_serving(
     return found[0] if found and found[0]["event"] != DOWN else None
 
 
-def find_previous(releases: Iterable[Record], holds: Iterable[Record], stage: str, digest: str = "") -> Record | None:
-    """The newest release with other bytes than `digest` (else the newest one's) that nobody holds back; None when there is none."""
+def same_bytes(one: Record, other: Record) -> bool:
+    """Whether two releases are of the same model and, where one answers for it, the same scoring code."""
+    return bool(one["digest"] == other["digest"]) and one.get(CODE, "") == other.get(CODE, "")
+
+
+def find_previous(
+    releases: Iterable[Record], holds: Iterable[Record], stage: str, present: Record | None = None
+) -> Record | None:
+    """The newest release with other bytes than `present` (else the newest one) that nobody holds back; None when there is none."""
     rows = newest_first(releases, stage)
     kept_out = find_holds(holds, stage)
-    present = digest or (rows[0]["digest"] if rows else "")
-    return next((r for r in rows if r["digest"] != present and r["digest"] not in kept_out), None)
+    away = present or next(iter(rows), None)
+    return next((r for r in rows if away and not same_bytes(r, away) and find_hold(kept_out, r) is None), None)
+
+
+def find_hold(in_force: Mapping[str, Record], release: Record) -> Record | None:
+    """The hold on a release: on its model, or on its model with its scoring code."""
+    return in_force.get(str(release["digest"])) or in_force.get(_held(release))
+
+
+def _held(record: Record) -> str:
+    return f"{record['digest']}+{record[CODE]}" if record.get(CODE) else str(record["digest"])
 
 
 def find_holds(records: Iterable[Record], stage: str) -> dict[str, Record]:
-    """The holds in force for a stage, by the model's digest. A lift without a digest lifts all of them."""
+    """The holds in force for a stage, by what they hold. A lift without a digest lifts all of them."""
     in_force: dict[str, Record] = {}
     for record in sorted((r for r in records if r.get("stage") == stage), key=lambda r: str(r["at"])):
         if record["kind"] == LIFT and not record.get("digest"):
             in_force.clear()
         elif record["kind"] == LIFT:
-            in_force.pop(str(record["digest"]), None)
+            in_force.pop(_held(record), None)
         else:
-            in_force[str(record["digest"])] = record
+            in_force[_held(record)] = record
     return in_force

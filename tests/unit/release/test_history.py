@@ -5,7 +5,15 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from tidemill.release.history import find_between, find_holds, find_previous, find_serving, find_spans, newest_first
+from tidemill.release.history import (
+    find_between,
+    find_hold,
+    find_holds,
+    find_previous,
+    find_serving,
+    find_spans,
+    newest_first,
+)
 
 
 def release(version: str, hour: int, stage: str = "production") -> dict[str, Any]:
@@ -49,9 +57,23 @@ def test_a_second_hold_does_not_lift_the_first_and_a_lift_lifts_both() -> None:
 
 
 def test_a_rollback_away_from_what_was_never_written_down_goes_to_what_was_released_last() -> None:
-    found = find_previous(RELEASES, [], "production", "d4")
+    found = find_previous(RELEASES, [], "production", release("4", 13))
     assert found is not None
     assert found["version"] == "3"
+
+
+def test_a_model_whose_scoring_code_was_bad_goes_back_to_its_own_code_of_before_and_comes_in_with_other_code() -> None:
+    good, bad = {**release("3", 13), "code": "good"}, {**release("3", 14), "code": "bad"}
+    assert find_previous([*RELEASES, good, bad], [], "production") == good
+    with_code = {**held("3", 14), "code": "bad"}
+    in_force = find_holds([with_code], "production")
+    assert [find_hold(in_force, r) for r in (good, bad)] == [None, with_code]
+    assert find_previous([*RELEASES, good, bad], [with_code], "production", good) == release("3", 12)
+    assert (
+        find_holds([with_code, {**with_code, "kind": "lift", "at": "2026-11-20T15:00:00.000000Z"}], "production") == {}
+    )
+    whole = find_holds([held("3", 14)], "production")
+    assert find_hold(whole, good) == find_hold(whole, bad) == held("3", 14)
 
 
 def at(hour: int, minute: int = 0) -> datetime:
