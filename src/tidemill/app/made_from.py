@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 from tidemill.app.wiring import App
 from tidemill.base.errors import TidemillError
 from tidemill.base.files import is_plain_file, write_atomic
+from tidemill.base.frozen import frozen
 from tidemill.base.hashing import TreeEntry, digest_value
 from tidemill.plan.graph import DataRef, EnvironmentRef, Plan, Resources, Step
 from tidemill.plan.ports import AssetLookup
@@ -69,7 +70,7 @@ def _revive_environment(answer: Mapping[str, Any]) -> EnvironmentRef:
     return EnvironmentRef(**{**answer, "document": document, "folder": Path(answer["folder"])})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Form(Generic[T]):
     """An answer as JSON, and back."""
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tidemill.app.settings import PROJECT_FILE, Settings
 from tidemill.base.errors import SpecError, UsageError
 from tidemill.base.findings import Finding, Severity
+from tidemill.base.frozen import frozen
 from tidemill.spec import project as spec
 from tidemill.spec.kinds import Kind
 from tidemill.spec.load import Loaded, load
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tidemill.spec.overrides import Override
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Project:
     """`tidemill.yaml` and the folder it stands in."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -21,6 +21,7 @@ from tidemill.base.clock import SystemClock, iso
 from tidemill.base.dotenv import read_dotenv
 from tidemill.base.errors import ConflictError, NotFoundError, SpecError, TidemillError, UsageError
 from tidemill.base.findings import Finding, Severity, has_errors
+from tidemill.base.frozen import frozen
 from tidemill.base.ids import JobName, is_name, make_job_name
 from tidemill.plan.graph import Plan
 from tidemill.plan.make import PlanOptions, make_plan
@@ -43,7 +44,7 @@ SECRET_WORDS = ("SECRET", "PASSWORD", "TOKEN", "API_KEY", "CONNECTION_STRING")
 SHORTEST_SECRET = 6
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RunRequest:
     """What `run` and `job create` are asked for."""
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tidemill.base.errors import UsageError
+from tidemill.base.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,7 +19,7 @@ ROOT_MARKS = (PROJECT_FILE, ".tidemill", ".git")
 WEAK_MARKS = (".github", ".gitignore", ".amlignore", "pyproject.toml")  # a copy without its history
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Settings:
     """Values only; nothing is opened here.
 

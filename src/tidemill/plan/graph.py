@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tidemill.base.errors import Location
 from tidemill.base.findings import Finding
+from tidemill.base.frozen import frozen
 from tidemill.base.ids import JobName, StepName
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class StepKind(StrEnum):
     PARALLEL_FOR = "parallel_for"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DataRef:
     """Bytes from outside the pipeline: an absolute path or a URL, and the asset it came from, if any."""
 
@@ -50,7 +51,7 @@ class DataRef:
         return "://" not in self.uri
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Literal:
     """A value written in a document; `text` is what a command sees."""
 
@@ -58,7 +59,7 @@ class Literal:
     value: Any
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DataInput:
     """An input that is data from outside."""
 
@@ -67,7 +68,7 @@ class DataInput:
     type: str = "uri_folder"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StepOutput:
     """An input (or a pipeline's output) that is another step's output."""
 
@@ -81,7 +82,7 @@ InputBinding = Literal | DataInput | StepOutput
 MODEL_TYPES = frozenset({"mlflow_model", "custom_model", "triton_model"})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OutputSpec:
     """One output of a step; `destination` is where the document sends it, an asset name registers it as data, or as a model."""
 
@@ -102,7 +103,7 @@ class OutputSpec:
         return self.type == "uri_file" or self.type in VALUE_TYPES
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EnvironmentRef:
     """What a step runs in. `document` is the Environment document if there is one, `folder` where it lies."""
 
@@ -118,7 +119,7 @@ class EnvironmentRef:
 HOST_ENVIRONMENT = EnvironmentRef(None, None, None, Path(), "host", "host")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Resources:
     """What a step takes while it runs. `instance_type` is the kind of machine where a cloud has kinds."""
 
@@ -130,7 +131,7 @@ class Resources:
     instance_type: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Distribution:
     """How many processes a command is started as, and how they find each other."""
 
@@ -184,7 +185,7 @@ class Step:
         return self.after.union(bound) if bound else self.after
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PlanSettings:
     """The pipeline's `settings:` that matter here."""
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from tidemill.base.errors import SpecError
+from tidemill.base.frozen import frozen
 from tidemill.base.ids import JobName, StepName
 from tidemill.plan.bind import Binder
 from tidemill.plan.flatten import PipelineReader, Read
@@ -30,7 +31,7 @@ PIPELINES = frozenset({Kind.PIPELINE_JOB, Kind.PIPELINE_COMPONENT})
 DATASTORE = "${{default_datastore}}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PlanOptions:
     """What the caller decides about a plan."""
 

@@ -10,11 +10,12 @@ from typing import Any
 import yaml
 
 from tidemill.base.errors import Location
+from tidemill.base.frozen import frozen
 from tidemill.plan.graph import InputBinding, StepOutput
 from tidemill.spec.load import Loaded
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Place:
     """A document, and a path into it for messages."""
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tidemill.base.errors import Location
+from tidemill.base.frozen import frozen
 from tidemill.base.ids import StepName
 from tidemill.plan.automl import check_automl_body
 from tidemill.plan.bind import UNKNOWN_TYPE, Binder
@@ -29,7 +30,7 @@ AUTOML_DATA = ("training_data", "validation_data", "test_data")
 DEFAULT_COMPUTE_WORDS = frozenset({"azureml:serverless", "serverless"})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Definition:
     """What runs: a component's document, or the step itself when it is inline. `place` is where it is written."""
 
@@ -43,7 +44,7 @@ class Definition:
         return self.document.inputs if self.name is not None else None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Entry:
     """One entry under `jobs:`: its name, what it says, the pipeline around it and where it stands."""
 

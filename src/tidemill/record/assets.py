@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 from tidemill.base.clock import Clock, SystemClock, iso
 from tidemill.base.errors import ConflictError, FailedError, NotFoundError, UsageError
+from tidemill.base.frozen import frozen
 from tidemill.base.hashing import digest_value
 from tidemill.base.ids import is_name
 from tidemill.base.suggest import did_you_mean
@@ -19,7 +20,7 @@ LATEST = "latest"
 DELETED = "deleted-assets"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AssetRequest:
     """A wish to keep an asset.
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import builtins
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, Protocol
 
+from tidemill.base.frozen import frozen
 from tidemill.base.hashing import FileStamp
 from tidemill.run.events import RunEvent
 from tidemill.run.models import ModelRequest, ModelVersion
@@ -60,7 +61,7 @@ class Registry(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class JobRow:
     """A line of the list of jobs; `owner` is `pid:stamp` of the process that drives it."""
 
@@ -78,7 +79,7 @@ class JobRow:
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AssetRow:
     """One version of a data, environment or component asset; `body` is its document, `path` its bytes."""
 
@@ -95,7 +96,7 @@ class AssetRow:
     archived: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CachedStep:
     """A result that may stand for a run: under which key, of which job and step, kept as what and when."""
 

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import shlex
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tidemill import inside
-from tidemill.base.errors import UsageError
 from tidemill.base.files import write_atomic
 from tidemill.plan.automl import estimators
-from tidemill.plan.graph import Plan, Step, StepKind
+from tidemill.plan.graph import Step
+from tidemill.run.automl_needs import is_done_there
 from tidemill.run.command import judge, make_task, stage
 from tidemill.run.leftovers import AUTOML as DRIVER
 from tidemill.run.leftovers import KEY
 from tidemill.run.models import ModelSearch
 from tidemill.run.parallel_data import describe_table
-from tidemill.run.ports import LOCAL, PreparedEnvironment, RunPorts, SearchesModels, TaskEnd
+from tidemill.run.ports import LOCAL, PreparedEnvironment, TaskEnd
 from tidemill.run.work import StepEnd, StepWork
 
 SCRIPTS = (
@@ -55,7 +54,7 @@ METRICS = {
 
 def run_automl(work: StepWork) -> StepEnd:
     """Stage the data, search until a limit is met, and say how that went."""
-    if _is_done_there(work.step, work.context.ports):
+    if is_done_there(work.step, work.context.ports):
         return _hand_over(work)
     prepared = work.context.ports.environments.prepare(work.step.environment, work.say)
     paths = stage(work)
@@ -68,12 +67,6 @@ def run_automl(work: StepWork) -> StepEnd:
         command = f"exec python {shlex.quote(str(driver / SCRIPTS[0]))} {shlex.quote(str(driver / CONFIG))}"
         end = work.run_task(make_task(work, prepared, paths, command=command))
     return _judge(end, work.step, Path(config["summary"]))
-
-
-def _is_done_there(step: Step, ports: RunPorts) -> bool:
-    """Whether where the step runs has AutoML of its own."""
-    executor = ports.executors.get(ports.place_compute(step.compute))
-    return isinstance(executor, SearchesModels) and executor.searches(str(step.body["task"]).lower())
 
 
 def _hand_over(work: StepWork) -> StepEnd:
@@ -104,25 +97,6 @@ def share_cores(limits: Mapping[str, Any], cores: int) -> dict[str, int]:
     workers = max(1, min(limits["concurrent"], cores // (limits["cores"] or 1)))
     each = max(1, cores // workers)
     return {"workers": workers, "jobs": min(each, limits["cores"] or each), "cores": cores}
-
-
-def require_automl(plan: Plan, ports: RunPorts) -> None:
-    """`UsageError` before anything runs when the plan has AutoML steps that want FLAML, and it is not here."""
-    searches = (s for s in _all_steps(plan.steps) if s.kind is StepKind.AUTOML)
-    step = next((s for s in searches if not _is_done_there(s, ports)), None)
-    if step is not None and importlib.util.find_spec("flaml") is None:
-        raise UsageError(
-            f"`{step.name}` is an AutoML step, which needs FLAML, and it is not installed",
-            hint="pip install 'tidemill[automl]'",
-            at=step.at,
-        )
-
-
-def _all_steps(steps: tuple[Step, ...]) -> Iterator[Step]:
-    for step in steps:
-        yield step
-        for block in step.blocks.values():
-            yield from _all_steps(block)
 
 
 def _make_config(work: StepWork, paths: Mapping[str, str]) -> dict[str, Any]:

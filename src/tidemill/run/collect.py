@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from tidemill.base.errors import FailedError
+from tidemill.base.frozen import frozen
 from tidemill.plan.graph import READ_ONLY, DataInput, OutputSpec, Step, StepOutput
 from tidemill.run.context import RunContext
 from tidemill.run.folders import StepFolder
@@ -54,7 +54,7 @@ def read_outside(folder: StepFolder) -> list[str]:
     return sorted({json.loads(line) for line in notes.read_text(encoding="utf-8").splitlines() if line})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Origin:
     """The job and step that made the outputs; of a reused step those of the past, so that no version is made twice."""
 

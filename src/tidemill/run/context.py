@@ -12,6 +12,7 @@ from typing import Any
 from tidemill.base.clock import Clock, SystemClock, iso
 from tidemill.base.errors import FailedError
 from tidemill.base.findings import Finding
+from tidemill.base.frozen import frozen
 from tidemill.base.hashing import hash_folder
 from tidemill.base.ids import JobName, StepName
 from tidemill.plan.graph import DataRef, Plan, Step
@@ -26,7 +27,7 @@ from tidemill.run.staging import Source
 COPY_BELOW_BYTES = 256 << 20
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PastStep:
     """A step that ended before this job was resumed; one that is not `completed` was ended early on purpose."""
 
@@ -37,7 +38,7 @@ class PastStep:
     completed: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RunOptions:
     """How to run. `resume` is what completed before, and only given when the job is taken up again.
 
@@ -139,7 +140,8 @@ class RunContext:
         kept = not writable and size <= self.options.copy_below_bytes
         if kept and not self.ports.artifacts.is_whole(content):
             self.ports.artifacts.keep(path, copy=True)
-        return Source(content, path, only, path.name, kept and self.ports.artifacts.is_whole(content))
+            kept = self.ports.artifacts.is_whole(content)  # not if it changed meanwhile
+        return Source(content, path, only, path.name, kept)
 
     def has_changed(self, before: Source) -> bool:
         """Whether data that was only to be read is other now than when it was hashed.

@@ -5,11 +5,12 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 from tidemill.base.errors import FailedError, TidemillError
 from tidemill.base.failpoint import failpoint
+from tidemill.base.frozen import frozen
 from tidemill.plan.graph import Step
 from tidemill.run.collect import Origin, collect, place_outputs, publish
 from tidemill.run.context import RunContext
@@ -23,7 +24,7 @@ from tidemill.run.state import Status
 from tidemill.run.work import StepEnd, StepWork, Stop
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _How:
     """What a step that another one runs is given besides."""
 

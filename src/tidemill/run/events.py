@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from typing import Any, ClassVar
 
+from tidemill.base.frozen import frozen
 from tidemill.base.ids import JobName, StepName
 from tidemill.run.state import Status
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RunEvent:
     """One fact about a job; `at` is UTC in ISO form."""
 
@@ -24,7 +25,7 @@ class RunEvent:
         return {name: getattr(self, name) for name in _names(type(self))}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class JobCreated(RunEvent):
     """A plan was accepted. `request` is what it takes to plan it again: file, overrides, options."""
 
@@ -43,7 +44,7 @@ class JobCreated(RunEvent):
     owner: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class JobResumed(RunEvent):
     """Another process (`owner`) took the job up again."""
 
@@ -52,7 +53,7 @@ class JobResumed(RunEvent):
     owner: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class JobEdited(RunEvent):
     """Somebody said something else about the job."""
 
@@ -64,7 +65,7 @@ class JobEdited(RunEvent):
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class JobFinished(RunEvent):
     """The job ended; `outputs` are artifacts by name."""
 
@@ -75,7 +76,7 @@ class JobFinished(RunEvent):
     message: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StepPreparing(RunEvent):
     """The step waits for something to be made ready; `note` says what."""
 
@@ -85,7 +86,7 @@ class StepPreparing(RunEvent):
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StepStarted(RunEvent):
     """The step's process runs. `handle` is how the executor finds it again; `reason` is why it was not reused."""
 
@@ -97,7 +98,7 @@ class StepStarted(RunEvent):
     handle: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StepReused(RunEvent):
     """The step did not run: the same step of `source_job` had these outputs."""
 
@@ -112,7 +113,7 @@ class StepReused(RunEvent):
     metrics: Mapping[str, float] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StepFinished(RunEvent):
     """The step ended. `parts` explain its `key`; `outputs` are artifacts by name; `usage` is what it took."""
 
@@ -131,7 +132,7 @@ class StepFinished(RunEvent):
     usage: Mapping[str, float] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StepAdded(RunEvent):
     """A step the plan does not have: a trial of a sweep. `about` says whose it is and what makes it different."""
 
@@ -141,7 +142,7 @@ class StepAdded(RunEvent):
     about: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StepNoted(RunEvent):
     """Something worth keeping about a step, such as which of its trials was the best."""
 
@@ -151,7 +152,7 @@ class StepNoted(RunEvent):
     properties: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FindingRaised(RunEvent):
     """The run noticed something; `finding` is `Finding.as_record()`."""
 

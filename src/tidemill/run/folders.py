@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
+from tidemill.base.frozen import frozen
 from tidemill.base.ids import JobName, StepName
 
 RESERVED = "outputs"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StepFolder:
     """`cwd/` is the working folder, `inputs/INPUT_x` and `outputs/x` the mounts, `logs/` the words."""
 
@@ -42,7 +42,7 @@ class StepFolder:
         return self.logs / "std_log.txt"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class JobFolder:
     """A job's folder below `jobs/`."""
 

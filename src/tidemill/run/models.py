@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
+from tidemill.base.frozen import frozen
 
-@dataclass(frozen=True, slots=True)
+
+@frozen
 class ModelRequest:
     """A wish to keep `path` as a version of model `name`.
 
@@ -28,7 +30,7 @@ class ModelRequest:
     properties: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ModelVersion:
     """One immutable version of a model; `path` is a folder or file that never changes."""
 
@@ -48,7 +50,7 @@ class ModelVersion:
     archived: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ModelSearch:
     """What an AutoML document asks for, the paths of its tables, and the folder of the model that is found."""
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NewType, Protocol, runtime_checkable
 
+from tidemill.base.frozen import frozen
 from tidemill.base.ids import JobName, StepName
 from tidemill.run.models import ModelRequest, ModelSearch, ModelVersion
 
@@ -23,7 +24,7 @@ LOCAL = "local"
 IN_PLACE = "azureml://"  # data of which a document names no machine, but a place that an executor may know
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PreparedEnvironment:
     """An interpreter and what to add around it. `key` is its content; `relaxed` names pins that were loosened."""
 
@@ -35,7 +36,7 @@ class PreparedEnvironment:
     image: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Task:
     """One command to run to its end, staged on this machine.
 
@@ -70,7 +71,7 @@ class Task:
     search: ModelSearch | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TaskEnd:
     """How a task ended. `lost` means the machine or cluster went away, so that trying again makes sense."""
 
@@ -87,7 +88,7 @@ class TaskEnd:
         return self.exit_code == 0 and not (self.canceled or self.timed_out or self.lost)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TaskWatch:
     """Who hears of a task, from any thread: its handle (once), each line if `wrote` is given, its end (once)."""
 
@@ -152,7 +153,7 @@ class Spreads(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Elsewhere:
     """Bytes that need not come here: `digest` changes when they do."""
 
@@ -173,7 +174,7 @@ class NearData(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Artifact:
     """An output kept by content: `ref` is `folder:<sha256>` or `file:<sha256>`."""
 
@@ -210,7 +211,7 @@ class ArtifactStore(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Remembered:
     """Outputs of a step that completed under the same key, and what was noticed then."""
 
@@ -318,7 +319,7 @@ class Tracker(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SearchRequest:
     """A search by `bayesian` or `sobol`. `dimensions` have so many choices each, or 0 for a number in (0, 1)."""
 
@@ -375,7 +376,7 @@ class WorkspaceLocks(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RunPorts:
     """Everything `execute` is handed."""
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 from tidemill.base.findings import Finding
+from tidemill.base.frozen import frozen
 from tidemill.run.folders import JobFolder
 from tidemill.run.job import JobView, StepView
 from tidemill.run.state import Status
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StepResult:
     """How one step ended; `reason` says why it ran or why it did not, `message` what went wrong.
 
@@ -52,7 +53,7 @@ class StepResult:
         } | {name: value for name, value in more.items() if value}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class JobResult:
     """How a job ended (or stands)."""
 

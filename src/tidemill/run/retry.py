@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from tidemill.base.frozen import frozen
 from tidemill.run.ports import TaskEnd
 
 LOST = "lost"
@@ -14,7 +14,7 @@ LOST_RETRIES = 2  # a node that went away says nothing about the step, declared 
 _EXIT = re.compile(r"exit (-?\d+)\Z")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Retry:
     """At most `times` more for a cause in `on`: `lost`, `timeout`, `exit 75`, or `/words/` in the last lines of the log."""
 

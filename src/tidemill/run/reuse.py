@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from tidemill.base.frozen import frozen
 from tidemill.plan.fingerprint import explain_change, make_key, make_parts
 from tidemill.plan.graph import DataInput, DataRef, Step, StepKind, StepOutput
 from tidemill.run.context import RunContext
@@ -15,7 +15,7 @@ from tidemill.run.staging import Source
 ALWAYS = frozenset({StepKind.IF_ELSE, StepKind.DO_WHILE, StepKind.PARALLEL_FOR})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Identity:
     """What a step is, for the cache; `reusable` when an earlier result may stand for a run."""
 

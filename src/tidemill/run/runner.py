@@ -9,15 +9,15 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from types import FrameType
 
 from tidemill.base import proc
 from tidemill.base.errors import InterruptedRun
 from tidemill.base.failpoint import failpoint
+from tidemill.base.frozen import frozen
 from tidemill.base.ids import JobName, StepName
 from tidemill.plan.graph import Plan, Step
-from tidemill.run.automl import require_automl
+from tidemill.run.automl_needs import require_automl
 from tidemill.run.context import RunContext, RunOptions
 from tidemill.run.drive import drive
 from tidemill.run.events import JobCreated, JobFinished, JobResumed, RunEvent, StepFinished
@@ -33,7 +33,7 @@ MAX_THREADS = 256
 LOOK_S = 1.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Ended:
     """A step has ended; `event` is None if it had completed before. Its thread waits until that is `recorded`."""
 

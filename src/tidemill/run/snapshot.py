@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from tidemill.base.errors import SpecError
+from tidemill.base.frozen import frozen
 from tidemill.base.hashing import StampCache, TreeEntry, hash_files
 from tidemill.base.ignore import Ignored, make_ignore
 from tidemill.base.trees import Seen, follow, is_folder
@@ -20,7 +20,7 @@ EDITORS_LOCK = ".#"  # a link to nowhere beside a file that is open
 NESTED_MARK = "pyvenv.cfg"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Snapshot:
     """The files of a code folder: where each lies, and what it holds."""
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from tidemill.base.errors import FailedError
+from tidemill.base.frozen import frozen
 from tidemill.plan.graph import Literal, Step
 from tidemill.run.folders import StepFolder
 from tidemill.run.ports import ArtifactStore
@@ -17,7 +17,7 @@ from tidemill.spec.expression import Reference
 DIRECT_MODES = frozenset({"direct", "eval_mount", "eval_download"})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Source:
     """Where an input's bytes are: in the store (`ref`), at a `path` of this machine, or both; or at a `url` only."""
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from tidemill.base.errors import FailedError
 from tidemill.base.failpoint import failpoint
 from tidemill.base.findings import Finding
+from tidemill.base.frozen import frozen
 from tidemill.plan.graph import Step
 from tidemill.run.context import RunContext
 from tidemill.run.events import RunEvent, StepPreparing, StepStarted
@@ -21,7 +22,7 @@ from tidemill.run.staging import Source
 from tidemill.run.state import Status
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StepEnd:
     """How a step ended; outputs are collected from its folder afterwards if it completed.
 

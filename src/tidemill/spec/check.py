@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from tidemill.base.findings import Finding, Severity, has_errors
+from tidemill.base.frozen import frozen
 from tidemill.spec.codes import CODES
 from tidemill.spec.conda import is_conda, read_conda_file
 from tidemill.spec.folders import walk_files
@@ -28,7 +28,7 @@ GetModels = Callable[[], Collection[str] | None]
 """Registered models, as `name` and `name:version`; None when nobody knows them."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FileReport:
     """What `check` says of one file."""
 
@@ -49,7 +49,7 @@ class FileReport:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Checked:
     """What `check` says of everything named, and the files the project wanted left out."""
 

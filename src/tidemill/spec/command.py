@@ -1,7 +1,5 @@
 """Command jobs and components: one shell command in one environment."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from tidemill.base.errors import UsageError
+from tidemill.base.frozen import frozen
 from tidemill.base.suggest import did_you_mean
 
 ROOTS = ("metrics", "champion", "findings", "model", "latency", "fairness")
@@ -17,7 +17,7 @@ _MACROS = frozenset({"all", "exists", "exists_one", "filter", "map"})  # their f
 EXAMPLE = "Example: metrics.accuracy >= 0.95"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Rule:
     """One condition; `names` are the facts it speaks of, `parts` what `&&` joins in it."""
 

@@ -1,7 +1,5 @@
 """Environments: an image, a conda file on it, or a Docker build."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator

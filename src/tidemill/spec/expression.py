@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
+
+from tidemill.base.frozen import frozen
 
 _PATH = re.compile(r"[A-Za-z_][\w-]*(?:\.[\w-]+)*\Z")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reference:
     """`${{ a.b.c }}`; `path` is its parts, `start` its place in the text."""
 
@@ -30,7 +31,7 @@ class Reference:
         return _PATH.match(self.dotted) is not None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Optional:
     """`$[[ … ]]`: vanishes when a reference inside has no value."""
 
@@ -42,7 +43,7 @@ Part = str | Reference | Optional
 Lookup = Callable[[Reference], str | None]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Template:
     """Text with references. Equal texts give equal templates."""
 

@@ -1,7 +1,7 @@
 """Fields many documents share: inputs, outputs, resources, references; and the base of every document."""
 
-from __future__ import annotations
-
+# Here and in `project`, `command`, `environment` and `step` annotations are no texts (`from __future__ import annotations`):
+# pydantic would compile every one of them, in every process.
 import datetime as dt
 from collections.abc import Mapping
 from functools import cache

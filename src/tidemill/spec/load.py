@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from tidemill.base.errors import Location, SpecError
 from tidemill.base.findings import Finding, Severity, has_errors
+from tidemill.base.frozen import frozen
 from tidemill.base.suggest import did_you_mean
 from tidemill.spec.deployable import deployment_findings, stage_findings
 from tidemill.spec.kinds import Kind, detect_kind
@@ -28,7 +29,7 @@ NAMED = 4  # more kinds than that are said to be jobs
 DEPLOYABLE = {Kind.PROJECT: stage_findings, Kind.ONLINE_DEPLOYMENT: deployment_findings}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Loaded:
     """One document as read. `document` is None when it cannot be used; `findings` says why. `data` is the plain mapping."""
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
 from tidemill.base.errors import UsageError
+from tidemill.base.frozen import frozen
 
 TEXTS = {"name", "version", "endpoint_name", "display_name", "experiment_name", "description"}
 """Fields that are text whatever they look like: `--set version=1.10` means 1.10."""
 _PART = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Override:
     """One `--set`; `path` is keys and list places."""
 

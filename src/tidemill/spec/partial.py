@@ -5,12 +5,13 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
 
 from tidemill.base.findings import Finding
+from tidemill.base.frozen import frozen
 from tidemill.spec.load import Loaded, make_adapter
 from tidemill.spec.models import MODELS
 from tidemill.spec.problems import KEY, dotted
@@ -23,7 +24,7 @@ _QUOTED = re.compile(r"`([^`]+)`")
 Place = tuple[str | int, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Partial:
     """`loaded` has a document again; `removed` says where parts were taken out or filled in."""
 

@@ -7,11 +7,12 @@ import re
 import tokenize
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tidemill.base.findings import Finding, Severity
+from tidemill.base.frozen import frozen
 from tidemill.base.ignore import Ignored, make_ignore
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def _keep_all(_relative: str, _folder: bool) -> bool:  # noqa: FBT001 - the shap
     return False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Policy:
     """The `check` part of the project file, ready to be asked."""
 
@@ -60,7 +61,7 @@ def make_policy(check: Check | None, root: Path) -> Policy:
     return Policy(root, make_ignore(check.ignore) if check.ignore else _keep_all, check.codes)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class IgnoreComment:
     """One `# tidemill: ignore …`: where it stands, the line it speaks of, and the codes with their places."""
 

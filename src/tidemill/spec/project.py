@@ -1,7 +1,5 @@
 """`tidemill.yaml`: what ties a project's documents together and what is local."""
 
-from __future__ import annotations
-
 import re
 from typing import Annotated, Any, Literal, Self
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
+
+from tidemill.base.frozen import frozen
 
 _REGISTRY = re.compile(
     r"azureml://registries/(?P<registry>[^/]+)/(?P<kind>components|environments|models|data)/(?P<name>[^/]+)"
@@ -19,7 +20,7 @@ _LONG = re.compile(
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://|(?:runs|dbfs):/|/subscriptions/", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FileRef:
     """A path relative to the document that names it."""
 
@@ -30,7 +31,7 @@ class FileRef:
         return (folder / self.path).absolute()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AssetRef:
     """`azureml:name:version`, `azureml:name@label`, or either of a registry."""
 
@@ -44,14 +45,14 @@ class AssetRef:
         return f"{self.name}{tail}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class UrlRef:
     """Bytes at an address: `https://`, `azureml://datastores/…`, `wasbs://`, `runs:/` and the like."""
 
     url: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ExpressionRef:
     """`${{ … }}`: known when the plan is made."""
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tidemill.base.errors import SpecError
+from tidemill.base.frozen import frozen
 from tidemill.spec.folders import walk_files
 from tidemill.spec.kinds import COMPONENTS, Kind, detect_kind
 from tidemill.spec.load import Loaded, load_source
@@ -44,7 +45,7 @@ class Entry:
         return self._loaded
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Repository:
     """Documents with a name, by kind; read once."""
 

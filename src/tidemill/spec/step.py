@@ -1,7 +1,5 @@
 """What every step of a pipeline may say, whatever runs it."""
 
-from __future__ import annotations
-
 from pydantic import Field
 
 from tidemill.spec.fields import Inputs, JobIdentity, Limits, Open, Outputs, QueueSettings, Resources, Tags

@@ -12,12 +12,12 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 
 from tidemill.backends.artifacts.occupancy import Occupancy
 from tidemill.base.clock import SystemClock
 from tidemill.base.errors import BackendError
+from tidemill.base.frozen import frozen
 from tidemill.base.hashing import TreeEntry, digest_file, digest_tree
 from tidemill.base.trees import Seen, follow, is_folder, refuse
 from tidemill.run.ports import Artifact
@@ -27,7 +27,7 @@ PARALLEL_FROM = 8
 STALE_S = 3600
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Found:
     """A file of an output; `foreign` means that its inode must stay as it is, so it is copied."""
 
@@ -38,7 +38,7 @@ class _Found:
     foreign: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Garbage:
     """What was (or would be) removed, and what nobody refers to but was spared for those who use the store now.
 

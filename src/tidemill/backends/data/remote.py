@@ -12,13 +12,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from tidemill.base.errors import BackendError, FailedError, TidemillError, UsageError
 from tidemill.base.files import confine, locked, write_atomic
+from tidemill.base.frozen import frozen
 from tidemill.base.hashing import digest_value, list_files
 from tidemill.base.imports import IMPORTING, import_late
 from tidemill.base.places import ENV, Place, locate, scrubbed, shown
@@ -48,7 +48,7 @@ _HINTS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _File:
     """One file there: its path, where it goes below the target, and what it says of itself."""
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tidemill.base.errors import SpecError, UsageError
 from tidemill.base.findings import Severity, has_errors
+from tidemill.base.frozen import frozen
 from tidemill.spec.conda import read_conda_file
 
 CONDA_TO_PYPI = {
@@ -81,7 +82,7 @@ _TAKES_VALUE = {"-c", "--constraint", "--target", "-t", "--timeout", "--retries"
 _FROM_PYTHON = re.compile(r"^FROM\s+\S*python:(\d+\.\d+)", re.IGNORECASE | re.MULTILINE)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PackageList:
     """What to install. Where both lists pin a package `pip` has the last word, as on Azure, where it runs second.
 

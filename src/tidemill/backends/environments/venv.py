@@ -10,7 +10,6 @@ import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from tidemill.backends.environments.packages import PackageList, name_of
 from tidemill.base import proc
 from tidemill.base.errors import BackendError, UsageError
 from tidemill.base.files import locked, write_atomic
+from tidemill.base.frozen import frozen
 from tidemill.base.hashing import digest_value
 from tidemill.run.ports import Say
 
@@ -28,7 +28,7 @@ PROBES = 4
 _PIN = re.compile(r"[=<>~!].*")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Venv:
     """A built environment; `relaxed` names pins that were loosened."""
 

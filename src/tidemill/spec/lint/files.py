@@ -6,11 +6,12 @@ import ast
 import re
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 
 from tidemill.base.errors import Location
 from tidemill.base.findings import Finding, Severity
+from tidemill.base.frozen import frozen
 from tidemill.spec.codes import CODES
 from tidemill.spec.folders import walk_files
 
@@ -22,7 +23,7 @@ DEVOPS = re.compile(r"^\s*inlineScript:|^\s*-\s+(?:bash|script|task):", re.MULTI
 AZURE = re.compile(r"^(?:\$schema|type|command|jobs|idle_time_before_shutdown\w*|schedules):", re.MULTILINE)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LintFile:
     """One file as text; `bare` is the same text, as long, without its `#` comments.
 

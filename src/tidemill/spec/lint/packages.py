@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
 from tidemill.base.files import is_plain_file
+from tidemill.base.frozen import frozen
 from tidemill.spec.lint.files import MAX_BYTES, LintFile
 
 WANTED = re.compile(
@@ -25,7 +25,7 @@ WORD = re.compile(r"[^\s\\\"']+")
 SAME = {"sklearn": "scikit-learn", "pytorch": "torch", "tensorflow-cpu": "tensorflow", "tensorflow-gpu": "tensorflow"}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Wanted:
     """One package as asked for; `version` is empty unless it is exactly one, `is_free` when nothing is said of it."""
 

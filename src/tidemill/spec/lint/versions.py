@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
 from tidemill.base.findings import Finding, Severity
+from tidemill.base.frozen import frozen
 from tidemill.spec.lint.files import LintFile
 from tidemill.spec.lint.packages import (
     Wanted,
@@ -40,7 +40,7 @@ MATRIX = re.compile(r"python-version:\s*(?:\[|\$|\n)|matrix:")
 Found = Iterator[tuple[Path, Finding]]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Environment:
     """One conda specification and the document that names it."""
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Any
 
 from tidemill.base.errors import Location
 from tidemill.base.files import is_plain_file
 from tidemill.base.findings import Finding, Severity
+from tidemill.base.frozen import frozen
 from tidemill.spec.codes import CODES
 from tidemill.spec.kinds import COMPONENTS
 from tidemill.spec.load import Loaded, load
@@ -21,7 +22,7 @@ Path_ = Sequence[str | int]
 SEARCHED = 400  # lines of one value
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Context:
     """One document under examination. The repository is read when a rule first asks for it.
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from tidemill.base.findings import Finding
+from tidemill.base.frozen import frozen
 from tidemill.spec.command import CommandComponent, ComponentFields
 from tidemill.spec.fields import InputPort, InputValue, OutputValue
 from tidemill.spec.pipeline import CommandStep, PipelineComponent, PipelineStep
@@ -15,7 +16,7 @@ from tidemill.spec.rules.context import Context, Path_
 AUTOML_DATA = ("training_data", "validation_data", "test_data")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ports:
     """What a step's component declares; None where it is not known here."""
 
@@ -23,7 +24,7 @@ class Ports:
     outputs: Mapping[str, Any] | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Scope:
     """`pipeline` has jobs, inputs and outputs; `path` leads to it."""
 
