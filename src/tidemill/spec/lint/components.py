@@ -8,11 +8,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from tidemill.base.files import is_plain_file
 from tidemill.base.findings import Finding, Severity
-from tidemill.spec.lint.files import LintFile, parse_quietly
+from tidemill.spec.lint.files import LintFile, parse_quietly, read_yaml
 
 SCRIPT = re.compile(r"\bpython3?\s+(?:-u\s+)?(?P<script>[\w./-]+\.py)(?P<rest>[^\n|&;]*)")
 OPTION = re.compile(r"(?<!\S)(?P<name>--[A-Za-z][\w-]*)")
@@ -24,10 +22,7 @@ BOUND = re.compile(r"\$\{\{\s*parent\.outputs\.(?P<name>model\w*)\s*\}\}")
 
 def lint_azure(file: LintFile) -> Iterator[Finding]:
     """One document; what is not YAML is reported elsewhere."""
-    try:
-        data = yaml.load(file.text, Loader=yaml.CSafeLoader)
-    except (yaml.YAMLError, ValueError, RecursionError):
-        return
+    data = read_yaml(file.text)
     if not isinstance(data, dict):
         return
     yield from _lint_idle(file, data)

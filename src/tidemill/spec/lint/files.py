@@ -7,7 +7,11 @@ import re
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import field, replace
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from tidemill.base.errors import Location
 from tidemill.base.findings import Finding, Severity
@@ -16,6 +20,7 @@ from tidemill.spec.codes import CODES
 from tidemill.spec.folders import walk_files
 
 MAX_BYTES = 1 << 20
+KEPT = 64  # documents whose values are kept for the next rule
 MAX_BRACKETS = 20_000  # deeper nesting ends in the parser's stack, not in an exception
 STAIRS = re.compile(r"(?:[-?:][ \t]+){1000}")  # lists in lists in lists, on one line
 COMMENT = re.compile(r"(?:^|(?<=\s))#[^\n]*", re.MULTILINE)
@@ -108,6 +113,15 @@ def kind_of(path: Path, text: str) -> str:
     if "\napiVersion:" in f"\n{text}" and "\nkind:" in f"\n{text}":
         return "manifest"
     return "azure" if AZURE.search(text) else "data"
+
+
+@lru_cache(maxsize=KEPT)
+def read_yaml(text: str) -> Any:  # noqa: ANN401
+    """The values of a document, read once for all rules, which leave them as they are; None for what is not YAML."""
+    try:
+        return yaml.load(text, Loader=yaml.CSafeLoader)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return None
 
 
 def parse_quietly(text: str) -> ast.Module:

@@ -8,11 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from tidemill.base.files import is_plain_file
 from tidemill.base.findings import Finding
-from tidemill.spec.lint.files import LintFile, offset_of, parse_quietly
+from tidemill.spec.lint.files import LintFile, offset_of, parse_quietly, read_yaml
 
 Found = Iterator[tuple[Path, Finding]]
 FITS = re.compile(r"\.fit\w*\(")
@@ -70,10 +68,7 @@ def _pipelines(file: LintFile) -> Iterator[Finding]:
     """A step that splits: its training half is read by a step, its test half by nobody."""
     if not re.search(r"^jobs:", file.bare, re.MULTILINE):
         return
-    try:
-        data = yaml.load(file.text, Loader=yaml.CSafeLoader)
-    except (yaml.YAMLError, ValueError, RecursionError):
-        return
+    data = read_yaml(file.text)
     jobs = data.get("jobs") if isinstance(data, dict) else None
     for name, step in jobs.items() if isinstance(jobs, dict) else ():
         if isinstance(step, dict):
@@ -104,8 +99,8 @@ def _outputs(file: LintFile, step: Mapping[str, Any]) -> list[str]:
     if not is_plain_file(path):
         return []
     try:
-        data = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, ValueError, RecursionError):
+        data = read_yaml(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError):
         return []
     outputs = data.get("outputs") if isinstance(data, dict) else None
     return [str(o) for o in outputs] if isinstance(outputs, dict) else []
