@@ -104,3 +104,26 @@ def test_a_completed_job_is_taken_up_without_running_anything_after_a_collection
         os.utime(tree, (1e9, 1e9))
     assert answer(tidemill)["files"] == 0, "the job's folder links to it"
     assert "started" not in tidemill("job", "resume", "j").stderr
+
+
+def test_conversions_and_parts_of_images_go_by_the_time_of_their_last_use(tmp_path: Path, tidemill: Run) -> None:
+    home = tmp_path / ".tidemill"
+    (tmp_path / "tidemill.yaml").write_text("name: p\n")
+    for path in ("converted/a.json", "converted/a.onnx", "images/sha256-1", "images/sha256-2"):
+        (home / path).parent.mkdir(parents=True, exist_ok=True)
+        (home / path).write_text('{"model": "m"}')
+        os.utime(home / path, (1e9, 1e9))
+    os.utime(home / "images/sha256-2")
+    assert answer(tidemill)["gone"] == {}
+    wanted = {"converted models": ["a.json", "a.onnx"], "images": ["sha256-1"]}
+    assert answer(tidemill, "--older-than", "30d", "--dry-run")["gone"] == wanted
+    found = answer(tidemill, "--older-than", "0h")
+    assert (found["gone"], found["bytes"]) == (wanted, 3 * len('{"model": "m"}')), "what was used within the hour stays"
+    assert [p.name for p in home.rglob("*") if p.is_file() and p.parent.name in {"converted", "images"}] == ["sha256-2"]
+
+
+def test_what_a_collection_that_was_killed_left_goes_with_the_next_one(three: Path, tidemill: Run) -> None:
+    (three / ".gone" / "j0-1").mkdir(parents=True)
+    (three / ".gone" / "j0-1" / "f").write_bytes(b"x" * 1000)
+    assert answer(tidemill)["bytes"] == 1000
+    assert not (three / ".gone").exists()

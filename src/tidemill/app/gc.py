@@ -4,40 +4,45 @@ from __future__ import annotations
 
 import os
 import shutil
+import uuid
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from tidemill.app.caches import find_old_conversions, find_old_images
 from tidemill.app.made_from import COLLECTION
 from tidemill.app.wiring import App
 from tidemill.base.clock import SystemClock, iso
 from tidemill.base.errors import ConflictError
 from tidemill.base.ids import JobName
-from tidemill.record.retention import COMPLETED, Limits, expired_jobs, expired_steps, keys_of, used_refs
+from tidemill.record.ports import KeepsFiles
+from tidemill.record.retention import COMPLETED, RUNNING, Limits, expired_jobs, expired_steps, keys_of, used_refs
 
+CONVERTED, TRACKED = "converted models", "tracking and models"
 # Kinds in the order in which bytes that several of them link to are counted.
 KINDS = {
     "outputs": "store",
     "jobs": "jobs",
     "environments": "envs",
     "downloads": "downloads",
-    "converted models": "converted",
+    CONVERTED: "converted",
     "images": "images",
-    "tracking and models": "mlflow",
+    TRACKED: "mlflow",
     "data assets": "assets",
 }
 OTHER = "other"
-GONE = ".gone-"
+GONE = ".gone"  # what is being removed lies there, so that a `gc` that is killed leaves nothing half gone
+YOUNGEST_S = 3600.0  # nothing tells whether an image is being built, or a server is about to start from a conversion
 MENTIONS = ("endpoints/*/*.json", "serves/*.json")
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What else may go: jobs, environments and downloads not used for so long; jobs beyond the newest of their document."""
+    """What else may go: jobs, and what can be made or fetched again, not used for so long; jobs beyond the newest of their document."""
 
     older_than: timedelta | None = None
     keep: int | None = None
@@ -50,30 +55,40 @@ def collect(app: App, wish: Wish, *, dry_run: bool) -> dict[str, Any]:
     """
     since = app.artifacts.busy_since()  # before the references: what is recorded in between was touched after it
     jobs, keys = _expired(app, wish)
+    bare = _bare(app)
     places = (app.home / "jobs" / name for name in jobs)
-    folders = {"jobs": [place for place in places if place.exists()], **_unused(app, wish, since)}
-    folders["jobs"] += (app.home / "jobs").glob(f"{GONE}*")  # of a `gc` that was killed
-    gone = {*jobs, *_bare(app)}
-    found = app.artifacts.collect_garbage(used_refs(app.store, gone, keys), dry_run=True, spare_since=since)
-    freed = _freed(found.paths, [f for some in folders.values() for f in some])
-    report = {
-        "files": found.objects,
-        "bytes": freed,
-        "spared_files": found.spared,
-        "spared_bytes": found.spared_bytes,
-        "dry_run": dry_run,
-        "gone": {kind: sorted(f.name for f in some) for kind, some in folders.items() if some},
-        "kinds": measure(app.home),
-    }
-    if not dry_run:
-        for key in keys:
-            app.store.forget_step(key)
-        for folder in folders.pop("jobs"):
-            _remove_job(app, folder)
-        for folder in (f for some in folders.values() for f in some):
-            _remove(folder)
-        app.artifacts.collect_garbage(used_refs(app.store, gone), spare_since=since)
+    with _of_the_registry(app, {*jobs, *bare}) as tracked:
+        folders = {"jobs": [place for place in places if place.exists()], **_unused(app, wish, since), TRACKED: tracked}
+        gone = {*jobs, *(name for name, status in bare.items() if status == COMPLETED)}
+        found = app.artifacts.collect_garbage(used_refs(app.store, gone, keys), dry_run=True, spare_since=since)
+        left = (app.home / GONE).glob("*")  # of a `gc` that was killed
+        report = {
+            "files": found.objects,
+            "bytes": _freed(found.paths, [*left, *(f for some in folders.values() for f in some)]),
+            "spared_files": found.spared,
+            "spared_bytes": found.spared_bytes,
+            "dry_run": dry_run,
+            "gone": {kind: _names(app.home / KINDS[kind], some) for kind, some in folders.items() if some},
+            "kinds": measure(app.home),
+        }
+        if not dry_run:
+            for key in keys:
+                app.store.forget_step(key)
+            _remove_all(app, folders)
+            app.artifacts.collect_garbage(used_refs(app.store, gone), spare_since=since)
     return report
+
+
+def _names(root: Path, found: Iterable[Path]) -> list[str]:
+    return sorted(str(path.relative_to(root)) for path in found)
+
+
+@contextmanager
+def _of_the_registry(app: App, jobs: Collection[str]) -> Iterator[Sequence[Path]]:
+    """What the workspace's MLflow holds of versions that were deleted, and of runs of those jobs."""
+    registry = app.registry if (app.home / KINDS[TRACKED]).exists() else None
+    with registry.unused_files(jobs) if isinstance(registry, KeepsFiles) else nullcontext(()) as found:
+        yield found
 
 
 def _expired(app: App, wish: Wish) -> tuple[list[str], set[str]]:
@@ -92,17 +107,17 @@ def _expired(app: App, wish: Wish) -> tuple[list[str], set[str]]:
     return gone, {step.key for step in expired_steps(app.store.cached_steps(), rows, set(gone), kept)}
 
 
-def _bare(app: App) -> list[str]:
-    """Completed jobs whose files are gone already; one that did not complete may be taken up without them."""
+def _bare(app: App) -> dict[str, str]:
+    """Names and statuses of ended jobs whose files are gone already; one that did not complete may be taken up without them."""
     rows = app.store.jobs(archived=True)
-    return [row.name for row in rows if row.status == COMPLETED and not (app.home / "jobs" / row.name).exists()]
+    return {r.name: r.status for r in rows if r.status != RUNNING and not (app.home / "jobs" / r.name).exists()}
 
 
 def _mentions(app: App) -> list[str]:
     """Where what serves and what is registered lies, and the jobs that registered models came from."""
     found = [p.read_text(encoding="utf-8", errors="replace") for glob in MENTIONS for p in app.home.glob(glob)]
     found += [row.path for row in app.store.assets("data", archived=True)]
-    if (app.home / KINDS["tracking and models"]).exists() or app.settings.tracking_uri:
+    if _has_registry(app):
         for version in app.registry.list(archived=True):
             found += [f"{version.path}/", version.job or ""]
     return found
@@ -114,7 +129,12 @@ def _unused(app: App, wish: Wish, since: float) -> dict[str, list[Path]]:
         return {}
     before = min(SystemClock().now().timestamp() - wish.older_than.total_seconds(), since)
     texts = _mentions(app)
-    found: dict[str, list[Path]] = {}
+    known = {version.digest for version in app.registry.list(archived=True)} if _has_registry(app) else set()
+    early = min(before, SystemClock().now().timestamp() - YOUNGEST_S)
+    found = {
+        "images": find_old_images(app.home / KINDS["images"], early),
+        CONVERTED: find_old_conversions(app.home / KINDS[CONVERTED], early, known),
+    }
     for kind, mark in (("environments", "tidemill-ready.json"), ("downloads", "")):
         root = app.home / KINDS[kind]
         folders = sorted(root.iterdir()) if root.is_dir() else []
@@ -129,22 +149,29 @@ def _unused(app: App, wish: Wish, since: float) -> dict[str, list[Path]]:
     return found
 
 
-def _remove_job(app: App, folder: Path) -> None:
-    """The files of a job, unless somebody has taken it up meanwhile."""
-    if folder.name.startswith(GONE):
-        return _remove(folder)
-    with suppress(ConflictError), app.locks.job(JobName(folder.name)):
-        app.store.delete(COLLECTION, folder.name)
-        _remove(folder)
-    return None
+def _has_registry(app: App) -> bool:
+    return (app.home / KINDS[TRACKED]).exists() or bool(app.settings.tracking_uri)
 
 
-def _remove(folder: Path) -> None:
-    """Out of the way at once, then file by file."""
-    gone = folder if folder.name.startswith(GONE) else folder.with_name(GONE + folder.name)
-    if gone != folder:
-        folder.replace(gone)
-    shutil.rmtree(gone, ignore_errors=True)
+def _remove_all(app: App, folders: Mapping[str, Sequence[Path]]) -> None:
+    """Everything that goes; of jobs those that nobody has taken up meanwhile."""
+    trash = app.home / GONE
+    trash.mkdir(exist_ok=True)
+    for kind, paths in folders.items():
+        for path in paths:
+            if kind != "jobs":
+                _remove(path, trash)
+                continue
+            with suppress(ConflictError), app.locks.job(JobName(path.name)):
+                app.store.delete(COLLECTION, path.name)
+                _remove(path, trash)
+    shutil.rmtree(trash, ignore_errors=True)
+
+
+def _remove(path: Path, trash: Path) -> None:
+    """Out of the way at once, under a name that no other `gc` gives it; what another one took is gone."""
+    with suppress(FileNotFoundError):
+        path.replace(trash / f"{path.name}-{uuid.uuid4().hex}")
 
 
 def _freed(files: Iterable[Path], folders: Iterable[Path]) -> int:

@@ -33,7 +33,7 @@ def _age(context: click.Context, parameter: click.Parameter, value: str | None) 
     "--older-than",
     callback=_age,
     metavar="AGE",
-    help="Also jobs that ended, environments and downloads used, before: 30d, 12h.",
+    help="Also jobs that ended, and environments, downloads, image layers and conversions used, before: 30d, 12h.",
 )
 @click.option(
     "--keep", type=click.IntRange(1), help="Also jobs that are not among the newest so many of their document."

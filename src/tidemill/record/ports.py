@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from tidemill.base.frozen import frozen
 from tidemill.base.hashing import FileStamp
@@ -15,7 +15,16 @@ from tidemill.run.events import RunEvent
 from tidemill.run.models import ModelRequest, ModelVersion
 from tidemill.run.ports import Remembered
 
-__all__ = ["AssetRow", "JobRow", "ModelRequest", "ModelVersion", "Registry", "RunStore", "place_of"]
+__all__ = ["AssetRow", "JobRow", "KeepsFiles", "ModelRequest", "ModelVersion", "Registry", "RunStore", "place_of"]
+
+
+@runtime_checkable
+class KeepsFiles(Protocol):
+    """A `Registry` whose files lie in the workspace."""
+
+    def unused_files(self, jobs: Collection[str]) -> AbstractContextManager[Sequence[Path]]:
+        """Files of no version, and those that runs of `jobs` logged; nothing is registered while the body runs."""
+        ...
 
 
 class Registry(Protocol):

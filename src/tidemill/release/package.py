@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -175,6 +176,7 @@ def install_requirements(
     site = work / f"site-{key}"
     ready = work / f"site-{key}.ready"
     if ready.exists():
+        os.utime(ready)  # what is in use is young, for who collects what is old
         return site
     wanted = work / f"site-{key}.txt"
     write_atomic(wanted, "\n".join(sorted(requirements)) + "\n")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -111,7 +112,9 @@ def keep(model: Path, folder: Path, digest: str) -> tuple[str, str]:
         return "", reason
     key = conversion_key(signature, digest)
     note = folder / f"{key}.json"
-    if not note.exists():
+    if note.exists():
+        os.utime(note)  # what is in use is young, for who collects what is old
+    else:
         raw, found = convert(signature)
         if raw:
             write_atomic(folder / f"{key}.onnx", raw)

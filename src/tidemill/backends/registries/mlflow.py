@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import unquote, urlparse, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+from tidemill.backends.registries.mlflow_files import find_unused
 from tidemill.backends.registries.mlflow_tables import as_tags, read_versions
 from tidemill.base.clock import iso
 from tidemill.base.errors import BackendError, ConflictError, NotFoundError
@@ -169,6 +170,15 @@ class MlflowRegistry:
             _link_tree(path, part)
             part.replace(target)
         return target.as_uri()
+
+    @contextmanager
+    def unused_files(self, jobs: Collection[str]) -> Iterator[Sequence[Path]]:
+        """Files of no version, and those that runs of `jobs` logged; nothing is registered while the body runs."""
+        if self._server or not self._database.exists():
+            yield ()
+            return
+        with locked(self._folder / "register.lock"):
+            yield find_unused(self._folder, jobs)
 
     def client(self) -> Any:  # noqa: ANN401 - the SDK's
         """MLflow's own client, for what a `Registry` does not know."""

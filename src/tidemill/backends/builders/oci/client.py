@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -121,7 +122,9 @@ class RegistryClient:
     def fetch_blob(self, repository: str, digest: str, cache: Path) -> Path:
         """A blob as a file of `cache`, brought once."""
         path = cache / digest.replace(":", "-")
-        if not path.exists():
+        if path.exists():
+            os.utime(path)  # what is in use is young, for who collects what is old
+        else:
             write_atomic(path, self.get_blob(repository, digest))
         return path
 

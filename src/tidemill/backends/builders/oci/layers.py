@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import io
 import json
+import os
 import tarfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -65,6 +66,7 @@ def make_layer(files: Sequence[LayerFile], blobs: Path) -> Layer:
         known = json.loads(record.read_text(encoding="utf-8"))
         layer = Layer(blobs / known["digest"].replace(":", "-"), known["digest"], known["diff_id"], known["size_bytes"])
         if layer.path.exists():
+            os.utime(layer.path)  # what is in use is young, for who collects what is old
             return layer
     layer = _write_layer(files, blobs)
     known = {"digest": layer.digest, "diff_id": layer.diff_id, "size_bytes": layer.size_bytes}
