@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import until
 from tidemill.backends.executors import local
 from tidemill.backends.executors.local import LocalExecutor
 from tidemill.base import descent, proc
@@ -31,9 +32,9 @@ class TestLocalExecutor(ExecutorContract):
 
 
 def test_what_a_command_leaves_in_the_background_ends_with_it(executor: LocalExecutor, tmp_path: Path) -> None:
-    started = time.monotonic()
-    assert submit(executor, make_task(tmp_path / "a", "sleep 60 & echo done")).wait().ok
-    assert time.monotonic() - started < 5
+    number = unusual()
+    assert submit(executor, make_task(tmp_path / "a", f"sleep {number} & echo done")).wait().ok
+    assert not sleepers(number)
 
 
 def test_a_canceled_command_is_asked_politely_first(executor: LocalExecutor, tmp_path: Path) -> None:
@@ -64,12 +65,10 @@ def test_closing_ends_what_runs(tmp_path: Path) -> None:
 
 
 def test_a_task_whose_log_cannot_be_written_ends_and_says_why(executor: LocalExecutor, tmp_path: Path) -> None:
-    task = make_task(tmp_path / "a", "echo one; sleep 60", log=Path("/dev/full"), secrets=("hidden",))
-    started = time.monotonic()
+    task = make_task(tmp_path / "a", "echo one; sleep 3600", log=Path("/dev/full"), secrets=("hidden",))
     end = submit(executor, task).wait()
     assert not end.ok
     assert "No space left" in end.message
-    assert time.monotonic() - started < 30
     assert submit(executor, make_task(tmp_path / "b", "true")).wait().ok
 
 
@@ -87,6 +86,11 @@ ENDS = {
 }
 
 
+def unusual() -> str:
+    """Seconds nobody else sleeps, by which a process is known again."""
+    return str(random.SystemRandom().randrange(10**6, 10**8))
+
+
 def sleepers(number: str) -> list[str]:
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
@@ -100,7 +104,7 @@ def sleepers(number: str) -> list[str]:
 def test_nothing_that_left_the_steps_session_outlives_the_step(
     executor: LocalExecutor, tmp_path: Path, leaver: str, ending: str
 ) -> None:
-    number = str(random.SystemRandom().randrange(10**6, 10**8))
+    number = unusual()
     rest, expected = ENDS[ending]
     timeout_s = 0.5 if ending == "timed out" else None
     task = make_task(tmp_path / "a", f"{LEAVERS[leaver].format(n=number)} {rest}", timeout_s=timeout_s)
@@ -108,10 +112,7 @@ def test_nothing_that_left_the_steps_session_outlives_the_step(
         task = replace(task, command=f"{LEAVERS[leaver].format(n=number)}; {rest}")
     submitted = submit(executor, task)
     if ending == "canceled":
-        deadline = time.monotonic() + 10
-        while not sleepers(number) and time.monotonic() < deadline:
-            time.sleep(0.01)
-        assert sleepers(number)
+        until(lambda: sleepers(number))
         executor.cancel(task.ticket)
     end = submitted.wait()
     assert (end.exit_code, end.timed_out, end.canceled) == (expected.exit_code, expected.timed_out, expected.canceled)
@@ -119,20 +120,21 @@ def test_nothing_that_left_the_steps_session_outlives_the_step(
 
 
 def test_what_left_the_session_is_asked_politely_and_then_killed(executor: LocalExecutor, tmp_path: Path) -> None:
-    polite = "setsid bash -c \"trap 'echo bye; exit' TERM; sleep 60 & wait\" &"
-    stubborn = "setsid bash -c \"trap '' TERM; echo deaf; while true; do sleep 0.1; done\" &"
-    task = make_task(tmp_path / "a", f"{polite} {stubborn} sleep 0.3")
-    started = time.monotonic()
+    one, two = tmp_path / "one", tmp_path / "two"
+    polite = f"setsid bash -c \"trap 'echo bye; exit' TERM; touch {one}; sleep 3600 & wait\" &"
+    stubborn = f"setsid bash -c \"trap '' TERM; echo deaf; touch {two}; while true; do sleep 0.1; done\" &"
+    task = make_task(tmp_path / "a", f"{polite} {stubborn} {awaiting(one)}; {awaiting(two)}")
     assert submit(executor, task).wait().ok
-    assert time.monotonic() - started < 5
     assert sorted(task.log.read_text().splitlines()) == ["bye", "deaf"]
 
 
 def test_the_end_of_one_task_leaves_what_another_started_alone(executor: LocalExecutor, tmp_path: Path) -> None:
-    daemon = "setsid bash -c 'sleep 1; echo lives' & sleep 1.5"
+    up, gate, over = (tmp_path / name for name in ("up", "gate", "over"))
+    daemon = f"setsid bash -c 'touch {up}; {awaiting(gate)}; echo lives; touch {over}' & {awaiting(over)}"
     long = submit(executor, task := make_task(tmp_path / "long", daemon))
-    time.sleep(0.3)
-    submit(executor, make_task(tmp_path / "short", "setsid sleep 60 & exit 3")).wait()
+    until(up.exists)
+    submit(executor, make_task(tmp_path / "short", "setsid sleep 3600 & exit 3")).wait()
+    gate.touch()
     assert long.wait().ok
     assert task.log.read_text() == "lives\n"
 
@@ -141,13 +143,17 @@ def test_daemons_of_a_step_that_end_on_their_own_are_not_kept_as_zombies(
     executor: LocalExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(local, "TIDY_S", 0.05)
-    submitted = submit(executor, make_task(tmp_path / "a", "for i in 1 2 3; do (setsid true &); done; sleep 2"))
-    time.sleep(0.5)
-    deadline = time.monotonic() + 10
-    while zombies() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not zombies()
+    gate, left = tmp_path / "gate", tmp_path / "left"
+    daemons = f"for i in 1 2 3; do (setsid bash -c 'echo . >> {left}' &); done; {awaiting(gate)}"
+    submitted = submit(executor, make_task(tmp_path / "a", daemons))
+    until(lambda: left.exists() and len(left.read_text().splitlines()) == 3)
+    until(lambda: not zombies())
+    gate.touch()
     assert submitted.wait().ok
+
+
+def awaiting(file: Path) -> str:
+    return f"while [ ! -e {file} ]; do sleep 0.05; done"
 
 
 def zombies() -> list[int]:
@@ -171,16 +177,10 @@ submit(executor, make_task(Path(sys.argv[1]) / "a", sys.argv[2])).wait()
 
 @pytest.mark.parametrize("leaver", LEAVERS)
 def test_nothing_that_left_the_steps_session_outlives_a_run_killed_by_force(tmp_path: Path, leaver: str) -> None:
-    number = str(random.SystemRandom().randrange(10**6, 10**8))
+    number = unusual()
     command = f"{LEAVERS[leaver].format(n=number)}\nsleep 60"
     driver = proc.start([sys.executable, "-c", KILLED, str(tmp_path), command])
-    deadline = time.monotonic() + 20
-    while not sleepers(number) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert sleepers(number)
+    until(lambda: sleepers(number))
     driver.kill()
     driver.wait()
-    deadline = time.monotonic() + 5
-    while sleepers(number) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not sleepers(number)
+    until(lambda: not sleepers(number))

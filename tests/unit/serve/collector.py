@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from tests.waiting import PATIENCE_S
+
 FIELDS = {
     "traceId", "spanId", "parentSpanId", "name", "kind", "startTimeUnixNano", "endTimeUnixNano", "attributes", "status",
     "flags", "traceState", "events", "links", "droppedAttributesCount", "droppedEventsCount", "droppedLinksCount",
@@ -24,6 +26,7 @@ class Faults:
 
     answers: list[tuple[int, dict[str, str]]] = field(default_factory=list)
     delay_s: float = 0.0
+    answering: threading.Event = field(default_factory=threading.Event)
     body: bytes = b"{}"
 
 
@@ -38,7 +41,7 @@ class Collector:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def wait(self, enough: Callable[[], bool], seconds: float = 10) -> None:
+    def wait(self, enough: Callable[[], bool], seconds: float = PATIENCE_S) -> None:
         until = time.monotonic() + seconds
         while not enough():
             assert time.monotonic() < until, f"{len(self.requests)} requests, {len(self.taken)} spans"
@@ -82,6 +85,7 @@ def collecting(port: int = 0) -> Iterator[Collector]:
             given = {k.lower(): v for k, v in self.headers.items()}
             collector.requests.append((time.monotonic(), self.path, given, document))
             time.sleep(collector.faults.delay_s)
+            collector.faults.answering.wait(PATIENCE_S)
             status, headers = collector.faults.answers.pop(0) if collector.faults.answers else (200, {})
             if status == 200:
                 collector.taken += check(document)
@@ -102,10 +106,12 @@ def collecting(port: int = 0) -> Iterator[Collector]:
 
     server = Server(("127.0.0.1", port), Handler)
     collector = Collector(server.server_address[1], Faults())
+    collector.faults.answering.set()
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
         yield collector
     finally:
+        collector.faults.answering.set()
         server.shutdown()
         server.server_close()

@@ -11,6 +11,7 @@ import pytest
 
 from tests.unit.serve.collector import attributes, collecting
 from tests.unit.serve.test_operation import SCRIPT, running
+from tests.waiting import PATIENCE_S
 from tidemill.backends.targets.local import open_target
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -28,10 +29,10 @@ def test_a_deployment_of_an_endpoint_names_itself_in_access_log_metrics_and_span
         target = open_target(tmp_path)
         target.put("e", {"port": 0, "deployments": {"green": green}, "traffic": {"green": 100}, "mirror_traffic": {}})
         try:
-            target.wait_healthy("e", "green", timeout_s=60)
+            target.wait_healthy("e", "green", timeout_s=PATIENCE_S)
             url = target.observe("e")["url"]
-            urllib.request.urlopen(urllib.request.Request(f"{url}/score", b"{}"), timeout=10).read()
-            metrics = urllib.request.urlopen(f"{url}/metrics", timeout=10).read().decode()
+            urllib.request.urlopen(urllib.request.Request(f"{url}/score", b"{}"), timeout=PATIENCE_S).read()
+            metrics = urllib.request.urlopen(f"{url}/metrics", timeout=PATIENCE_S).read().decode()
             collector.wait(
                 lambda: any(s["resource"]["service.name"] == "churn" for s in collector.spans("POST /score"))
             )
@@ -50,7 +51,7 @@ def test_a_line_is_json_alone_and_says_who_asked(tmp_path: Path) -> None:
     (tmp_path / "code" / "score.py").write_text(SCRIPT)
     with running(tmp_path / "code", "--access-log") as (_, url):
         asked = urllib.request.Request(f"{url}/score", b"x", {"X-Request-Id": "mine-1"})
-        assert urllib.request.urlopen(asked, timeout=10).headers["x-request-id"] == "mine-1"
+        assert urllib.request.urlopen(asked, timeout=PATIENCE_S).headers["x-request-id"] == "mine-1"
     (line,) = [line for line in (tmp_path / "log").read_text().splitlines() if "/score" in line]
     said = json.loads(line)
     assert {k: said[k] for k in ("client", "method", "path", "status", "request_id")} == {

@@ -8,6 +8,7 @@ import threading
 import numpy as np
 import pytest
 
+from tests.waiting import PATIENCE_S
 from tidemill.serve.batching import Batcher
 from tidemill.serve.decode import Array
 from tidemill.serve.predictor import Answer
@@ -18,7 +19,7 @@ def test_requests_that_wait_are_answered_in_one_call_each_with_its_own_rows() ->
     sizes: list[int] = []
 
     def predict(rows: Array) -> Answer:
-        gate.wait(5)
+        gate.wait(PATIENCE_S)
         return Answer([int(r[0]) for r in rows], rows)
 
     async def story() -> list[Answer]:
@@ -64,7 +65,7 @@ def test_one_that_times_out_in_the_queue_leaves_it_whatever_the_others_ask() -> 
     sizes: list[int] = []
 
     def predict(rows: Array) -> Answer:
-        gate.wait(5)
+        gate.wait(PATIENCE_S)
         return Answer(rows[:, 0].tolist())
 
     async def story() -> list[Answer]:

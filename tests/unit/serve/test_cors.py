@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.serve.test_operation import SCRIPT, running
+from tests.waiting import PATIENCE_S
 from tidemill.backends.targets.local import open_target
 from tidemill.base.errors import UsageError
 from tidemill.serve.cors import read_origins
@@ -23,7 +24,7 @@ PREFLIGHT = {
 
 
 def ask(url: str, method: str, headers: dict[str, str]) -> tuple[int, dict[str, str]]:
-    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=10)
+    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=PATIENCE_S)
     try:
         connection.request(method, "/score", b"x" if method == "POST" else None, headers)
         answer = connection.getresponse()
@@ -83,7 +84,7 @@ def test_behind_an_endpoint_with_keys_a_page_that_is_named_may_ask_and_others_ma
     target = open_target(tmp_path)
     try:
         target.put("e", {**asked, "tokens": str(tmp_path / "tokens")})
-        target.wait_healthy("e", "blue", timeout_s=60)
+        target.wait_healthy("e", "blue", timeout_s=PATIENCE_S)
         url = target.observe("e")["url"]
         status, said = ask(url, "OPTIONS", PREFLIGHT)
         assert (status, said["access-control-allow-origin"]) == (204, PAGE)

@@ -6,18 +6,19 @@ import http.client
 import json
 import os
 import signal
-import socket
 import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
 import pytest
 
+from tests.ports import free_port
+from tests.waiting import PATIENCE_S, until
 from tidemill.backends.targets.local import LocalTarget, open_target
 from tidemill.base import proc
 from tidemill.base.errors import BackendError, FailedError
@@ -69,7 +70,7 @@ def wish(port: int = 0, traffic: dict[str, int] | None = None, **versions: dict[
 
 
 def call(url: str, headers: dict[str, str] | None = None, path: str = "/predict") -> tuple[int, str, str]:
-    connection = http.client.HTTPConnection(urlparse(url).netloc, timeout=30)
+    connection = http.client.HTTPConnection(urlparse(url).netloc, timeout=PATIENCE_S)
     connection.request("POST", path, b"{}", headers or {})
     answer = connection.getresponse()
     body = answer.read().decode()
@@ -77,17 +78,10 @@ def call(url: str, headers: dict[str, str] | None = None, path: str = "/predict"
     return answer.status, answer.headers.get("azureml-model-deployment", ""), body
 
 
-def eventually(check: Callable[[], bool], seconds: float = 15) -> None:
-    deadline = time.monotonic() + seconds
-    while not check():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
-
-
 def test_traffic_follows_the_weights_and_a_header_picks_a_version(target: LocalTarget, script: Path) -> None:
     target.put("e", wish(traffic={"blue": 75, "green": 25}, blue=version(script, "one"), green=version(script, "two")))
-    target.wait_healthy("e", "blue", timeout_s=15)
-    target.wait_healthy("e", "green", timeout_s=15)
+    target.wait_healthy("e", "blue", timeout_s=PATIENCE_S)
+    target.wait_healthy("e", "green", timeout_s=PATIENCE_S)
     url = target.observe("e")["url"]
     assert Counter(call(url)[1] for _ in range(100)) == {"blue": 75, "green": 25}
     assert call(url, {"azureml-model-deployment": "green"}) == (200, "green", "two")
@@ -96,7 +90,7 @@ def test_traffic_follows_the_weights_and_a_header_picks_a_version(target: LocalT
 
 def test_no_request_is_lost_while_versions_change_under_load(target: LocalTarget, script: Path) -> None:
     target.put("e", wish(traffic={"v0": 100}, v0=version(script, "0")))
-    target.wait_healthy("e", "v0", timeout_s=15)
+    target.wait_healthy("e", "v0", timeout_s=PATIENCE_S)
     observed = target.observe("e")
     port = urlparse(observed["url"]).port or 0
     stop, answers = threading.Event(), Counter[tuple[int, bool]]()
@@ -112,7 +106,7 @@ def test_no_request_is_lost_while_versions_change_under_load(target: LocalTarget
     for i in range(1, 5):
         both = {f"v{i - 1}": version(script, str(i - 1)), f"v{i}": version(script, str(i))}
         target.put("e", {**wish(port, {f"v{i - 1}": 100}), "deployments": both})
-        target.wait_healthy("e", f"v{i}", timeout_s=15)
+        target.wait_healthy("e", f"v{i}", timeout_s=PATIENCE_S)
         target.put("e", {**wish(port, {f"v{i}": 100}), "deployments": {f"v{i}": both[f"v{i}"]}})
     stop.set()
     for thread in threads:
@@ -123,10 +117,10 @@ def test_no_request_is_lost_while_versions_change_under_load(target: LocalTarget
 
 def test_a_version_that_is_killed_comes_back(target: LocalTarget, script: Path) -> None:
     target.put("e", wish(traffic={"blue": 100}, blue=version(script, "one")))
-    first = target.wait_healthy("e", "blue", timeout_s=15)
+    first = target.wait_healthy("e", "blue", timeout_s=PATIENCE_S)
     os.kill(first["pid"], signal.SIGKILL)
-    eventually(lambda: target.observe("e")["deployments"]["blue"]["restarts"] == 1)
-    assert target.wait_healthy("e", "blue", timeout_s=15)["pid"] != first["pid"]
+    until(lambda: target.observe("e")["deployments"]["blue"]["restarts"] == 1)
+    assert target.wait_healthy("e", "blue", timeout_s=PATIENCE_S)["pid"] != first["pid"]
     assert call(target.observe("e")["url"])[0] == 200
 
 
@@ -135,25 +129,25 @@ def test_a_version_that_cannot_start_says_its_last_words_and_the_old_one_serves_
 ) -> None:
     bad = {"argv": [sys.executable, "-c", "raise SystemExit('no weights')", "{port}"], "cwd": str(script.parent)}
     target.put("e", wish(traffic={"blue": 100}, blue=version(script, "one"), green=bad))
-    target.wait_healthy("e", "blue", timeout_s=15)
+    target.wait_healthy("e", "blue", timeout_s=PATIENCE_S)
     with pytest.raises(FailedError, match="no weights"):
-        target.wait_healthy("e", "green", timeout_s=15)
+        target.wait_healthy("e", "green", timeout_s=PATIENCE_S)
     assert call(target.observe("e")["url"]) == (200, "blue", "one")
 
 
 def test_nothing_is_left_after_delete_or_after_the_daemon_is_killed(target: LocalTarget, script: Path) -> None:
     target.put("e", wish(traffic={"blue": 100}, blue=version(script, "one")))
-    child = target.wait_healthy("e", "blue", timeout_s=15)["pid"]
+    child = target.wait_healthy("e", "blue", timeout_s=PATIENCE_S)["pid"]
     assert target.delete("e")
     assert not proc.is_alive(child)
     assert not target.delete("e")
     target.put("f", wish(traffic={"blue": 100}, blue=version(script, "one")))
-    child = target.wait_healthy("f", "blue", timeout_s=15)["pid"]
+    child = target.wait_healthy("f", "blue", timeout_s=PATIENCE_S)["pid"]
     os.kill(target.observe("f")["pid"], signal.SIGKILL)
-    eventually(lambda: not proc.is_alive(child))
+    until(lambda: not proc.is_alive(child))
     assert target.observe("f")["state"] == "Stopped"
     target.put("f", json.loads((target._folder / "f" / "desired.json").read_text()))
-    target.wait_healthy("f", "blue", timeout_s=15)
+    target.wait_healthy("f", "blue", timeout_s=PATIENCE_S)
 
 
 def test_a_taken_port_is_named(target: LocalTarget, script: Path) -> None:
@@ -166,25 +160,25 @@ def test_a_taken_port_is_named(target: LocalTarget, script: Path) -> None:
 def test_a_changed_version_of_the_same_name_takes_over_only_when_it_is_ready(target: LocalTarget, script: Path) -> None:
     before = wish(traffic={"blue": 100}, blue=version(script, "one"))
     target.put("e", before)
-    target.wait_healthy("e", "blue", timeout_s=15)
+    target.wait_healthy("e", "blue", timeout_s=PATIENCE_S)
     url = target.observe("e")["url"]
     bad = {"argv": [sys.executable, "-c", "raise SystemExit('no weights')"], "cwd": str(script.parent)}
     target.put("e", wish(traffic={"blue": 100}, blue=bad))
     with pytest.raises(FailedError, match="no weights"):
-        target.wait_healthy("e", "blue", timeout_s=15)
+        target.wait_healthy("e", "blue", timeout_s=PATIENCE_S)
     assert target.observe("e")["deployments"]["blue"]["replaces"]["state"] == "Healthy"
     assert call(url) == (200, "blue", "one")
     target.put("e", wish(traffic={"blue": 100}, blue=version(script, "two")))
-    target.wait_healthy("e", "blue", timeout_s=15)
+    target.wait_healthy("e", "blue", timeout_s=PATIENCE_S)
     assert call(url) == (200, "blue", "two")
     target.put("e", before)
-    target.wait_healthy("e", "blue", timeout_s=15)
+    target.wait_healthy("e", "blue", timeout_s=PATIENCE_S)
     assert call(url) == (200, "blue", "one")
 
 
 def test_a_wish_that_cannot_be_read_changes_nothing_and_is_said(target: LocalTarget, script: Path) -> None:
     target.put("e", wish(traffic={"blue": 100}, blue=version(script, "one")))
-    target.wait_healthy("e", "blue", timeout_s=15)
+    target.wait_healthy("e", "blue", timeout_s=PATIENCE_S)
     with pytest.raises(BackendError, match=r"desired\.json"):
         target.put("e", {**wish(), "deployments": {"blue": {}}})
     assert call(target.observe("e")["url"]) == (200, "blue", "one")
@@ -193,12 +187,10 @@ def test_a_wish_that_cannot_be_read_changes_nothing_and_is_said(target: LocalTar
 def test_another_port_is_moved_to(target: LocalTarget, script: Path) -> None:
     asked = wish(traffic={"blue": 100}, blue=version(script, "one"))
     target.put("e", asked)
-    target.wait_healthy("e", "blue", timeout_s=15)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    target.wait_healthy("e", "blue", timeout_s=PATIENCE_S)
+    port = free_port()
     target.put("e", {**asked, "port": port})
-    target.wait_healthy("e", "blue", timeout_s=15)
+    target.wait_healthy("e", "blue", timeout_s=PATIENCE_S)
     assert target.observe("e")["url"] == f"http://127.0.0.1:{port}"
     assert call(target.observe("e")["url"])[0] == 200
     assert target.numbers("e")["blue"]["answered"] == 1
@@ -208,16 +200,16 @@ def test_servers_a_killed_daemon_left_are_stopped_by_the_next(target: LocalTarge
     stubborn = script.with_name("stubborn.py")
     stubborn.write_text("import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + script.read_text())
     target.put("e", wish(traffic={"blue": 100}, blue=version(stubborn, "one")))
-    left = target.wait_healthy("e", "blue", timeout_s=15)["pid"]
+    left = target.wait_healthy("e", "blue", timeout_s=PATIENCE_S)["pid"]
     os.kill(target.observe("e")["pid"], signal.SIGKILL)
-    eventually(lambda: target.observe("e")["state"] == "Stopped")
+    until(lambda: target.observe("e")["state"] == "Stopped")
     target.put("e", wish(traffic={"blue": 100}, blue=version(script, "one")))
-    target.wait_healthy("e", "blue", timeout_s=15)
+    target.wait_healthy("e", "blue", timeout_s=PATIENCE_S)
     assert not proc.is_alive(left)
     target.put("f", wish(traffic={"blue": 100}, blue=version(stubborn, "one")))
-    left = target.wait_healthy("f", "blue", timeout_s=15)["pid"]
+    left = target.wait_healthy("f", "blue", timeout_s=PATIENCE_S)["pid"]
     os.kill(target.observe("f")["pid"], signal.SIGKILL)
-    eventually(lambda: target.observe("f")["state"] == "Stopped")
+    until(lambda: target.observe("f")["state"] == "Stopped")
     assert target.delete("f")
     assert not proc.is_alive(left)
 
@@ -237,17 +229,17 @@ def test_a_long_log_is_turned_over_and_read_across_the_turn(target: LocalTarget,
 def test_under_load_switches_and_kills_lose_nothing(target: LocalTarget, script: Path) -> None:
     """`TIDEMILL_LOAD_SWITCHES=50 TIDEMILL_LOAD_REQUESTS=100000` makes it the long run; every other switch is followed by a kill."""
     switches, wanted = (
-        int(os.environ.get("TIDEMILL_LOAD_SWITCHES", "20")),
+        int(os.environ.get("TIDEMILL_LOAD_SWITCHES", "8")),
         int(os.environ.get("TIDEMILL_LOAD_REQUESTS", "1000")),
     )
     target.put("e", wish(traffic={"v0": 100}, v0=version(script, "0")))
-    target.wait_healthy("e", "v0", timeout_s=15)
+    target.wait_healthy("e", "v0", timeout_s=PATIENCE_S)
     observed = target.observe("e")
     port = urlparse(observed["url"]).port or 0
     stop, answers = threading.Event(), Counter[tuple[int, bool]]()
 
     def load() -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
         while not stop.is_set():
             connection.request("POST", "/predict", b"{}")
             answer = connection.getresponse()
@@ -261,12 +253,12 @@ def test_under_load_switches_and_kills_lose_nothing(target: LocalTarget, script:
     for i in range(1, switches + 1):
         both = {f"v{i - 1}": version(script, str(i - 1)), f"v{i}": version(script, str(i))}
         target.put("e", {**wish(port, {f"v{i - 1}": 100}), "deployments": both})
-        target.wait_healthy("e", f"v{i}", timeout_s=15)
+        target.wait_healthy("e", f"v{i}", timeout_s=PATIENCE_S)
         target.put("e", {**wish(port, {f"v{i}": 100}), "deployments": {f"v{i}": both[f"v{i}"]}})
         if i % 2:
-            os.kill(target.wait_healthy("e", f"v{i}", timeout_s=15)["pid"], signal.SIGKILL)
-    target.wait_healthy("e", f"v{switches}", timeout_s=15)
-    deadline = time.monotonic() + 240
+            os.kill(target.wait_healthy("e", f"v{i}", timeout_s=PATIENCE_S)["pid"], signal.SIGKILL)
+    target.wait_healthy("e", f"v{switches}", timeout_s=PATIENCE_S)
+    deadline = time.monotonic() + 240  # the long run asks for a hundred thousand
     while sum(answers.values()) < wanted and time.monotonic() < deadline:
         time.sleep(0.1)
     stop.set()
@@ -287,12 +279,12 @@ def test_a_real_model_behind_a_key_recognises_digits_also_right_after_its_server
     argv = [sys.executable, "-m", "tidemill.serve", "--model", str(digits_model), "--port", "{port}", "--allow-pickle"]
     served = {"argv": [*argv, "--token-file", str(keys)], "cwd": str(tmp_path)}
     target.put("e", {**wish(traffic={"blue": 100}, blue=served), "tokens": str(keys)})
-    pid = target.wait_healthy("e", "blue", timeout_s=60)["pid"]
+    pid = target.wait_healthy("e", "blue", timeout_s=PATIENCE_S)["pid"]
     netloc = urlparse(target.observe("e")["url"]).netloc
     golden = json.loads((digits_model / "golden.json").read_text())
 
     def predict(number: int, key: str) -> tuple[int, dict[str, Any]]:
-        connection = http.client.HTTPConnection(netloc, timeout=60)
+        connection = http.client.HTTPConnection(netloc, timeout=PATIENCE_S)
         headers = {"content-type": "application/json", "authorization": f"Bearer {key}"}
         connection.request("POST", "/predict", json.dumps(golden["inputs"][number]).encode(), headers)
         answer = connection.getresponse()
@@ -316,6 +308,6 @@ def test_a_server_that_takes_long_to_come_back_is_waited_for(target: LocalTarget
         + script.read_text()
     )
     target.put("e", wish(traffic={"blue": 100}, blue=version(slow, "one")))
-    os.kill(target.wait_healthy("e", "blue", timeout_s=15)["pid"], signal.SIGKILL)
+    os.kill(target.wait_healthy("e", "blue", timeout_s=PATIENCE_S)["pid"], signal.SIGKILL)
     assert call(target.observe("e")["url"]) == (200, "blue", "one")
     assert target.observe("e")["deployments"]["blue"]["restarts"] == 1

@@ -6,13 +6,13 @@ import http.client
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from tests.waiting import PATIENCE_S, until
 from tidemill.base.errors import FailedError, UsageError
 from tidemill.serve.loading import load_application
 
@@ -67,14 +67,14 @@ def serving(folder: Path, name: str, *options: str, env: Mapping[str, str]) -> I
         yield int(process.stdout.readline().decode().rpartition(":")[2])
     finally:
         process.terminate()
-        process.communicate(timeout=20)
+        process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, "it stopped because it was told to"
 
 
 def ask(
     port: int, method: str, path: str, body: str | Iterator[bytes] = "", **headers: str
 ) -> tuple[int, Mapping[str, str], str]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
     given = {k.replace("_", "-"): v for k, v in headers.items()}
     connection.request(method, path, body, given, encode_chunked="transfer-encoding" in given)
     answer = connection.getresponse()
@@ -133,16 +133,13 @@ def app(environ, start_response):
 def test_a_wsgi_application_may_say_its_answer_bit_by_bit_until_nobody_listens(tmp_path: Path) -> None:
     (tmp_path / "main.py").write_text(STREAM)
     with serving(tmp_path, "main:app", env={}) as port:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
         connection.request("GET", "/?2000")
         answer = connection.getresponse()
         assert answer.readline() == b"data: 0\n", "long before its end, a hundred seconds later"
         answer.close()
         connection.close()
-        deadline = time.monotonic() + 20
-        while not (tmp_path / "closed").exists():
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        until((tmp_path / "closed").exists)
         assert ask(port, "GET", "/?2")[2] == "data: 0\n\ndata: 1\n\n"
 
 
@@ -150,7 +147,12 @@ def test_an_application_that_cannot_start_ends_the_server_with_the_reason(tmp_pa
     (tmp_path / "main.py").write_text(ASGI)
     argv = [sys.executable, "-m", "tidemill.serve", "--app", "main:app", "--app-dir", str(tmp_path), "--port", "0"]
     done = subprocess.run(
-        argv, capture_output=True, text=True, timeout=30, check=False, env={"MODEL_PATH": str(tmp_path / "none")}
+        argv,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+        env={"MODEL_PATH": str(tmp_path / "none")},
     )
     assert done.returncode == 1
     assert "FileNotFoundError" in done.stderr

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import PATIENCE_S
 from tidemill.serve.convert import main as convert
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
@@ -49,7 +50,7 @@ def bad_requests(seed: int) -> Iterator[Bad]:
 
 
 def send(port: int, count: int, seed: int, answers: Counter[int]) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
     for _, (method, path, body, headers) in zip(range(count), bad_requests(seed), strict=False):
         connection.request(method, path, body, {"content-type": "application/json", **headers})
         answer = connection.getresponse()
@@ -92,7 +93,7 @@ def test_bad_requests_leave_no_trace_in_memory(
     finally:
         process.stdout.close()
         process.terminate()
-        process.wait(20)
+        process.wait(PATIENCE_S)
     with capsys.disabled():
         sys.stdout.write(
             f"\n{sum(answers.values()):,} bad requests: {before / 1024:.1f} MiB before, {after / 1024:.1f} MiB after; {dict(sorted(answers.items()))}\n"

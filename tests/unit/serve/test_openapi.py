@@ -70,7 +70,7 @@ def operations(client: Client) -> list[tuple[str, str, dict[str, Any]]]:
     ]
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data(), kind=st.sampled_from(sorted(KINDS)))
 def test_no_request_drawn_from_the_openapi_document_gets_a_5xx(
     clients: dict[str, Client], data: st.DataObject, kind: str

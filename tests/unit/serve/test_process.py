@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import PATIENCE_S, until
 from tidemill.serve.records import read_records
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -31,15 +32,12 @@ def test_workers_share_a_port_one_that_is_killed_comes_back_and_a_stop_ends_all(
         record = json.loads((table_model / "golden.json").read_text())["inputs"][0]
         assert ask(port, record)["version"] == "1"
         os.kill(children(process.pid)[0], signal.SIGKILL)
-        deadline = time.monotonic() + 30
-        while b"started again" not in (tmp_path / "log").read_bytes():
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        until(lambda: b"started again" in (tmp_path / "log").read_bytes())
         found = ask(port, record)
         assert found.get("version") == "1", (found, (tmp_path / "log").read_text())
     finally:
         process.terminate()
-        code = process.wait(40)
+        code = process.wait(PATIENCE_S)
         process.stdout.close()
     assert code == 0
     kept = list(read_records(tmp_path / "kept", "requests"))
@@ -53,7 +51,7 @@ def children(pid: int) -> list[int]:
 
 def ask(port: int, record: dict[str, float]) -> dict[str, object]:
     for attempt in range(100):
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
         try:
             connection.request("POST", "/predict", json.dumps(record), {"content-type": "application/json"})
             found: dict[str, object] = json.loads(connection.getresponse().read())

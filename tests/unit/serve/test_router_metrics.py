@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import PATIENCE_S
 from tidemill.backends.targets.local import open_target
 from tidemill.serve.router_metrics import merge_metrics
 
@@ -42,15 +43,15 @@ def test_an_endpoint_tells_of_every_version_whatever_the_traffic(tmp_path: Path)
     target.put("churn", wish)
     try:
         for name in versions:
-            target.wait_healthy("churn", name, timeout_s=60)
+            target.wait_healthy("churn", name, timeout_s=PATIENCE_S)
         url = target.observe("churn")["url"]
         for name in ("blue", "green", "blue"):
             ask = urllib.request.Request(f"{url}/score", b"{}", {"azureml-model-deployment": name})
-            urllib.request.urlopen(ask, timeout=10).read()
-        answer = urllib.request.urlopen(f"{url}/metrics", timeout=10)
+            urllib.request.urlopen(ask, timeout=PATIENCE_S).read()
+        answer = urllib.request.urlopen(f"{url}/metrics", timeout=PATIENCE_S)
         text, kind = answer.read().decode(), answer.headers["content-type"]
         pinned = urllib.request.Request(f"{url}/metrics", headers={"azureml-model-deployment": "green"})
-        alone = urllib.request.urlopen(pinned, timeout=10).read().decode()
+        alone = urllib.request.urlopen(pinned, timeout=PATIENCE_S).read().decode()
     finally:
         target.delete("churn")
     assert kind.startswith("text/plain; version=0.0.4")

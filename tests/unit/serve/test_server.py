@@ -168,7 +168,7 @@ def test_a_wrong_record_gets_422_with_the_column_named(
     assert (status, answer["detail"][0]["loc"][-1]) == (422, field)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     body=st.recursive(
         st.none() | st.booleans() | st.floats() | st.integers() | st.text(),
@@ -294,7 +294,7 @@ NUMBERS = (
 )
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(cells=st.lists(NUMBERS, min_size=6, max_size=6), shuffled=st.permutations(range(6)))
 def test_records_read_in_bulk_and_one_by_one_are_the_same(table: Client, cells: list[Any], shuffled: list[int]) -> None:
     names = [f"feature_{i}" for i in range(6)]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import shutil
 import ssl
-import time
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives import serialization
 
 from tests.unit.serve.test_operation import SCRIPT, certificate, running, score
+from tests.waiting import until
 from tidemill.base.errors import UsageError
 from tidemill.serve.tls import Certificate
 
@@ -71,7 +71,4 @@ def test_a_renewed_certificate_is_used_without_a_restart_and_half_of_one_is_not(
 
 
 def wait_for(log: Path, words: str) -> None:
-    deadline = time.monotonic() + 10
-    while words not in log.read_text():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until(lambda: words in log.read_text())

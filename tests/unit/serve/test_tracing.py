@@ -9,7 +9,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ import pytest
 
 from tests.unit.serve.collector import attributes, collecting
 from tests.unit.serve.conftest import COLUMNS
+from tests.waiting import PATIENCE_S, until
 from tidemill.backends.targets.local import open_target
 from tidemill.serve.options import parse
 from tidemill.serve.process import build
@@ -74,13 +74,13 @@ def running(log: Path, environ: dict[str, str], *options: str) -> Iterator[tuple
         yield process, process.stdout.readline().decode().split()[-1]
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(PATIENCE_S)
 
 
 def ask(url: str, value: Any, headers: dict[str, str] | None = None) -> tuple[int, Any]:
     request = urllib.request.Request(url, json.dumps(value).encode(), headers or {})
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as exc:
         return exc.code, exc.read()
@@ -105,7 +105,7 @@ def test_a_request_is_a_span_of_its_callers_trace_with_its_parts_below_it(tmp_pa
             assert ask(f"{url}/predict", {"wrong": 1})[0] == 422
             assert ask(f"{url}/users/4711", {})[0] == 404
             process.send_signal(signal.SIGTERM)  # the batch's time has not come: the drain sends it
-            process.wait(20)
+            process.wait(PATIENCE_S)
     (_, path, headers, _document) = collector.requests[0]
     assert path == "/v1/traces"
     assert headers["content-type"] == "application/json"
@@ -221,7 +221,7 @@ def test_nothing_is_traced_and_the_callers_trace_is_logged_when_nobody_asks_for_
     with running(tmp_path / "log", {}, "--model", str(table_model), "--allow-pickle") as (_, url):
         assert ask(f"{url}/predict", ROW, {"traceparent": TRACEPARENT})[0] == 200
         assert ask(f"{url}/predict", ROW)[0] == 200
-        metrics = urllib.request.urlopen(f"{url}/metrics", timeout=10).read().decode()
+        metrics = urllib.request.urlopen(f"{url}/metrics", timeout=PATIENCE_S).read().decode()
     assert [e.get("trace_id") for e in entries(tmp_path / "log")[:2]] == [TRACE, None]
     assert "spans" not in metrics
 
@@ -314,16 +314,13 @@ def test_an_endpoints_span_is_the_callers_child_and_the_versions_parent(
         blue = {"argv": [sys.executable, str(tmp_path / "echo.py"), "{port}"], "cwd": str(tmp_path)}
         target.put("churn", {"port": 0, "deployments": {"blue": blue}, "traffic": {"blue": 100}, "mirror_traffic": {}})
         try:
-            until = time.monotonic() + 20
-            while target.observe("churn")["state"] != "Healthy":
-                assert time.monotonic() < until
-                time.sleep(0.05)
+            until(lambda: target.observe("churn")["state"] == "Healthy")
             url = target.observe("churn")["url"]
             status, seen = ask(f"{url}/score?token=x", {}, {"traceparent": TRACEPARENT, "tracestate": "vendor=1"})
             assert status == 200
             assert ask(f"{url}/score", {}, {"azureml-model-deployment": "green"})[0] == 404
             collector.wait(lambda: len(collector.spans("POST")) == 2)
-            state = json.loads(urllib.request.urlopen(f"{url}/_tidemill/state", timeout=10).read())
+            state = json.loads(urllib.request.urlopen(f"{url}/_tidemill/state", timeout=PATIENCE_S).read())
             assert state["spans"]["sent"] >= 2
         finally:
             target.delete("churn")

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import pytest
 
 from tests.unit.serve.test_operation import running, score
 from tests.unit.serve.test_process import children
+from tests.waiting import PATIENCE_S, until
 from tidemill.base.proc import is_alive
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -65,13 +66,6 @@ def kept(code: Path, *options: str) -> AbstractContextManager[tuple[subprocess.P
     return running(code, *options, module="tidemill.serve.workers")
 
 
-def wait_until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 def test_one_server_alone_is_started_again_and_connections_wait_for_it(code: Path) -> None:
     with kept(code) as (process, url):
         for body in ("kill", "exit"):
@@ -90,11 +84,11 @@ def test_one_server_alone_is_started_again_and_connections_wait_for_it(code: Pat
 def test_what_waits_at_workers_that_are_killed_is_answered_by_those_that_take_their_place(code: Path) -> None:
     with kept(code, "--workers", "2") as (process, url):
         host, _, port = url.removeprefix("http://").rpartition(":")
-        wait_until(lambda: len({score(url, "who")[1]["pid"] for _ in range(20)}) == 2)
+        until(lambda: len({score(url, "who")[1]["pid"] for _ in range(20)}) == 2)
         before = children(process.pid)
         for pid in before:
             os.kill(pid, signal.SIGSTOP)  # the kernel takes connections for them that they never see
-        waiting = [http.client.HTTPConnection(host, int(port), timeout=40) for _ in range(20)]
+        waiting = [http.client.HTTPConnection(host, int(port), timeout=PATIENCE_S) for _ in range(20)]
         for connection in waiting:
             connection.request("POST", "/score", b"who")
         for pid in before:
@@ -107,15 +101,15 @@ def test_what_waits_at_workers_that_are_killed_is_answered_by_those_that_take_th
 
 
 def test_a_server_that_hangs_answers_504_and_is_replaced(code: Path) -> None:
-    with kept(code, "--timeout", "0.3") as (process, url):
+    with kept(code, "--timeout", "1") as (process, url):
         before = children(process.pid)
         assert score(url, "hang")[0] == 504
-        wait_until(lambda: len(children(process.pid)) == 1 and children(process.pid) != before)
+        until(lambda: len(children(process.pid)) == 1 and children(process.pid) != before)
         assert score(url, "x")[0] == 200
 
 
 def test_a_server_in_which_no_thread_can_run_is_replaced(code: Path) -> None:
-    with kept(code, "--timeout", "0.2") as (process, url):
+    with kept(code, "--timeout", "1") as (process, url):
         before = children(process.pid)
         with pytest.raises((OSError, http.client.HTTPException)):
             score(url, "hold")
@@ -128,7 +122,7 @@ def test_a_script_that_cannot_start_ends_the_server_at_once_with_its_error(code:
     (code / "score.py").write_text("def init():\n    raise ValueError('no such thing')\ndef run(raw): return raw\n")
     with kept(code) as (process, url):
         assert url == ""
-        assert process.wait(20) == 1
+        assert process.wait(PATIENCE_S) == 1
     assert (code.parent / "log").read_text().count("error:") == 1
 
 
@@ -136,7 +130,7 @@ def test_a_server_ends_with_the_process_that_keeps_it(code: Path) -> None:
     with kept(code) as (process, url):
         worker = score(url, "x")[1]["pid"]
         process.kill()
-        wait_until(lambda: not is_alive(worker))
+        until(lambda: not is_alive(worker))
 
 
 @contextmanager
@@ -154,11 +148,11 @@ def kept_model(
     finally:
         process.stdout.close()
         process.terminate()
-        process.wait(40)
+        process.wait(PATIENCE_S)
 
 
 def get(port: int, path: str, body: bytes | None = None) -> Any:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
     try:
         connection.request("POST" if body else "GET", path, body, {"content-type": "application/json"})
         answer = connection.getresponse()
@@ -185,7 +179,7 @@ def test_the_first_answer_does_not_wait_for_a_conversion_and_none_is_lost_or_cha
         assert get(port, "/version")["path"] == "scikit-learn"
         first, pid = get(port, "/predict", body), children(process.pid)
         answers = [first]
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + PATIENCE_S
         while get(port, "/version")["path"] == "scikit-learn" or len(children(process.pid)) > 1:
             answers.append(get(port, "/predict", body))
             assert time.monotonic() < deadline
@@ -204,9 +198,9 @@ def test_several_answer_before_the_conversion_too_which_is_made_once(table_model
     with kept_model(table_model, tmp_path, options=["--workers", "2"]) as (process, port):
         assert get(port, "/version")["path"] == "scikit-learn"
         first = get(port, "/predict", body)
-        wait_until(lambda: (tmp_path / "log").read_text().count("answers by scikit-learn") == 2)
+        until(lambda: (tmp_path / "log").read_text().count("answers by scikit-learn") == 2)
         before, answers = set(children(process.pid)[:2]), [first]
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + PATIENCE_S
         while before & set(children(process.pid)) or len(children(process.pid)) != 2:
             answers.append(get(port, "/predict", body))
             assert time.monotonic() < deadline
@@ -220,10 +214,10 @@ def test_several_answer_before_the_conversion_too_which_is_made_once(table_model
 
 def test_one_that_cannot_answer_faster_serves_on_as_it_is(table_model: Path, tmp_path: Path) -> None:
     with kept_model(table_model, tmp_path) as (process, port):
-        wait_until(lambda: len(children(process.pid)) == 2)
+        until(lambda: len(children(process.pid)) == 2)
         first, second = sorted(children(process.pid))
         os.kill(second, signal.SIGKILL)
-        wait_until(lambda: children(process.pid) == [first])
+        until(lambda: children(process.pid) == [first])
         assert get(port, "/version")["path"] == "scikit-learn"
     assert "was to answer faster, ended with -9" in (tmp_path / "log").read_text()
 
@@ -231,7 +225,7 @@ def test_one_that_cannot_answer_faster_serves_on_as_it_is(table_model: Path, tmp
 def test_a_taken_port_is_told_before_anything_is_loaded(code: Path) -> None:
     with kept(code) as (_, url):
         argv = [sys.executable, "-m", "tidemill.serve.workers", "--code", str(code), "--port", url.rpartition(":")[2]]
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert (done.returncode, "hint: Give another --port" in done.stderr) == (4, True)
 
 
@@ -250,7 +244,7 @@ def test_a_model_that_hangs_on_the_event_loop_gets_504_and_the_same_process_answ
         "--port",
         "0",
         "--timeout",
-        "0.3",
+        "1",
     ]
     process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=tmp_path)
     assert process.stdout is not None
@@ -264,11 +258,11 @@ def test_a_model_that_hangs_on_the_event_loop_gets_504_and_the_same_process_answ
     finally:
         process.stdout.close()
         process.terminate()
-        process.wait(20)
+        process.wait(PATIENCE_S)
 
 
 def ask(port: int, value: float) -> tuple[int, Any]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
     try:
         connection.request("POST", "/predict", json.dumps({"inputs": [[value]]}), {"content-type": "application/json"})
         answer = connection.getresponse()
