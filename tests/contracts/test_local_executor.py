@@ -165,9 +165,23 @@ def zombies() -> list[int]:
     return found
 
 
+@pytest.mark.parametrize("leaver", LEAVERS)
+def test_nothing_outlives_a_run_killed_in_the_moment_it_starts_something(tmp_path: Path, leaver: str) -> None:
+    number = unusual()
+    killed = KILLED.replace("executor =", "local.Watchdog.watch = lambda *_: threading.Event().wait()\nexecutor =")
+    driver = proc.start(
+        [sys.executable, "-c", killed, str(tmp_path), f"{LEAVERS[leaver].format(n=number)}\nsleep 3600"]
+    )
+    until(lambda: sleepers(number))
+    driver.kill()
+    driver.wait()
+    until(lambda: not sleepers(number))
+
+
 KILLED = """
-import sys
+import sys, threading
 from pathlib import Path
+from tidemill.backends.executors import local
 from tidemill.backends.executors.local import LocalExecutor
 from tidemill.testing.executors import make_task, submit
 executor = LocalExecutor(1, scope=sys.argv[1])

@@ -140,6 +140,7 @@ class LocalExecutor:
         env = {**task.env, **extra, MARK: family, TICKET: task.ticket}
         direct = not (task.secrets or running.watch.wrote or len(task.processes) > 1)
         stdout = running.log if direct else proc.PIPE
+        self._watchdog.expect(running.tag)
         popen = self._strays.start(lambda: proc.start_tagged(argv, running.tag, cwd=task.cwd, env=env, stdout=stdout))
         self._watchdog.watch(popen.pid, running.tag, family)
         return _Process(popen, index)

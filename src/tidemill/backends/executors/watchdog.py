@@ -7,25 +7,30 @@ import threading
 
 from tidemill.base import proc
 
-# Reads `+ group tag mark` and `- group`; when the pipe closes, the writer is gone, and what is still listed must go too:
-# the groups, and whatever left them but carries the tag (a limit) or the mark (a variable). The mark is the job's: it is looked
-# for once, at once, since whoever takes the job up again starts processes that bear it, too. A tag is of one writer.
+# Reads `= 0 tag` before something is started, `+ group tag mark` once it was, and `- group` when it has ended; when the pipe
+# closes, the writer is gone, and what is still listed must go too: what was just being started, the groups, and whatever left
+# them but carries the tag (a limit) or the mark (a variable). The mark is the job's: it is looked for once, at once, since
+# whoever takes the job up again starts processes that bear it, too. A tag is of one writer.
 SCRIPT = r"""
 trap '' TERM INT HUP
-groups=() tags=() marks=()
+groups=() tags=() marks=() soon=()
 while read -r op group tag mark; do
-  if [ "$op" = + ]; then
-    groups[$group]=1 tags[$group]=$tag marks[$group]=$mark
-  else
-    unset "groups[$group]"
-  fi
+  case $op in
+    =) soon[$tag]=1 ;;
+    +) unset "soon[$tag]"; groups[$group]=1 tags[$group]=$tag marks[$group]=$mark ;;
+    -) unset "groups[$group]" ;;
+  esac
 done
-[ "${#groups[@]}" = 0 ] && exit 0
+[ "${#groups[@]} ${#soon[@]}" = "0 0" ] && exit 0
+tagged() {
+  grep -lE "^Max file locks +$1 " /proc/[0-9]*/limits 2>/dev/null | tr -cd '0-9
+'
+}
 list() {
+  for tag in "${!soon[@]}"; do tagged "$tag"; done
   for group in "${!groups[@]}"; do
     kill -0 -- "-$group" && echo "-$group"
-    grep -lE "^Max file locks +${tags[$group]} " /proc/[0-9]*/limits | tr -cd '0-9
-'
+    tagged "${tags[$group]}"
   done 2>/dev/null
 }
 marked() {
@@ -53,11 +58,16 @@ class Watchdog:
         self._process: proc.Popen[bytes] | None = None
         self._lock = threading.Lock()
 
-    def watch(self, group: int, tag: int, mark: str) -> None:
-        """From now on `group`, and all that carries `tag` or `mark`, must not outlive this process."""
+    def expect(self, tag: int) -> None:
+        """Something that carries `tag` is about to be started, and must not outlive this process from its first moment on."""
         with self._lock:
             if self._process is None:
                 self._process = proc.start(["bash", "-c", SCRIPT], stdout=proc.DEVNULL, stdin=proc.PIPE)
+            self._tell(f"= 0 {tag}\n")
+
+    def watch(self, group: int, tag: int, mark: str) -> None:
+        """It was started: from now on `group`, and all that carries `tag` or `mark`, must not outlive this process."""
+        with self._lock:
             self._tell(f"+ {group} {tag} {mark}\n")
 
     def unwatch(self, group: int) -> None:
