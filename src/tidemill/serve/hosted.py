@@ -50,6 +50,7 @@ class Passing:
     ids: tuple[tuple[bytes, bytes], ...]
     status: int = 0
     size: int = 0
+    is_whole: bool = False
     hidden_404: bool = False
     refused: RequestProblem | None = None
 
@@ -68,6 +69,7 @@ class Passing:
             if self.hidden_404 and self.status == NOT_FOUND:
                 return
             self.size += len(message.get("body", b""))
+            self.is_whole = not message.get("more_body", False)
         await self.send(message)
 
 
@@ -160,9 +162,11 @@ class HostedApplication:
             if passing.refused is None:
                 await self.application(scope, self._bounded(receive, passing), passing)
         except Exception:
-            if passing.status:
+            if passing.status and not passing.is_whole:
                 raise
-            if passing.refused is None:
+            if passing.is_whole:  # to raise would end the connection, under the requests that follow
+                LOG.exception("the application failed after its answer")
+            elif passing.refused is None:
                 LOG.exception("the application failed on a request")
                 words = "The application failed on this request; the server's log says why"
                 return json_response({"detail": words}, 500)

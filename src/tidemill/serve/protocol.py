@@ -35,6 +35,8 @@ class _Gathered:
         self.lingers = False
 
     def write(self, data: bytes) -> None:
+        if self.lingers:
+            return
         if not self._parts:
             self._loop.call_soon(self.flush)
         self._parts.append(data)
@@ -55,7 +57,7 @@ class _Gathered:
 
     def flush(self) -> None:
         parts = self._parts
-        if parts:
+        if parts and not self._transport.is_closing():  # uvloop raises where nobody is left to read
             self._parts = []
             self._transport.write(parts[0] if len(parts) == 1 else b"".join(parts))
 
@@ -75,6 +77,11 @@ class GatheringProtocol(HttpToolsProtocol):
         """A client came."""
         gathered = _Gathered(transport, self.loop, lambda: self._coming)
         super().connection_made(cast("asyncio.Transport", gathered))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing more will come."""
+        self._coming = False
+        super().connection_lost(exc)
 
     def is_idle(self) -> bool:
         """Whether nothing of a request has come that is not answered."""

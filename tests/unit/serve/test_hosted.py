@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -31,6 +32,10 @@ async def app(scope, receive, send):
         return
     path = scope["path"]
     if path == "/fail":
+        raise RuntimeError("secret words")
+    if path == "/say-and-fail":  # as Starlette does
+        await send({"type": "http.response.start", "status": 500, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body", "body": b""})
         raise RuntimeError("secret words")
     body = b""
     while True:
@@ -83,6 +88,17 @@ def ask(
     return found
 
 
+def followed(port: int, path: str) -> list[int]:
+    """The answers to two requests that were sent together."""
+    one = "GET {} HTTP/1.1\r\nhost: localhost\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+        client.sendall((one.format(path) + one.format("/tidemill/version")).encode())
+        said = b""
+        while said.count(b"HTTP/1.1 ") < 2 and (more := client.recv(65536)):
+            said += more
+    return [int(part[:3]) for part in said.split(b"HTTP/1.1 ")[1:]]
+
+
 def test_an_asgi_application_is_served_with_its_model_described_beside_it(tmp_path: Path) -> None:
     (tmp_path / "main.py").write_text(ASGI)
     (tmp_path / "model.txt").write_text("weights")
@@ -100,6 +116,7 @@ def test_an_asgi_application_is_served_with_its_model_described_beside_it(tmp_pa
         assert ask(port, "POST", "/predict", iter([b"x" * 60, b"x" * 60]), transfer_encoding="chunked")[0] == 413
         status, _, text = ask(port, "GET", "/fail")
         assert (status, "secret" in text) == (500, False)
+        assert followed(port, "/say-and-fail") == [500, 200], "a failure ends no connection"
 
 
 def test_a_wsgi_application_from_a_factory_behind_a_token(tmp_path: Path) -> None:

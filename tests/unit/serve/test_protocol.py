@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import uvicorn
+import uvloop
 from uvicorn.server import ServerState
 
 from tidemill.serve.protocol import BODY_S, HEAD_S, LINGER_S, GatheringProtocol, PatientProtocol
@@ -34,15 +35,25 @@ async def echo(scope: Mapping[str, Any], receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
+async def fail(scope: Mapping[str, Any], receive: Any, send: Any) -> None:
+    await refuse(scope, receive, send)
+    raise ValueError("after the answer")
+
+
 async def refuse(scope: Mapping[str, Any], receive: Any, send: Any) -> None:
     await send({"type": "http.response.start", "status": 413, "headers": [(b"content-length", b"5")]})
     await send({"type": "http.response.body", "body": b"large"})
 
 
-def tell(story: Story, protocol: type[GatheringProtocol] = PatientProtocol, application: Any = echo) -> bytes:
+def tell(
+    story: Story, protocol: type[GatheringProtocol] = PatientProtocol, application: Any = echo, *, fast: bool = False
+) -> bytes:
     """What a client read from a server that echoes."""
 
+    troubles: list[dict[str, Any]] = []
+
     async def run() -> bytes:
+        asyncio.get_running_loop().set_exception_handler(lambda _, trouble: troubles.append(trouble))
         config = uvicorn.Config(application, http=protocol, log_config=None, lifespan="off")
         config.load()
         state = ServerState()
@@ -55,8 +66,11 @@ def tell(story: Story, protocol: type[GatheringProtocol] = PatientProtocol, appl
         finally:
             writer.close()
             server.close()
+            await asyncio.sleep(0)
 
-    return asyncio.run(run())
+    found: bytes = uvloop.run(run()) if fast else asyncio.run(run())
+    assert not troubles
+    return found
 
 
 def look(state: ServerState, seconds: int) -> bool:
@@ -181,3 +195,49 @@ def test_who_is_refused_and_never_stops_sending_is_hung_up_on(monkeypatch: pytes
         return found
 
     assert b"413" in tell(story, application=refuse)
+
+
+def test_an_answer_nobody_is_left_to_read_is_no_trouble() -> None:
+    states: list[ServerState] = []
+
+    async def answer_late(scope: Mapping[str, Any], receive: Any, send: Any) -> None:
+        (connection,) = states[0].connections
+        assert isinstance(connection, GatheringProtocol)
+        connection.transport.abort()  # in the very turn in which the answer is made
+        await refuse(scope, receive, send)
+
+    async def story(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, state: ServerState) -> bytes:
+        states.append(state)
+        writer.write(POST + LENGTH + b"spam")
+        return await reader.read()
+
+    assert tell(story, application=answer_late, fast=True) == b""
+
+
+@pytest.mark.parametrize("fast", [False, True], ids=["asyncio", "uvloop"])
+@pytest.mark.parametrize("end", ["write_eof", "abort"])
+def test_who_goes_away_in_the_middle_of_a_request_leaves_no_trouble(fast: bool, end: str) -> None:
+    async def story(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, state: ServerState) -> bytes:
+        del reader
+        writer.write(POST + LENGTH + b"sp")
+        await asyncio.sleep(0.05)
+        getattr(writer.transport, end)()
+        while state.connections:  # noqa: ASYNC110 - it ends with its client
+            await asyncio.sleep(0.01)
+        return b""
+
+    assert tell(story, fast=fast) == b""
+
+
+@pytest.mark.parametrize("fast", [False, True], ids=["asyncio", "uvloop"])
+def test_nothing_is_written_to_a_connection_that_lingers(fast: bool, caplog: pytest.LogCaptureFixture) -> None:
+    async def story(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, state: ServerState) -> bytes:
+        writer.write(POST + LENGTH + b"spam" + POST + LENGTH + b"sp")
+        while state.total_requests < 2:  # noqa: ASYNC110 - the second is answered although the first ended the connection
+            await asyncio.sleep(0.01)
+        found = await reader.read()
+        writer.close()
+        return found
+
+    assert tell(story, application=fail, fast=fast).count(b"large") == 1
+    assert "after the answer" in caplog.text
