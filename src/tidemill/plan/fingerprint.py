@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from typing import Any
 
 from tidemill.base.hashing import TreeEntry, digest_bytes, digest_value
 from tidemill.plan.graph import Literal, Step
 
 FORMAT = "1"
 SHOWN_FILES = 3
+SHOWN_SETTINGS = {"instances": "instance_count"}
 
 Parts = Mapping[str, str]
 ListFiles = Callable[[str], Sequence[TreeEntry] | None]
@@ -37,8 +39,8 @@ def make_parts(step: Step, *, code: str, environment: str, data: Mapping[str, st
     if step.distribution:
         settings |= {"distribution": asdict(step.distribution)}
     parts["settings"] = json.dumps(settings, sort_keys=True, default=str)
-    if step.body:
-        parts["body"] = digest_value(json.loads(json.dumps(dict(step.body), default=str)))
+    for name, value in step.body.items():  # may hold what must not be shown
+        parts[f"setting {name}"] = digest_value(json.loads(json.dumps(value, default=str)))[:16]
     return parts
 
 
@@ -82,10 +84,30 @@ def _describe(name: str, before: str | None, after: str | None, list_files: List
             return f"environment variable {item} changed"
         case "format":
             return "this version of Tidemill runs steps differently"
-        case "settings" | "body":
-            return "settings changed"
+        case "settings":
+            return _say_settings(before, after)
+        case "setting":
+            return f"setting `{item}` {'added' if before is None else 'removed' if after is None else 'changed'}"
         case _:
             return f"{what} changed"
+
+
+def _say_settings(before: str | None, after: str | None) -> str:
+    old, new = _flatten("", json.loads(before or "{}")), _flatten("", json.loads(after or "{}"))
+    names = sorted(n for n in old.keys() | new.keys() if old.get(n) != new.get(n))
+    return ", ".join(f"{n}: {old.get(n, '(none)')} → {new.get(n, '(none)')}" for n in names)
+
+
+def _flatten(prefix: str, settings: Mapping[str, Any]) -> dict[str, str]:
+    """Each value under its dotted name; what is not set is not there."""
+    found: dict[str, str] = {}
+    for name, value in settings.items():
+        full = f"{prefix}{SHOWN_SETTINGS.get(name, name)}"
+        if isinstance(value, Mapping):
+            found |= _flatten(f"{full}.", value)
+        elif value is not None:
+            found[full] = str(value)
+    return found
 
 
 def _say(value: str | None) -> str:

@@ -31,9 +31,7 @@ def log(registry: MlflowRegistry, **tags: str) -> tuple[str, Path]:
     return run.run_id, Path(run.artifact_uri.removeprefix("file://")).parent
 
 
-def test_files_that_runs_of_gone_jobs_logged_go_but_for_those_of_versions(
-    registry: MlflowRegistry, home: Path
-) -> None:
+def test_files_that_runs_of_gone_jobs_logged_go_but_for_those_of_versions(registry: MlflowRegistry, home: Path) -> None:
     outer, first = log(registry, tidemill__job="gone")
     inner, second = log(registry, mlflow__parentRunId=outer)
     _, third = log(registry, mlflow__parentRunId=inner)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from tidemill.base.hashing import TreeEntry
 from tidemill.base.ids import StepName
 from tidemill.plan.fingerprint import explain_change, make_key, make_parts
-from tidemill.plan.graph import DataInput, DataRef, Literal, OutputSpec, Resources, Step
+from tidemill.plan.graph import DataInput, DataRef, Distribution, Literal, OutputSpec, Resources, Step
 from tidemill.spec.expression import parse_template
 
 STEP = Step(
@@ -39,7 +40,18 @@ def test_run_settings_decide() -> None:
     two = Step(
         STEP.name, command=STEP.command, inputs=STEP.inputs, outputs=STEP.outputs, resources=Resources(instance_count=2)
     )
-    assert explain_change(parts(), parts(two), lambda _: None) == "settings changed"
+    assert explain_change(parts(), parts(two), lambda _: None) == "instance_count: 1 → 2"
+    torch = replace(STEP, distribution=Distribution("pytorch", 2))
+    said = explain_change(parts(), parts(torch), lambda _: None)
+    assert "distribution.type: (none) → pytorch" in said
+
+
+def test_of_a_step_of_another_kind_the_setting_is_named_and_its_value_not_told() -> None:
+    before = replace(STEP, body={"limits": {"max_total_trials": 2}, "task": {"environment_variables": {"A": "secret"}}})
+    after = replace(before, body={**before.body, "limits": {"max_total_trials": 3}, "objective": {"goal": "maximize"}})
+    said = explain_change(parts(before), parts(after), lambda _: None)
+    assert said == "setting `limits` changed; setting `objective` added"
+    assert "secret" not in str(parts(before))
 
 
 def test_a_first_run_says_so() -> None:
