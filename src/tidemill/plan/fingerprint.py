@@ -16,6 +16,7 @@ SHOWN_SETTINGS = {"instances": "instance_count"}
 
 Parts = Mapping[str, str]
 ListFiles = Callable[[str], Sequence[TreeEntry] | None]
+SayEnvironment = Callable[[str], str]
 
 
 def make_parts(step: Step, *, code: str, environment: str, data: Mapping[str, str]) -> dict[str, str]:
@@ -49,16 +50,24 @@ def make_key(parts: Parts) -> str:
     return digest_value(dict(parts))
 
 
-def explain_change(before: Parts | None, after: Parts, list_files: ListFiles) -> str:
-    """Why a step runs, in words; files are compared with the help of `list_files`."""
+def explain_change(
+    before: Parts | None, after: Parts, list_files: ListFiles, say_environment: SayEnvironment = lambda _: ""
+) -> str:
+    """Why a step runs, in words; files and environments are compared with the help of the functions."""
     if before is None:
         return "it has not run before"
     changes = [
         _describe(name, before.get(name), after.get(name), list_files)
+        if name != "environment"
+        else _with("environment changed", say_environment(before.get(name, "")))
         for name in sorted(before.keys() | after.keys(), key=_importance)
         if before.get(name) != after.get(name)
     ]
     return "; ".join(changes) if changes else "its outputs are no longer kept"
+
+
+def _with(what: str, words: str) -> str:
+    return f"{what}: {words}" if words else what
 
 
 def _importance(name: str) -> tuple[int, str]:

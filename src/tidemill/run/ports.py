@@ -265,6 +265,15 @@ class EnvironmentProvider(Protocol):
 
 
 @runtime_checkable
+class ComparesEnvironments(Protocol):
+    """An `EnvironmentProvider` that remembers what it built."""
+
+    def compare(self, before: str, environment: EnvironmentRef) -> str:
+        """What is other in it than in the one with that key, in a few words; empty when that is not known."""
+        ...
+
+
+@runtime_checkable
 class OwnEnvironments(Protocol):
     """An executor that makes the environments of its tasks itself, since this machine's are of no use there."""
 

@@ -9,7 +9,7 @@ from tidemill.plan.fingerprint import explain_change, make_key, make_parts
 from tidemill.plan.graph import DataInput, DataRef, Step, StepKind, StepOutput
 from tidemill.run.context import RunContext
 from tidemill.run.events import StepPreparing
-from tidemill.run.ports import IN_PLACE, Elsewhere, NearData, Remembered, Say
+from tidemill.run.ports import IN_PLACE, ComparesEnvironments, Elsewhere, NearData, Remembered, Say
 from tidemill.run.staging import Source
 
 ALWAYS = frozenset({StepKind.IF_ELSE, StepKind.DO_WHILE, StepKind.PARALLEL_FOR})
@@ -118,4 +118,9 @@ def explain_run(context: RunContext, step: Step, identity: Identity) -> str:
     if identity.why_not:
         return identity.why_not
     before = context.ports.cache.last_parts(str(context.plan.source), step.name)
-    return explain_change(before, identity.parts, context.ports.artifacts.entries)
+    environments = context.ports.environments
+
+    def say(key: str) -> str:
+        return environments.compare(key, step.environment) if isinstance(environments, ComparesEnvironments) else ""
+
+    return explain_change(before, identity.parts, context.ports.artifacts.entries, say)

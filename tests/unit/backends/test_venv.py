@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 from pathlib import Path
@@ -9,10 +10,13 @@ from pathlib import Path
 import pytest
 
 from tidemill.backends.environments.packages import PackageList
+from tidemill.backends.environments.provider import Environments
 from tidemill.backends.environments.venv import Venv, build_venv, find_python
 from tidemill.base import proc
 from tidemill.base.errors import UsageError
+from tidemill.plan.graph import HOST_ENVIRONMENT, EnvironmentRef
 from tidemill.run.command import own_packages
+from tidemill.spec.environment import Environment
 
 
 def build(root: Path, packages: PackageList, *, relax: bool = False) -> Venv:
@@ -89,3 +93,21 @@ def test_old_packages_find_pkg_resources_and_a_pin_of_setuptools_holds(tmp_path:
     assert int(proc.run([str(plain.python), "-W", "ignore", "-c", ask]).stdout.split(".")[0]) < 81
     pinned = build(tmp_path, PackageList("", (), ("six==1.16.0", "setuptools==70.0.0")))
     assert proc.run([str(pinned.python), "-W", "ignore", "-c", ask]).stdout == "70.0.0\n"
+
+
+def test_packages_that_come_and_go_are_named(tmp_path: Path) -> None:
+    def environment(*packages: str) -> EnvironmentRef:
+        conda = {"dependencies": [{"pip": list(packages)}]}
+        document = Environment.model_validate({"name": "e", "image": "x", "conda_file": conda})
+        return EnvironmentRef("e", "1", document, tmp_path, "venv", "e:1")
+
+    provider = Environments(tmp_path / "envs")
+    before = provider.key(environment("six", "idna"))
+    assert provider.compare(before, environment("six")) == "", "it is not here any more, so nobody knows"
+    ready = tmp_path / "envs" / before / "tidemill-ready.json"
+    ready.parent.mkdir(parents=True)
+    ready.write_text(json.dumps({"relaxed": [], "conda": [], "pip": ["six", "idna"]}))
+    assert provider.compare(before, environment("six==1.16.0", "idna")) == "six==1.16.0 (new), six (gone)"
+    assert provider.compare(before, environment("a", "b", "c")) == "a (new), b (new), c (new) and 2 more"
+    assert provider.compare("host:3.11:e", environment("six")) == "host → venv"
+    assert provider.compare(before, HOST_ENVIRONMENT) == ""

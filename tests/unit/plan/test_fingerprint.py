@@ -85,3 +85,9 @@ def test_a_variables_value_is_not_told() -> None:
     secret = Step(STEP.name, inputs=STEP.inputs, environment_variables={"TOKEN": "hunter2"})
     assert "hunter2" not in str(parts(secret))
     assert Path("/d").name == "d"
+
+
+def test_what_changed_in_an_environment_is_said_where_it_is_known() -> None:
+    said = explain_change(parts(), parts(environment="f"), lambda _: None, {"e": "six (gone)"}.__getitem__)
+    assert said == "environment changed: six (gone)"
+    assert explain_change(parts(), parts(environment="f"), lambda _: None) == "environment changed"

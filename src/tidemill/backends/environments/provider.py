@@ -9,9 +9,12 @@ from pathlib import Path
 
 from tidemill.backends.environments.container import container_key, prepare_container
 from tidemill.backends.environments.packages import PackageList, read_packages, read_text
-from tidemill.backends.environments.venv import build_venv, venv_key
+from tidemill.backends.environments.venv import build_venv, read_built, venv_key
 from tidemill.plan.graph import EnvironmentRef
 from tidemill.run.ports import PreparedEnvironment, Say
+
+SHOWN = 3
+HOST = "host:"
 
 
 class Environments:
@@ -27,7 +30,7 @@ class Environments:
             return venv_key(self._packages(environment))
         if environment.kind == "container":
             return container_key(environment)
-        return f"host:{sys.version_info.major}.{sys.version_info.minor}:{environment.label}"
+        return f"{HOST}{sys.version_info.major}.{sys.version_info.minor}:{environment.label}"
 
     def prepare(self, environment: EnvironmentRef, say: Say) -> PreparedEnvironment:
         """Ready to start processes in; `UsageError` for pins or engines that cannot be had."""
@@ -57,6 +60,18 @@ class Environments:
         if environment.kind == "venv":
             read_packages(environment.document, environment.folder, environment.label, read)
         return found
+
+    def compare(self, before: str, environment: EnvironmentRef) -> str:
+        """What is other in it than in the one with that key, in a few words; empty when that is not known."""
+        if before.startswith(HOST) and environment.kind != "host":
+            return f"host → {environment.kind}"
+        old = read_built(self._folder, before) if environment.kind == "venv" else None
+        if old is None:
+            return ""
+        packages = self._packages(environment)
+        new = {*packages.conda, *packages.pip}
+        words = [*(f"{name} (new)" for name in sorted(new - old)), *(f"{name} (gone)" for name in sorted(old - new))]
+        return ", ".join(words) if len(words) <= SHOWN else f"{', '.join(words[:SHOWN])} and {len(words) - SHOWN} more"
 
     def _packages(self, environment: EnvironmentRef) -> PackageList:
         return read_packages(environment.document, environment.folder, environment.label)

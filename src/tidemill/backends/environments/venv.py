@@ -66,6 +66,15 @@ def build_venv(packages: PackageList, root: Path, *, relax: bool, label: str, sa
         return Venv(folder, tuple(relaxed))
 
 
+def read_built(root: Path, key: str) -> set[str] | None:
+    """The packages that the venv with that key was asked to hold; None when it is not here."""
+    ready = next((p for p in (root / key / READY, root / f"{key}-relaxed" / READY) if key and p.exists()), None)
+    if ready is None:
+        return None
+    built = json.loads(ready.read_text(encoding="utf-8"))
+    return {*built.get("conda", ()), *built.get("pip", ())}
+
+
 def _uv() -> list[str]:
     if importlib.util.find_spec("uv") is not None:
         return [sys.executable, "-m", "uv"]
