@@ -7,7 +7,7 @@ import fcntl
 import os
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from tidemill.base.errors import ConflictError, UsageError
 
@@ -65,21 +65,36 @@ def locked(
 
     With `wait=False` a lock somebody else holds is a `ConflictError`. `waiting` is told who holds it before a wait begins.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+b") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as exc:
-            if not wait:
-                raise ConflictError(
-                    f"Another process is at work on {what or path}",
-                    hint="Wait for it to end, or stop it, and try again.",
-                ) from exc
-            if waiting is not None:
-                file.seek(0)
-                waiting(f"process {file.read().decode() or '(unknown)'}")
-            fcntl.flock(file, fcntl.LOCK_EX)
+    with _open_locked(path, wait=wait, what=what, waiting=waiting) as file:
         file.truncate(0)
         file.write(str(os.getpid()).encode())
         file.flush()
         yield
+
+
+def _open_locked(path: Path, *, wait: bool, what: str, waiting: Callable[[str], None] | None) -> IO[bytes]:
+    """The file at `path`, locked; again if its folder was removed meanwhile, as somebody else may hold the lock that counts."""
+    while True:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.ExitStack() as opened:
+            file = opened.enter_context(path.open("a+b"))
+            _take(file, path, wait=wait, what=what, waiting=waiting)
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                    opened.pop_all()
+                    return file
+
+
+def _take(file: IO[bytes], path: Path, *, wait: bool, what: str, waiting: Callable[[str], None] | None) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as exc:
+        if not wait:
+            raise ConflictError(
+                f"Another process is at work on {what or path}",
+                hint="Wait for it to end, or stop it, and try again.",
+            ) from exc
+        if waiting is not None:
+            file.seek(0)
+            waiting(f"process {file.read().decode() or '(unknown)'}")
+        fcntl.flock(file, fcntl.LOCK_EX)
