@@ -26,8 +26,18 @@ from tidemill.base.ids import JobName, is_name, make_job_name
 from tidemill.plan.graph import Plan
 from tidemill.plan.make import PlanOptions, make_plan
 from tidemill.record.ports import JobRow
-from tidemill.record.runs import clean_up, get_job, handles_by_key, interrupted_jobs, open_handles, past_steps, reap
+from tidemill.record.runs import (
+    clean_up,
+    get_job,
+    handles_by_key,
+    interrupted_jobs,
+    open_handles,
+    open_steps,
+    past_steps,
+    reap,
+)
 from tidemill.run.context import RunOptions
+from tidemill.run.folders import job_folder
 from tidemill.run.job import JobView
 from tidemill.run.ports import RunObserver
 from tidemill.run.result import JobResult
@@ -289,7 +299,10 @@ def settle_interrupted(app: App, kept: Collection[str] = (), *, resumed: str = "
                 reap(app.store, row, app.executor, spare)
             elif mine:
                 note = _reap_elsewhere(app, row, spare)
+                began = [step.name for step in open_steps(app.store, row)]
                 clean_up(app.store, row, [app.executor], iso(SystemClock().now()), note=note)
+                for name in began:
+                    app.tracker.end_abandoned(job_folder(app.home, row.name).step(name).root)
     return len(rows)
 
 

@@ -164,11 +164,16 @@ class App:
             log_observers=tuple(o for o in observers if isinstance(o, LogObserver)),
             models=_LateRegistrar(self),
             datasets=self.rows,
-            tracker=load("trackers", "mlflow")(self.home, self.settings.tracking_uri),
+            tracker=self.tracker,
             meter=meter,
             searches=_open_search,
             gpus=find_gpus,
         )
+
+    @property
+    def tracker(self) -> Any:  # noqa: ANN401 - a `Tracker` that can end what killed steps began
+        """Experiment tracking inside steps."""
+        return load("trackers", "mlflow")(self.home, self.settings.tracking_uri)
 
     def run_stamps(self, path: Path) -> StampMemory:
         """Digests of unchanged files at or below a path."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from tidemill.backends.registries.mlflow import MlflowRegistry
 from tidemill.backends.registries.mlflow_files import find_unused
+from tidemill.backends.trackers.mlflow import open_tracker
 from tidemill.record.ports import ModelRequest
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -74,3 +76,21 @@ def test_of_a_server_or_of_tables_that_are_not_known_nothing_is_said_to_be_unuse
     (tmp_path / "mlflow" / "models" / "x").mkdir(parents=True)
     with MlflowRegistry(tmp_path).unused_files({"gone"}) as found:
         assert found == ()
+
+
+def test_the_run_of_a_step_that_was_killed_ends_with_the_runs_inside_it(
+    registry: MlflowRegistry, home: Path, tmp_path: Path
+) -> None:
+    outer, _ = log(registry, tidemill__job="killed")
+    inner, _ = log(registry, mlflow__parentRunId=outer)
+    other, _ = log(registry)
+    done, _ = log(registry, mlflow__parentRunId=outer)
+    registry.client().set_terminated(done)
+    tracker = open_tracker(home, "")
+    tracker.end_abandoned(tmp_path)
+    (tmp_path / "mlflow-run.json").write_text(json.dumps({"run_id": outer}))
+    tracker.end_abandoned(tmp_path)
+    found = {run: registry.client().get_run(run).info for run in (outer, inner, other, done)}
+    assert [found[run].status for run in (outer, inner, other, done)] == ["KILLED", "KILLED", "RUNNING", "FINISHED"]
+    assert found[outer].end_time >= found[outer].start_time
+    open_tracker(home, "http://127.0.0.1:9").end_abandoned(tmp_path)

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from tidemill import inside
+from tidemill.backends.trackers.abandoned import end_abandoned
 from tidemill.backends.trackers.adoption import STORE, adopt_runs, has_own_store, open_store
+from tidemill.base.clock import SystemClock
 from tidemill.base.files import locked
 from tidemill.base.ids import JobName
 from tidemill.base.imports import import_late
@@ -49,10 +51,17 @@ class MlflowTracker:
 
     def end(self, job: JobName, step: Step, folder: Path, *, ok: bool) -> Mapping[str, float]:
         """The last value of each metric the step logged; runs it had to keep elsewhere come into the workspace's store."""
-        del job, step, ok
+        del job, step
         if has_own_store(folder):
             self._adopt(folder)
+        if not ok:
+            self.end_abandoned(folder)
         return {row["name"]: row["value"] for row in _rows(folder)}
+
+    def end_abandoned(self, folder: Path) -> None:
+        """Of a step that was killed: what runs of it in the workspace's own store runs no more."""
+        if self._embedded:
+            end_abandoned(self._folder / "mlflow.db", folder, int(SystemClock().now().timestamp() * 1000))
 
     def _adopt(self, folder: Path) -> None:
         from tidemill.backends.registries.mlflow import open_registry, speaking_to_mlflow  # noqa: PLC0415 - takes seconds
