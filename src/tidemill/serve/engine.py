@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from tidemill.base.errors import FailedError, TidemillError
 from tidemill.serve.decode import Array, Batch, decode
+from tidemill.serve.failures import missing, place
 from tidemill.serve.kept import NEEDED, TOLERANCE, check_digest, find_conversion, proof_rows
 from tidemill.serve.predictor import Answer, Predictor, flavor_of, load_predictor
 from tidemill.serve.problems import RequestProblem
@@ -113,15 +115,25 @@ def load_engine(  # noqa: PLR0913 - each by its name
 
     The bytes are compared with `expected_digest` before any of them is loaded: `ConflictError` when they are others. Conversions are
     taken from `kept`, the release's own, where that is given. `soon` waits for none: the model's library answers where none was kept.
+    `FailedError` for a model that fails while it is loaded or answers.
     """
     signature = read_signature(path)
     info = ModelInfo(name or path.name, version, deployment, check_digest(path, expected_digest))
     converts = allow_pickle and flavor_of(signature) in NEEDED
-    engine, reason = _converted(path, signature, info, soon=soon, kept=kept) if converts else (None, "")
-    if engine is None:
-        engine = _engine(signature, load_predictor(signature, allow_pickle=allow_pickle), info)
-        engine.slow_reason = reason
-    _measure(engine)
+    try:
+        engine, reason = _converted(path, signature, info, soon=soon, kept=kept) if converts else (None, "")
+        if engine is None:
+            engine = _engine(signature, load_predictor(signature, allow_pickle=allow_pickle), info)
+            engine.slow_reason = reason
+        _measure(engine)
+    except (Exception, SystemExit) as exc:
+        if isinstance(exc, TidemillError):
+            raise
+        hint = missing(exc, "beside the server")
+        if not hint:
+            LOG.exception("the model could not start")
+        hint = hint or "The log has the traceback."
+        raise FailedError(f"The model `{info.name}` could not start: {place(exc, path)}", hint=hint) from exc
     return engine
 
 

@@ -25,6 +25,7 @@ FIRST_WAIT_S = 0.1
 LONGEST_WAIT_S = 30.0
 STEADY_S = 60.0
 DRAIN_S = 30.0
+END_S = 20.0  # an idle server has ten seconds for its last records, and tidies up after itself
 LEFTOVER_S = 2.0
 START_S, AGAIN_S = 0.05, 0.1
 ROTATE_EVERY_S = 5.0
@@ -261,7 +262,7 @@ class Supervisor:
             await asyncio.sleep(0.02)
         await self._router.forget(server.backend)
         if server.process is not None:
-            await asyncio.to_thread(proc.stop_group, server.process.pid, grace_s=10)
+            await asyncio.to_thread(proc.stop_group, server.process.pid, grace_s=END_S)
             server.process.wait()
 
     async def stop(self) -> None:

@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from tidemill.base.errors import UsageError
+from tidemill.base.errors import FailedError, UsageError
 from tidemill.serve.engine import load_engine
 from tidemill.serve.server import InferenceServer
 from tidemill.serve.settings import ServerSettings
@@ -321,3 +322,28 @@ def test_metrics_count_rows_predictions_and_columns_out_of_range(table_model: Pa
     text = client.call("GET", "/metrics")[2].decode()
     assert 'tidemill_out_of_range_total{column="feature_2",version="3"} 1.0' in text
     assert 'tidemill_rows_total{version="3"} 1.0' in text
+
+
+@pytest.mark.parametrize(
+    ("raw", "words", "hint"),
+    [
+        (
+            b"cof_another_project\nModel\n.",
+            "ModuleNotFoundError: No module named 'of_another_project'",
+            "`of_another_project`",
+        ),
+        (b"cbuiltins\nnothing_here\n.", "AttributeError: ", "The log has the traceback"),
+        (b"cut off", "UnpicklingError: ", "The log has the traceback"),
+        (b"csys\nexit\n(I3\ntR.", "it called sys.exit(3)", "The log has the traceback"),
+    ],
+    ids=["module", "class", "bytes", "exit"],
+)
+def test_a_model_that_cannot_be_loaded_is_an_error_that_says_why(
+    digits_model: Path, tmp_path: Path, raw: bytes, words: str, hint: str
+) -> None:
+    model = Path(shutil.copytree(digits_model, tmp_path / "other"))
+    (model / "model.pkl").write_bytes(raw)
+    with pytest.raises(FailedError) as caught:
+        load_engine(model, name="m", version="1", deployment="", allow_pickle=True, soon=True)
+    assert f"The model `m` could not start: {words}" in caught.value.message
+    assert hint in (caught.value.hint or "")
