@@ -115,7 +115,7 @@ def _tensor(tensor: Any, at: int) -> tuple[str, Any]:  # noqa: ANN401
     try:
         data = np.asarray(tensor.get("data"))
         text = data.dtype.kind in "US" and datatype == "BYTES"
-        if data.size != math.prod(shape) or (data.dtype.kind not in "biuf" and not text):
+        if not data.ndim or data.size != math.prod(shape) or (data.dtype.kind not in "biuf" and not text):
             raise RequestProblem(
                 f"Expected {math.prod(shape)} values of {datatype}",
                 loc=(*loc, "data"), status=CLIENT_ERROR,
@@ -145,6 +145,8 @@ def _check_range(data: Any, datatype: str, loc: tuple[str | int, ...]) -> None: 
     """Whole numbers are whole and fit into what they claim to be; truths are true or false."""
     if datatype == "BOOL" and not np.isin(data, (0, 1)).all():
         raise RequestProblem("Expected true or false", loc=loc, status=CLIENT_ERROR)
+    if datatype != "BOOL" and data.dtype.kind == "b":
+        raise RequestProblem(f"Expected values of {datatype}, not of BOOL", loc=loc, status=CLIENT_ERROR)
     if "INT" in datatype:
         limits = np.iinfo(datatype.lower())
         if data.dtype.kind == "f" and (data % 1).any():

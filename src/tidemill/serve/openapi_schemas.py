@@ -171,7 +171,8 @@ def inference_schema(engine: Engine) -> Schema:
     columns = [_column_tensor(c) for c in engine.signature.columns]
     least = sum(c.required for c in engine.signature.columns)
     each = {"type": "array", "prefixItems": columns, "minItems": least, "maxItems": len(columns)}
-    return obj({"inputs": {"anyOf": [whole, each]} if columns else whole}, {"id": TEXT, "outputs": many(OUTPUT)})
+    wanted = {"anyOf": [many(OUTPUT, 0), {"type": "null"}]}  # none, as clients write it that send every field
+    return obj({"inputs": {"anyOf": [whole, each]} if columns else whole}, {"id": TEXT, "outputs": wanted})
 
 
 def _column_tensor(column: Column) -> Schema:

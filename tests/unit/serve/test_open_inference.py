@@ -61,12 +61,21 @@ def test_a_model_describes_its_tensors_and_is_ready(table: Client) -> None:
         {"inputs": [{"name": "x", "shape": [1, 6], "datatype": "FP99", "data": [0] * 6}]},
         {"inputs": [{"name": 7, "shape": [1, 6], "datatype": "FP64", "data": [0] * 6}]},
         {"inputs": [{"name": "x", "shape": [1, 6], "datatype": "FP64", "data": [0] * 6}], "id": 7},
+        {"inputs": [{"name": "x", "shape": [1, 6], "datatype": "FP64", "data": [False] * 6}]},
+        {"inputs": [{"name": f"feature_{i}", "shape": [1], "datatype": "FP64", "data": 0} for i in range(6)]},
     ],
 )  # fmt: skip
 def test_a_wrong_tensor_is_400_with_a_reason(table: Client, body: Any) -> None:
     status, answer = table.post("/v2/models/m/infer", body)
     assert status == 400
     assert answer["error"]
+
+
+@pytest.mark.parametrize("wanted", [None, []])
+def test_none_asked_for_are_all_outputs(table: Client, wanted: Any) -> None:
+    tensor = {"name": "x", "shape": [1, 6], "datatype": "FP64", "data": [0] * 6}
+    status, answer = table.post("/v2/models/m/infer", {"inputs": [tensor], "outputs": wanted})
+    assert (status, [o["name"] for o in answer["outputs"]]) == (200, ["prediction", "probabilities"])
 
 
 def test_another_method_is_405_and_an_unknown_action_404(table: Client) -> None:
