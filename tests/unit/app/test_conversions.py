@@ -54,9 +54,9 @@ def packaged(version: ModelVersion, converted: tuple[Path, ...], work: Path) -> 
 def test_it_is_made_once_and_is_a_layer_of_the_image(version: ModelVersion, tmp_path: Path) -> None:
     files, reason = keep_conversion(home(tmp_path), version, Path(sys.executable), {"PYTHONHASHSEED": "2"})
     assert (reason, [f.suffix for f in files]) == ("", [".json", ".onnx"])
-    stamps = [f.stat().st_mtime_ns for f in files]
+    stamps = [f.stat().st_ino for f in files]
     assert keep_conversion(home(tmp_path), version, Path(sys.executable), {}) == (files, "")
-    assert [f.stat().st_mtime_ns for f in files] == stamps
+    assert [f.stat().st_ino for f in files] == stamps
     again, _ = keep_conversion(home(tmp_path / "again"), version, Path(sys.executable), {"PYTHONHASHSEED": "1"})
     assert [f.read_bytes() for f in again] == [f.read_bytes() for f in files], "another process, the same bytes"
     package = packaged(version, files, tmp_path)
