@@ -45,6 +45,7 @@ OLD_S, MINUTE_S = 300.0, 60.0
 FIRST_S = 2.0  # the first file leaves soon, so that a store that cannot be reached is known at once
 CLOSE_S = 10.0
 QUIET_S = 60.0
+BROKEN_S = 5.0  # after a disk took no record nothing is promised to be kept
 LOOK_S, LOOK_SHARE = 10.0, 100  # how often the folder is measured: it is everybody's who records here
 CREDENTIALS = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key"})
 BOTH = frozenset({"request", "response"})
@@ -121,6 +122,7 @@ class Capture:
     _freed_before: int = 0
     _look_at: float = 0.0
     _quiet_until: float = 0.0
+    _broken_until: float = 0.0
     _writer: threading.Thread | None = None
     _finisher: threading.Thread | None = None
     _open: dict[str, _Segment] = field(default_factory=dict)
@@ -153,6 +155,9 @@ class Capture:
 
     def feedback(self, items: Sequence[Mapping[str, Any]], size: int) -> bool:
         """Keep what turned out to be true of earlier requests, `size` bytes of JSON; false when it could not be kept, none of it."""
+        if time.monotonic() < self._broken_until:
+            self.dropped += len(items)
+            return False
         said = [{"request_id": item["request_id"], "truth": item["truth"]} for item in items]
         return not said or self._put(FEEDBACK, said, size)
 
@@ -233,6 +238,7 @@ class Capture:
             self._write(kind, entries)
         except (OSError, ValueError, TypeError, OverflowError, RecursionError) as exc:
             self.dropped += len(entries)
+            self._broken_until = time.monotonic() + BROKEN_S if isinstance(exc, OSError) else 0.0
             if time.monotonic() >= self._quiet_until:
                 self._quiet_until = time.monotonic() + QUIET_S
                 LOG.warning("captured requests cannot be written, they are dropped: %s: %s", type(exc).__name__, exc)

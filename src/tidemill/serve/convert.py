@@ -8,9 +8,11 @@ Prints the name both have; nothing, and why on stderr, where a model like this o
 from __future__ import annotations
 
 import argparse
+import ctypes
 import importlib
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -140,5 +142,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _end_with_parent() -> None:
+    """Nobody waits for a conversion whose server was told to stop."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+
+
 if __name__ == "__main__":
+    _end_with_parent()
     sys.exit(main())

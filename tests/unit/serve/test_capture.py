@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import subprocess
 import sys
@@ -199,6 +200,25 @@ def test_a_full_disk_costs_records_and_garbles_none(tmp_path: Path) -> None:
     assert kept[-1] == "last"
     assert len(set(kept)) == len(kept) > 5
     assert done.stderr.count("cannot be written") == 1, "it is said once"
+
+
+def test_feedback_is_refused_where_the_disk_takes_no_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: object, lines: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    said = [{"request_id": "one", "truth": "yes"}]
+    monkeypatch.setattr("tidemill.serve.capture.BROKEN_S", 60)
+    capture = captured(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr("tidemill.serve.capture._Segment.add", full)
+        capture.record("one", b"{}", b"{}", 0)
+        until(lambda: capture._broken_until > 0)
+        assert not capture.feedback(said, 10)
+    assert capture.dropped == 2
+    capture._broken_until = 0.0  # a while later
+    assert capture.feedback(said, 10)
+    capture.close()
+    assert [r["truth"] for r in read_records(tmp_path, "feedback")] == ["yes"]
 
 
 def test_a_record_that_cannot_be_written_ends_nothing(tmp_path: Path) -> None:

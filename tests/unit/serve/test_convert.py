@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import pickle
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.svm import SVC, LinearSVC
 
+from tests.waiting import until
+from tidemill.base import proc
 from tidemill.base.errors import ConflictError
 from tidemill.serve.convert import main as convert
 from tidemill.serve.decode import decode
@@ -101,3 +104,28 @@ def test_other_bytes_than_were_registered_are_refused_before_they_are_loaded(tab
 def test_agreement_is_equal_labels_and_close_numbers(slow: Answer, fast: Answer, difference: str) -> None:
     assert difference in same(slow, fast)
     assert bool(same(slow, fast)) == bool(difference)
+
+
+class Endless:
+    """A model whose loading tells that it began, and does not end."""
+
+    def __init__(self, flag: Path) -> None:
+        self._flag = flag
+
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return exec, (
+            f"import pathlib, os, time; pathlib.Path({str(self._flag)!r}).write_text(str(os.getpid())); time.sleep(60)",
+        )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the conversion ends by itself")
+def test_a_conversion_ends_with_the_server_that_asked_for_it(table_model: Path, tmp_path: Path) -> None:
+    model = Path(shutil.copytree(table_model, tmp_path / "model"))
+    (model / "model.pkl").write_bytes(pickle.dumps(Endless(tmp_path / "pid")))
+    code = "import sys; from tidemill.base import proc; proc.run([sys.executable, *sys.argv[1:]])"
+    words = ["-m", "tidemill.serve.convert", str(model), str(tmp_path / "kept")]
+    with subprocess.Popen([sys.executable, "-c", code, *words]) as server:
+        until(lambda: (tmp_path / "pid").exists() and bool((tmp_path / "pid").read_text()))
+        server.kill()
+    pid = int((tmp_path / "pid").read_text())
+    until(lambda: not proc.is_alive(pid))
