@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import threading
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.azureml.storage import Storage
+from tests.ports import free_port
 
 DATASTORES = {"workspaceblobstore": "azureml-blobstore-1", "workspaceartifactstore": "azureml"}
 GRACE_S = 2.0
@@ -135,7 +135,7 @@ def _await(job: Job, storage: Storage, cwd: Path, command: str, env: dict[str, s
     logs = [cwd.parent / (f"std_log_process_{i}.txt" if count > 1 else "std_log.txt") for i in range(count)]
     started = []
     meeting = (
-        {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port()), "WORLD_SIZE": str(count)} if count > 1 else {}
+        {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": str(count)} if count > 1 else {}
     )
     for rank, log in enumerate(logs):
         with log.open("wb") as out:
@@ -155,12 +155,6 @@ def _await(job: Job, storage: Storage, cwd: Path, command: str, env: dict[str, s
         time.sleep(0.02)
     _show(job, storage, logs)
     return failed or next((p.returncode for p in started if p.returncode), 0)
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 def _signal(started: list[subprocess.Popen[bytes]], number: signal.Signals) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from tests.azureml.service import ROOT, AzureML
 from tests.unit.backends.fake_rest import Patience
+from tests.waiting import until
 from tidemill.run.ports import PreparedEnvironment, Task
 from tidemill.testing.executors import Submitted, make_task
 
@@ -29,13 +29,6 @@ class Hurried(Patience):
 
 def task(folder: Path, command: str, **more: Any) -> Task:
     return make_task(folder, command, environment=PYTHON, **more)
-
-
-def until(true: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 20
-    while not true():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.02)
 
 
 def started(azure: AzureML, line: str, submitted: Submitted) -> str:

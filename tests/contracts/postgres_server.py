@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import free_port
 from tidemill.base import proc
 
 PASSWORD = "s3cr@t:pass/word"
@@ -47,9 +47,7 @@ def running_server() -> Iterator[Server]:
         shutil.chown(folder, "postgres")
     (folder / "pw").write_text(PASSWORD)
     (folder / "pw").chmod(0o644)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        server = Server(folder, programs, free.getsockname()[1])
+    server = Server(folder, programs, free_port())
     try:
         words = ["-U", "tidemill", "--pwfile", str(folder / "pw"), "-A", "scram-sha-256", "--no-sync"]
         _as_owner([str(programs / "initdb"), "-D", str(folder / "data"), *words])

@@ -8,6 +8,8 @@ import http.server
 import threading
 from collections.abc import Iterator
 
+from tests.waiting import PATIENCE_S
+
 CHUNK = 1 << 16
 
 
@@ -86,4 +88,4 @@ def proxy(behind: str) -> Iterator[Proxy]:
     finally:
         made.shutdown()
         made.server_close()
-        thread.join(10)
+        thread.join(PATIENCE_S)

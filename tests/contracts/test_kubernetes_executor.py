@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from tests.contracts.namespaces import scratch_namespace
+from tests.waiting import until
 from tidemill.base.ids import JobName
 from tidemill.plan.graph import Resources
 from tidemill.run.ports import PreparedEnvironment, Task, TaskWatch
@@ -87,13 +88,6 @@ def executor(namespace: str, tmp_path: Path) -> Iterator[Any]:
     found = InImage(StepPods("", namespace), images, grace_s=0.5)
     yield found
     found.close()
-
-
-def until(true: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 60
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 class TestKubernetesExecutor(ExecutorContract):

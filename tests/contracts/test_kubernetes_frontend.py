@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.contracts.test_kubernetes import build, namespace, registry, target
+from tests.waiting import until
 from tidemill.base.errors import FailedError
 from tidemill.release.workload import Workload
 
@@ -27,10 +27,10 @@ def test_a_frontend_answers_beside_its_endpoint_and_leaves_with_it(
         target.apply(version)
         target.wait_ready(version, timeout_s=90)
         assert target.request(namespace, "echo", "/") == (200, b"one")
-        deadline = time.monotonic() + 60
-        while target.request(namespace, "echo-frontend", "/") != (200, b"web"):
-            assert time.monotonic() < deadline, "the frontend did not come up"
-            time.sleep(0.5)
+        until(
+            lambda: target.request(namespace, "echo-frontend", "/") == (200, b"web"),
+            "the frontend did not come up",
+        )
         assert [v.deployment for v in target.observe(namespace, "echo")] == ["v1"]
     finally:
         target.delete_endpoint(version, with_namespace=True)

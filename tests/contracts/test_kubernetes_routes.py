@@ -20,6 +20,7 @@ import pytest
 from tests.contracts.gateway_api import DEFINITIONS, GROUP
 from tests.contracts.test_kubernetes import build, namespace, registry, target
 from tests.contracts.test_kubernetes_shift import SERVER
+from tests.waiting import PATIENCE_S
 from tidemill.app.shift import BakeFailedError
 from tidemill.app.shift_kubernetes import shift_on_cluster
 from tidemill.base import proc
@@ -192,7 +193,7 @@ def copies_of_requests(target: Any, version: Workload) -> Iterator[None]:
         yield
     finally:
         stop.set()
-        thread.join(30)
+        thread.join(PATIENCE_S)
 
 
 def test_weights_along_a_gateway_and_a_cluster_without_one_is_refused(
@@ -294,4 +295,4 @@ def answering(namespace: str, accepted: str, *, only_first: bool = False) -> Ite
         yield
     finally:
         stop.set()
-        thread.join(30)
+        thread.join(PATIENCE_S)

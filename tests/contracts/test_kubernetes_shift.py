@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.contracts.test_kubernetes import build, namespace, registry, target
+from tests.waiting import PATIENCE_S
 from tidemill.app.shift import BakeFailedError
 from tidemill.app.shift_kubernetes import shift_on_cluster
 from tidemill.release.workload import Workload
@@ -62,7 +63,7 @@ def load(target: object, namespace: str, seen: Counter[tuple[int, bytes]]) -> It
         yield
     finally:
         stop.set()
-        thread.join(30)
+        thread.join(PATIENCE_S)
 
 
 @pytest.mark.parametrize("strategy", ["canary", "rolling"])

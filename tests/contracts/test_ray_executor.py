@@ -8,7 +8,6 @@ import sqlite3
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.contracts.ray_cluster import two_nodes
+from tests.waiting import until
 from tidemill.base.errors import BackendError
 from tidemill.plan.graph import Resources
 from tidemill.testing.executors import ExecutorContract, make_task, submit
@@ -81,17 +81,12 @@ def test_a_task_whose_node_is_lost_is_lost_and_not_failed(cluster: Any, executor
     cluster.wait_for_nodes()
     task = make_task(tmp_path / "a", "echo up; sleep 60", resources=Resources(cpus=8))
     submitted = submit(executor, task, lines=True)
-    deadline = time.monotonic() + 60
-    while "up" not in submitted.lines:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    until(lambda: "up" in submitted.lines)
     threading.Thread(target=cluster.remove_node, args=(node,), kwargs={"allow_graceful": False}).start()
     end = submitted.wait()
     assert end.lost
     assert not end.ok
-    while executor.slots != 4:  # the cluster takes a while to forget it, and the next test counts
-        assert time.monotonic() < deadline + 60
-        time.sleep(0.1)
+    until(lambda: executor.slots == 4)  # the cluster takes a while to forget it, and the next test counts
 
 
 def test_a_node_without_the_drivers_files_gets_them_and_sends_back_what_was_written(

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -16,6 +15,7 @@ import psycopg
 import pytest
 
 from tests.contracts.postgres_server import running_server
+from tests.waiting import until
 from tidemill.backends.stores.postgres import PostgresStore
 from tidemill.record.runs import get_job
 from tidemill.run.events import StepStarted
@@ -79,10 +79,7 @@ def test_a_job_killed_on_one_machine_is_gone_on_with_there(url: str, machines: t
     words = ("run", "pipeline.yml", "--parallel", "1", "--set", "inputs.wait=0.6")
     process = start(one, url, *words)
     jobs = one / ".tidemill" / "jobs"
-    deadline = time.monotonic() + 60
-    while not list(jobs.glob("*/s1/outputs/o")):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    until(lambda: list(jobs.glob("*/s1/outputs/o")))
     process.send_signal(signal.SIGKILL)
     process.communicate()
     (job,) = [p.name for p in jobs.iterdir()]

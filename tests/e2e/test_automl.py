@@ -8,14 +8,13 @@ import math
 import random
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.conftest import Run
+from tests.waiting import PATIENCE_S, until
 
 pytestmark = pytest.mark.needs_automl
 
@@ -112,7 +111,7 @@ def write_waves(folder: Path, rows: int = 120) -> None:
 def ask(tmp_path: Path, model: Path, rows: list[dict[str, object]]) -> list[object]:
     """The model's answers, where FLAML and Tidemill's scripts are not."""
     argv = [sys.executable, "-W", "ignore", "-c", ASK, str(model), json.dumps(rows)]
-    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=PATIENCE_S)
     found: list[object] = json.loads(done.stdout.splitlines()[-1])
     return found
 
@@ -196,7 +195,7 @@ def test_a_search_that_is_killed_goes_on_where_it_was_and_finds_the_same_model(t
     runs = subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         log = tmp_path / ".tidemill/jobs/cut/learn/logs/std_log.txt"
-        eventually(lambda: log.exists() and "trial 2" in log.read_text())
+        until(lambda: log.exists() and "trial 2" in log.read_text())
     finally:
         runs.kill()
         runs.wait()
@@ -207,10 +206,3 @@ def test_a_search_that_is_killed_goes_on_where_it_was_and_finds_the_same_model(t
     noted = (log.parent.parent / "automl/trials.jsonl").read_text().splitlines()
     ended = [json.loads(line)["what"] for line in noted if "what" in line]
     assert len(ended) == len(set(ended)) == 6
-
-
-def eventually(said: Callable[[], bool]) -> None:
-    began = time.monotonic()
-    while not said():
-        assert time.monotonic() - began < 120
-        time.sleep(0.02)

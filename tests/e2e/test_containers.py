@@ -7,12 +7,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.conftest import Run
+from tests.waiting import PATIENCE_S, until
 
 pytestmark = pytest.mark.needs_cluster
 
@@ -76,12 +76,9 @@ def test_no_container_outlives_its_run(tidemill: Run, project: Path, how: signal
     argv = [sys.executable, "-m", "tidemill", "run", "pipeline.yml", "--set", "jobs.after.inputs.seconds=60"]
     process = subprocess.Popen(argv, cwd=project, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     log = "jobs/*/after/logs/std_log.txt"
-    deadline = time.monotonic() + 60
-    while not any(p.read_text() for p in (project / ".tidemill").glob(log)):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    until(lambda: any(p.read_text() for p in (project / ".tidemill").glob(log)))
     process.send_signal(how)
-    process.wait(30)
+    process.wait(PATIENCE_S)
     if how is signal.SIGKILL:
         tidemill("run", "pipeline.yml")  # the next command clears up
     assert not containers()

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import Run
+from tests.waiting import until
 
 STEP = """
 import pathlib, sys, time
@@ -229,10 +230,7 @@ def test_a_killed_loop_goes_on_in_the_round_it_was_in(tidemill: Run, project: Pa
         "j",
     ]
     process = subprocess.Popen(argv, cwd=project, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
-    while not (project / ".tidemill" / "jobs" / "j" / "loop.3.add" / "logs").exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until((project / ".tidemill" / "jobs" / "j" / "loop.3.add" / "logs").exists)
     time.sleep(0.3)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()

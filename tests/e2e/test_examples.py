@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import Run
+from tidemill.cli.main import run_command_line
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ("digits", "damage", "animals")
@@ -53,10 +54,14 @@ def test_data_create_warns_when_the_project_maps_that_name(tidemill: Run, tmp_pa
 
 @pytest.mark.slow
 @pytest.mark.skipif(not MNIST.exists(), reason="the MNIST pictures are not beside this repository")
-def test_real_mnist_registered_as_data_reaches_93_percent(tidemill: Run, tmp_path: Path) -> None:
+def test_real_mnist_registered_as_data_reaches_93_percent(
+    tidemill: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = copied("digits", tmp_path)
+    monkeypatch.chdir(folder)
     for digit in range(10):
-        tidemill("-C", "digits", "data", "create", "-n", f"digit-{digit}", "-v", "1", "-p", str(MNIST / str(digit)))
+        asked = ["data", "create", "-n", f"digit-{digit}", "-v", "1", "-p", str(MNIST / str(digit))]
+        assert run_command_line(asked) == 0
     done = json.loads(tidemill("-C", "digits", "run", "pipeline.yml", "-o", "json").stdout)
     assert done["status"] == "Completed"
     log = Path(done["steps"]["train"]["log"]).read_text()

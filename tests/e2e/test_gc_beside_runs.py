@@ -6,10 +6,10 @@ import json
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 from tests.e2e.conftest import Run
+from tests.waiting import until
 
 PIPELINE = """
 type: pipeline
@@ -65,13 +65,11 @@ def test_a_run_killed_beside_a_collection_is_resumed_with_what_it_had(tmp_path: 
     thread = threading.Thread(target=collect)
     thread.start()
     try:
-        for number, until in enumerate(("a/logs/std_log.txt", "b/logs/std_log.txt", "c/logs/std_log.txt")):
+        for number, moment in enumerate(("a/logs/std_log.txt", "b/logs/std_log.txt", "c/logs/std_log.txt")):
             name = f"j{number}"
             words = ["run", "w.yml", "--name", name, "--set", f"inputs.n={number}"]
             driver = subprocess.Popen([sys.executable, "-m", "tidemill", *words], cwd=tmp_path)
-            deadline = time.monotonic() + 60
-            while not (tmp_path / ".tidemill" / "jobs" / name / until).exists() and time.monotonic() < deadline:
-                time.sleep(0.01)
+            until((tmp_path / ".tidemill" / "jobs" / name / moment).exists)
             driver.kill()
             driver.wait()
             found = json.loads(tidemill("job", "resume", name, "-o", "json").stdout)

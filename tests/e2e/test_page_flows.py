@@ -15,6 +15,7 @@ from PIL import Image
 
 from tests.e2e.test_pages import open_page, prediction
 from tests.unit.serve.conftest import COLUMNS, digits_model, save, table_model
+from tests.waiting import PATIENCE_S
 
 pytestmark = [pytest.mark.needs_browser, pytest.mark.timeout(600), pytest.mark.filterwarnings("ignore")]
 __all__ = ["digits_model", "table_model"]
@@ -47,7 +48,7 @@ def serve() -> Iterator[Serve]:
     def stop(url: str) -> None:
         process = running.pop(url)
         process.terminate()
-        process.communicate(timeout=60)
+        process.communicate(timeout=PATIENCE_S)
 
     start.stop = stop  # type: ignore[attr-defined]
     yield start

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.conftest import Run
+from tests.waiting import until
 
 PIPELINE = """
 type: pipeline
@@ -50,10 +50,7 @@ def killed(tmp_path: Path) -> Path:
     (tmp_path / "parts" / "named.yml").write_text(COMPONENT.format(name="named", word="first-c"))
     driver = subprocess.Popen([sys.executable, "-m", "tidemill", "run", "p.yml", "--name", "j"], cwd=tmp_path)
     started = tmp_path / ".tidemill" / "jobs" / "j" / "a" / "cwd" / "started"
-    deadline = time.monotonic() + 60
-    while not started.exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert started.exists()
+    until(started.exists)
     driver.kill()
     driver.wait()
     (tmp_path / "go").touch()

@@ -9,12 +9,12 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.conftest import Run
+from tests.waiting import PATIENCE_S, until
 from tidemill.backends.locks.flock import FlockLocks
 from tidemill.base.ids import JobName
 
@@ -30,10 +30,7 @@ def test_a_job_resumed_at_once_is_not_ended_with_the_killed_run(tidemill: Run, t
     (tmp_path / "job.yml").write_text(JOB)
     words = [sys.executable, "-m", "tidemill", "run", "job.yml", "-n", "j"]
     process = subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
-    while not list(tmp_path.glob(".tidemill/jobs/j/*/outputs/o/pids")):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    until(lambda: list(tmp_path.glob(".tidemill/jobs/j/*/outputs/o/pids")))
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert "Completed" in tidemill("job", "resume", "j").stdout
@@ -59,7 +56,7 @@ def test_what_several_processes_begin_at_once_runs_once(tidemill: Run, tmp_path:
     if words[0] == "job":
         tidemill("run", "once.yml", "-n", "j", code=1, HERE=str(tmp_path))
     (tmp_path / "ok").touch()
-    said = [p.communicate(timeout=60)[0] for p in [start(tmp_path, *words) for _ in range(4)]]
+    said = [p.communicate(timeout=PATIENCE_S)[0] for p in [start(tmp_path, *words) for _ in range(4)]]
     assert (tmp_path / "trace").read_text() == "ran\n", said
     refused = [text for text in said if "There is a job `j` already" in text or "by another process" in text]
     assert not [text for text in said if text not in refused and "Completed" not in text]

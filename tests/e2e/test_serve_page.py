@@ -13,6 +13,7 @@ import pytest
 
 from tests.e2e.test_pages import open_page, prediction
 from tests.unit.serve.conftest import COLUMNS, table_model
+from tests.waiting import PATIENCE_S
 
 pytestmark = [pytest.mark.needs_browser, pytest.mark.timeout(600)]
 __all__ = ["table_model"]
@@ -25,7 +26,7 @@ def url(table_model: Path) -> Iterator[str]:
     assert process.stdout is not None
     yield process.stdout.readline().decode().split()[1]
     process.terminate()
-    process.communicate(timeout=60)
+    process.communicate(timeout=PATIENCE_S)
 
 
 def colour(page: Any, selector: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import Run
+from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.slow
 
@@ -88,7 +89,7 @@ def ask(url: str) -> dict[str, Any]:
     request = urllib.request.Request(
         f"{url}/predict", json.dumps(FLOWER).encode(), {"content-type": "application/json"}
     )
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
         return dict(json.load(answer))
 
 
@@ -199,12 +200,12 @@ def test_a_stage_waits_for_somebody_other_than_the_author(tidemill: Run, ungated
 
 
 def test_a_gate_may_ask_how_fast_and_how_fair_a_version_is(tidemill: Run, project: Path) -> None:
-    gates = ["latency.p95_ms < 5000", "fairness.accuracy_gap < 0.05", "latency.p50_ms < 0.0001", "fairness.other < 1"]
+    gates = ["latency.p95_ms < 60000", "fairness.accuracy_gap < 0.05", "latency.p50_ms < 0.0001", "fairness.other < 1"]
     (project / "tidemill.yaml").write_text(PROJECT.replace('["metrics.accuracy >= 0.9"]', json.dumps(gates)))
     done = tidemill("gate", "-o", "json", code=1)
     verdicts = json.loads(done.stdout)
     assert [v["passed"] for v in verdicts] == [True, True, False, False]
-    assert 0 < verdicts[0]["values"]["latency.p95_ms"] < 5000
+    assert 0 < verdicts[0]["values"]["latency.p95_ms"] < 60_000
     assert "fairness.other is missing" in verdicts[3]["evidence"]
     assert "not passed: fairness.other < 1" in tidemill("gate", "--history").stdout
 

@@ -15,6 +15,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+from tests.ports import free_port
+from tests.waiting import PATIENCE_S
 
 THEIRS = Path(os.environ.get("TIDEMILL_PEER_PYTHON", "/nonexistent/python")).parent
 pytestmark = [
@@ -153,14 +155,12 @@ def _schemas(document: object) -> tuple[object, ...]:
 @contextmanager
 def serving(argv: list[str], folder: Path) -> Iterator[int]:
     """A server on a port of its own, once it answers."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     env = {**os.environ, "AML_APP_ROOT": str(folder), "WORKER_COUNT": "1"}
     command = [a.replace("{port}", str(port)) for a in argv]
     process = subprocess.Popen(command, cwd=folder, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE_S
         while not _is_open(port):
             assert process.poll() is None, f"{command[0]} ended"
             assert time.monotonic() < deadline
@@ -168,7 +168,7 @@ def serving(argv: list[str], folder: Path) -> Iterator[int]:
         yield port
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(PATIENCE_S)
 
 
 def _is_open(port: int) -> bool:
@@ -181,7 +181,7 @@ def _is_open(port: int) -> bool:
 
 def ask(port: int, question: Question) -> Reply:
     """What is the same of an answer wherever it comes from."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
     try:
         connection.request(*question)
         answer = connection.getresponse()

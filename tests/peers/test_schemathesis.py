@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from tests.unit.serve.conftest import digits_model, table_model
+from tests.waiting import PATIENCE_S
 
 __all__ = ["digits_model", "table_model"]
 PEER = Path(os.environ.get("TIDEMILL_PEER_PYTHON", "/nonexistent/python")).parent / "schemathesis"
@@ -32,7 +33,7 @@ def serving(model: Path, folder: Path) -> Iterator[str]:
         assert process.poll() is None, "the server ended"
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(PATIENCE_S)
 
 
 def disproofs(model: Path, folder: Path) -> str:

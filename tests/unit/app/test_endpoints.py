@@ -10,6 +10,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from tests.waiting import PATIENCE_S
 from tidemill.app.settings import read_settings
 from tidemill.app.wiring import open_app
 from tidemill.cli.main import run_command_line
@@ -69,7 +70,7 @@ def answerers(key: str, header: str) -> set[str]:
         )
     headers = {"authorization": f"Bearer {token}", header: key}
     asked = (Request(f"{url}/score", b"{}", headers) for _ in range(12))
-    return {urlopen(request, timeout=10).headers["azureml-model-deployment"] for request in asked}
+    return {urlopen(request, timeout=PATIENCE_S).headers["azureml-model-deployment"] for request in asked}
 
 
 def test_keys_stick_a_name_nobody_has_is_said_and_what_is_deleted_gets_nothing(

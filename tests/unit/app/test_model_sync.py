@@ -27,6 +27,6 @@ def test_a_word_that_is_no_address_makes_no_folder(here: Path, capsys: pytest.Ca
 def test_a_server_that_is_not_there_is_named_at_once(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    assert run_command_line(["model", "sync", ".", f"http://127.0.0.1:{port}"]) == 4
+        port = free.getsockname()[1]  # held, and nobody listens
+        assert run_command_line(["model", "sync", ".", f"http://127.0.0.1:{port}"]) == 4
     assert f"http://127.0.0.1:{port} does not answer" in capsys.readouterr().err

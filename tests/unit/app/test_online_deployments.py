@@ -16,6 +16,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from tests.waiting import PATIENCE_S
 from tidemill.app.settings import read_settings
 from tidemill.app.wiring import open_app
 from tidemill.base import proc
@@ -86,7 +87,7 @@ def desired() -> dict[str, Any]:
 
 def ask(**headers: str) -> str:
     request = Request(f"{observed()['url']}/score", b"{}", {k.replace("_", "-"): v for k, v in headers.items()})
-    return str(json.load(urlopen(request, timeout=10)))
+    return str(json.load(urlopen(request, timeout=PATIENCE_S)))
 
 
 def refused(**headers: str) -> tuple[int, str]:
@@ -143,7 +144,7 @@ def test_an_endpoint_listens_from_the_start_and_says_who_would_answer(
 def test_deployments_made_at_the_same_time_are_both_there(endpoint: Path) -> None:
     argv = [sys.executable, "-m", "tidemill", "online-deployment", "create", "-f", "blue.yml", "-o", "none"]
     started = [proc.start([*argv, "-n", n], cwd=endpoint, env=dict(os.environ)) for n in ("one", "two", "three")]
-    assert [p.wait(60) for p in started] == [0, 0, 0]
+    assert [p.wait(PATIENCE_S) for p in started] == [0, 0, 0]
     assert sorted(desired()["deployments"]) == ["one", "three", "two"]
     assert sorted(desired()["traffic"].values()) == [100], "the first alone has it all"
     assert ask() == "blue"

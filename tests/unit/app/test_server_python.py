@@ -9,6 +9,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from tests.waiting import PATIENCE_S
 from tidemill.app.settings import read_settings
 from tidemill.app.wiring import open_app
 from tidemill.backends.environments.venv import find_python
@@ -55,7 +56,9 @@ def test_a_deployment_of_an_older_python_serves_with_the_very_packages_it_pins(
 
         def ask(number: int) -> object:
             body = json.dumps({"data": [number, 1]}).encode()
-            return json.load(urlopen(Request(f"{url}/score", body, {"content-type": "application/json"}), timeout=10))
+            return json.load(
+                urlopen(Request(f"{url}/score", body, {"content-type": "application/json"}), timeout=PATIENCE_S)
+            )
 
         with ThreadPoolExecutor(12) as pool:
             said = list(pool.map(ask, range(60)))

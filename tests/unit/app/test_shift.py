@@ -13,6 +13,7 @@ from urllib.error import HTTPError
 
 import pytest
 
+from tests.waiting import PATIENCE_S
 from tidemill.app.shift import BakeFailedError, shift_traffic
 from tidemill.backends.targets.local import LocalTarget, open_target
 from tidemill.release.ports import DeployTarget
@@ -53,7 +54,7 @@ def load(url: str) -> Iterator[None]:
 
     def ask() -> None:
         while not stop.is_set():
-            with contextlib.suppress(HTTPError), urllib.request.urlopen(f"{url}/ask", timeout=10):
+            with contextlib.suppress(HTTPError), urllib.request.urlopen(f"{url}/ask", timeout=PATIENCE_S):
                 continue
 
     threads = [threading.Thread(target=ask) for _ in range(2)]
@@ -77,7 +78,7 @@ def both(target: LocalTarget, folder: Path, new: dict[str, Any]) -> dict[str, An
     }
     target.put("e", asked)
     for name in asked["deployments"]:
-        target.wait_healthy("e", name, timeout_s=15)
+        target.wait_healthy("e", name, timeout_s=PATIENCE_S)
     return asked
 
 
@@ -96,7 +97,7 @@ def test_a_canary_that_fails_or_turns_slow_is_stopped_at_its_first_step(
     target: LocalTarget, tmp_path: Path, status: int, seconds: float, why: str
 ) -> None:
     asked = both(target, tmp_path, version(tmp_path, status, seconds))
-    stage = Stage(strategy="canary", steps=[20], bake_s=1, max_latency_ms=50)
+    stage = Stage(strategy="canary", steps=[20], bake_s=60, max_latency_ms=50)  # bad is said as soon as it is plain
     with load(target.observe("e")["url"]), pytest.raises(BakeFailedError, match=why):
         shift_traffic(target, "e", asked, "new", stage, lambda _: None)
     assert target.desired("e")["traffic"] == {"old": 80, "new": 20}

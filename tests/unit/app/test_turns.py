@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import PATIENCE_S
 from tidemill.app.settings import Settings
 from tidemill.app.turns import releasing, training
 from tidemill.app.wiring import App, open_app
@@ -37,7 +38,7 @@ def test_whoever_waits_names_the_process_that_is_at_work(app: App) -> None:
         waiting = threading.Thread(target=wait)
         waiting.start()
         assert not came.wait(0.3)
-    waiting.join(10)
+    waiting.join(PATIENCE_S)
     assert came.is_set()
     (line,) = said
     assert line.startswith("waiting for process ")

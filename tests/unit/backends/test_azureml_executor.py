@@ -12,6 +12,7 @@ import pytest
 
 from tests.azureml.service import ROOT, AzureML, Fault, refusal
 from tests.azureml.steps import started, task, until
+from tests.waiting import PATIENCE_S
 from tidemill.backends.executors.azureml import AzureExecutor
 from tidemill.base.ids import JobName
 from tidemill.plan.graph import Resources
@@ -224,7 +225,7 @@ def test_a_job_that_was_deleted_is_lost(azure: AzureML, make: Callable[[], Azure
     job = azure.jobs.pop(started(azure, "up", submitted))
     end = submitted.wait()
     job.cancel.set()
-    job.over.wait(10)
+    job.over.wait(PATIENCE_S)
     assert end.lost
     assert "not on Azure ML any more" in end.message
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import sys
 import time
 import urllib.request
@@ -15,22 +14,21 @@ from typing import Any
 
 import pytest
 
+from tests.ports import free_port
+from tests.waiting import PATIENCE_S
 from tidemill.backends.registries.mlflow import MlflowRegistry, digest_model, open_registry
 from tidemill.base import proc
 from tidemill.cli.main import run_command_line
 from tidemill.record.ports import ModelRequest
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
-PATIENCE_S = 90.0
 Sync = Callable[..., list[dict[str, Any]]]
 
 
 @contextmanager
 def started_server(folder: Path) -> Iterator[str]:
     """Its address, perhaps before it answers; gone with all its processes when the body ends."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = found.getsockname()[1]
+    port = free_port()
     argv = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     argv += ["--backend-store-uri", f"sqlite:///{folder}/s.db", "--artifacts-destination", str(folder / "artifacts")]
     # jobs of the server itself would be eight more processes, which no test asks anything of
@@ -40,7 +38,7 @@ def started_server(folder: Path) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
     finally:
         proc.stop_group(process.pid, grace_s=0.1)  # it would wait for connections, and nothing of it is needed again
-        process.wait(10)
+        process.wait(PATIENCE_S)
 
 
 def wait_for(url: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
 
 import pytest
 
@@ -13,10 +14,10 @@ from tidemill.base.errors import BackendError, UsageError
 
 
 @pytest.fixture
-def address() -> str:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{free.getsockname()[1]}"
+def address() -> Iterator[str]:
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))  # and nobody listens
+        yield f"127.0.0.1:{held.getsockname()[1]}"
 
 
 def test_an_mlflow_server(address: str) -> None:

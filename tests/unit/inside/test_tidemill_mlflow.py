@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.unit.inside.conftest import StepOfTest
+from tests.waiting import PATIENCE_S
 from tidemill.base import proc
 
 
@@ -82,7 +83,7 @@ def test_steps_that_start_at_once_share_a_new_store(step: StepOfTest) -> None:
         each.folder.mkdir(parents=True)
         argv = [sys.executable, "-c", "import mlflow; mlflow.log_metric('a', 1); mlflow.log_text('x', 'x.txt')"]
         started.append(proc.start(argv, env=each.env, cwd=each.folder))
-    assert [p.wait(60) for p in started] == [0, 0, 0]
+    assert [p.wait(PATIENCE_S) for p in started] == [0, 0, 0]
     assert sorted(r[0] for r in runs(step)) == ["job.s0", "job.s1", "job.s2"]
     assert len(list((step.home / "mlflow" / "artifacts").rglob("x.txt"))) == 3
 

@@ -15,11 +15,11 @@ from tidemill.record.runs import clean_up, get_job, interrupted_jobs, past_steps
 from tidemill.run.context import RunOptions
 from tidemill.run.runner import execute
 
-WIDTH = 10
+WIDTH = 6
 
 
 def crash_plan(trace: Path) -> Plan:
-    """Thirty steps in ten chains; each says when it starts and when it has done its work."""
+    """Eighteen steps in six chains; each says when it starts and when it has done its work."""
     steps = []
     for chain in range(WIDTH):
         for link in range(3):

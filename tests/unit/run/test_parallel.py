@@ -213,9 +213,8 @@ def test_a_mini_batch_that_fails_dies_or_hangs_is_tried_again(
     workspace: Workspace, tmp_path: Path, files: Path, trouble: str
 ) -> None:
     script = FLAKY.format(place=str(tmp_path), times=2, trouble=trouble)
-    end = run(
-        workspace, parallel(tmp_path, script, files, retry_settings={"max_retries": 2, "timeout": 2}, error_threshold=0)
-    )
+    retries = {"max_retries": 2, "timeout": 3 if "sleep" in trouble else 60}
+    end = run(workspace, parallel(tmp_path, script, files, retry_settings=retries, error_threshold=0))
     assert end.status is Status.COMPLETED
     assert len(end.outputs["out"].read_text().split()) == 5
 
@@ -292,11 +291,20 @@ def test_no_data_is_an_error(workspace: Workspace, tmp_path: Path) -> None:
 
 
 def test_as_many_workers_as_slots_are_free(workspace: Workspace, tmp_path: Path, files: Path) -> None:
-    script = "import os, time\ndef run(b):\n    time.sleep(0.2)\n    return [os.getpid()]\n"
-    end = run(workspace, parallel(tmp_path, script, files, max_concurrency_per_instance=8))
-    assert len(set(end.outputs["out"].read_text().split())) == 2  # the workspace of these tests has two slots
-    one = run(workspace, parallel(tmp_path, script, files, max_concurrency_per_instance=1))
-    assert len(set(one.outputs["out"].read_text().split())) == 1
+    script = """
+        import os, time
+        def run(batch):
+            os.makedirs({place!r}, exist_ok=True)
+            open({place!r} + "/" + str(os.getpid()), "w").close()
+            while len(os.listdir({place!r})) < {workers}:
+                time.sleep(0.02)
+            return [os.getpid()]
+    """
+    # the workspace of these tests has two slots
+    for asked, workers in ((8, 2), (1, 1)):
+        text = script.format(place=str(tmp_path / f"at-once-{asked}"), workers=workers)
+        end = run(workspace, parallel(tmp_path, text, files, max_concurrency_per_instance=asked))
+        assert len(set(end.outputs["out"].read_text().split())) == workers
 
 
 def test_canceling_ends_every_worker(workspace: Workspace, tmp_path: Path, files: Path) -> None:

@@ -178,13 +178,11 @@ def test_when_the_first_trials_all_fail_the_rest_is_not_tried(space: Workspace) 
 
 
 def test_a_hopeless_trial_is_ended_early_and_stays_so_when_resumed(space: Workspace) -> None:
-    text = "log acc 0.${{search_space.x}}; if [ ${{search_space.x}} = 1 ]; then sleep 20; fi"
+    text = "log acc 0.${{search_space.x}}; if [ ${{search_space.x}} = 1 ]; then sleep 3600; fi"
     search = {"x": {"type": "choice", "values": [9, 1]}}
     policy = {"type": "bandit", "slack_amount": 0.2}
     plan = pipeline(sweep(text, search_space=search, early_termination=policy, deterministic=False))
-    began = time.monotonic()
     result = space.run(plan)
-    assert time.monotonic() - began < 15
     assert result.ok
     assert result.steps["tune_1"].status is Status.CANCELED
     assert "ended early: at value 1 its best 0.1 is behind" in result.steps["tune_1"].message
