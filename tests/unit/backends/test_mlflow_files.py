@@ -15,12 +15,12 @@ from tidemill.record.ports import ModelRequest
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("home")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def registry(home: Path) -> MlflowRegistry:
     return MlflowRegistry(home)
 

@@ -218,7 +218,7 @@ class Look:
 
 def slow(rows):
     predicting.append(1)
-    go.wait(5)
+    go.wait(60)
     found = app._engine.predictor.predict(rows)
     predicting.clear()
     return found

@@ -320,7 +320,7 @@ def test_records_go_on_being_written_while_files_become_parquet_and_a_stop_loses
     written = threading.Event()
 
     def slow(lines: Path, kind: str, lock: int) -> Path:
-        written.wait(10)
+        written.wait(PATIENCE_S)
         return lines
 
     monkeypatch.setattr("tidemill.serve.capture.FULL_BYTES", 1)  # each record fills a file
@@ -337,7 +337,7 @@ def test_records_go_on_being_written_while_files_become_parquet_and_a_stop_loses
     finally:
         written.set()
         for thread in own:
-            thread.join(10)
+            thread.join(PATIENCE_S)
 
 
 ALONE = """

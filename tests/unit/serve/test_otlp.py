@@ -36,7 +36,7 @@ def exporting(url: str, **settings: Any) -> Iterator[tuple[Exporter, CollectorRe
     try:
         yield exporter, registry
     finally:
-        exporter.close(2.0)
+        exporter.close(20.0)
 
 
 def dropped(registry: CollectorRegistry, reason: str) -> float:

@@ -13,6 +13,7 @@ import uvicorn
 import uvloop
 from uvicorn.server import ServerState
 
+from tests.waiting import PATIENCE_S
 from tidemill.serve.protocol import BODY_S, HEAD_S, LINGER_S, GatheringProtocol, PatientProtocol
 
 Story = Callable[[asyncio.StreamReader, asyncio.StreamWriter, ServerState], Awaitable[bytes]]
@@ -61,7 +62,7 @@ def tell(
         server = await loop.create_server(lambda: protocol(config, state, {}), "127.0.0.1", 0)
         reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE_S):
                 return await story(reader, writer, state)
         finally:
             writer.close()

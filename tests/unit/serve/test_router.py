@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import PATIENCE_S
 from tidemill.serve.router import Backend, Router
 from tidemill.serve.router_http import HEAD_LIMIT, BadMessage, parse_head
 
@@ -57,7 +58,7 @@ async def routed(router: Router, servers: dict[str, Handler], story: Callable[[A
     async def ask(request: bytes) -> bytes:
         reader, writer = await asyncio.open_connection(*front.sockets[0].getsockname()[:2])
         writer.write(request)
-        answer = await asyncio.wait_for(reader.read(), 10)
+        answer = await asyncio.wait_for(reader.read(), PATIENCE_S)
         writer.close()
         return answer
 
