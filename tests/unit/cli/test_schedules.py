@@ -85,6 +85,7 @@ def test_what_is_said_of_an_endpoint_changes_and_its_address_does_not(tidemill: 
     assert "`scoring_uri` of an endpoint cannot change" in wrong.stderr
     none = tidemill("online-endpoint", "update", "-n", "digits", "--traffic", "blue=100", code=2)
     assert "has no deployment `blue`" in none.stderr
+    tidemill("online-endpoint", "delete", "-n", "digits", "-y")  # it would stay when the tests are over
 
 
 def test_a_batch_deployment_is_changed_without_its_document(tidemill: Run, tmp_path: Path) -> None:
