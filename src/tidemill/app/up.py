@@ -22,7 +22,7 @@ from tidemill.app.rollback import put_back, roll_back_from
 from tidemill.app.serves import check_recording
 from tidemill.app.signatures import sign_model, signing_key, trusted_keys, verify_model
 from tidemill.app.turns import releasing, training
-from tidemill.app.unfinished import finish_bakes
+from tidemill.app.unfinished import Finished, finish_bakes
 from tidemill.app.wiring import App
 from tidemill.base.errors import FailedError, UsageError
 from tidemill.base.suggest import did_you_mean
@@ -133,10 +133,7 @@ def up(
         deployed: list[Deployed] = []
         notes: list[str] = []
         for name, stage in stages.items():
-            watched = finished.get(name)
-            watched = watched if watched and same_bytes(watched.release, release) else None
-            if watched is not None and watched.failure is not None:
-                raise watched.failure
+            seen = _seen_before(finished.get(name), release)
             keep_out = held(app, name, release)
             if keep_out is not None:
                 _finish_rollback(app, project, name, stage, keep_out, say)
@@ -149,10 +146,19 @@ def up(
             _prove_origin(app, project, candidate.version, name, stage)
             notes += _old_weights(app, candidate.version, name)
             made = _deploy(app, project, candidate, name, stage, say)
-            deployed.append(replace(made, evidence=made.evidence or (watched.seen if watched else "")))
+            deployed.append(replace(made, evidence=made.evidence or seen))
             if deployed[-1].changed or not _is_recorded(app, name, release):
                 _record(app, candidate, release, deployed[-1], found, people)
         return UpResult(candidate, tuple(verdicts), tuple(deployed), tuple(notes))
+
+
+def _seen_before(bake: Finished | None, release: Mapping[str, Any]) -> str:
+    """What was seen of the release in a bake that an earlier command left open; `FailedError` when it did badly there."""
+    if bake is None or not same_bytes(bake.release, release):
+        return ""
+    if bake.failure is not None:
+        raise bake.failure
+    return bake.seen
 
 
 def _is_recorded(app: App, stage: str, release: Mapping[str, Any]) -> bool:
