@@ -166,11 +166,22 @@ def test_a_picture_that_would_run_another_program_is_none(digits_model: Path) ->
     assert post(server(digits_model), buffer.getvalue(), "image/eps")[0] == 422
 
 
-FIRST_ARROW = """
+ASK = """
 import asyncio, sys, threading
 from tidemill.serve.options import parse
 from tidemill.serve.process import build
 
+async def ask(body, kind):
+    sent = []
+    async def receive():
+        return {"type": "http.request", "body": body}
+    async def send(message):
+        sent.append(message)
+    scope = {"type": "http", "method": "POST", "path": "/predict", "query_string": b"", "client": None}
+    await app({**scope, "headers": [(b"content-type", kind.encode())]}, receive, send)
+    return sent[0]["status"]
+"""
+FIRST_ARROW = """
 places = []
 
 class Look:
@@ -178,19 +189,9 @@ class Look:
         if name == "pyarrow":
             places.append(threading.current_thread() is threading.main_thread())
 
-async def ask(app, body):
-    sent = []
-    async def receive():
-        return {"type": "http.request", "body": body}
-    async def send(message):
-        sent.append(message)
-    scope = {"type": "http", "method": "POST", "path": "/predict", "query_string": b"", "client": None}
-    await app({**scope, "headers": [(b"content-type", sys.argv[2].encode())]}, receive, send)
-    return sent[0]["status"]
-
 app = build(parse(["--model", sys.argv[1], "--allow-pickle"]))
 sys.meta_path.insert(0, Look())
-print(asyncio.run(ask(app, sys.stdin.buffer.read())), places)
+print(asyncio.run(ask(sys.stdin.buffer.read(), sys.argv[2])), places)
 """
 
 
@@ -198,16 +199,13 @@ def test_the_first_large_table_imports_pyarrow_where_no_other_request_can_see_ha
     table_model: Path, records: list[dict[str, float]]
 ) -> None:
     body = arrow(pa.Table.from_pylist(records * 100))
-    words = [sys.executable, "-c", FIRST_ARROW, str(table_model), ARROW]
+    words = [sys.executable, "-c", ASK + FIRST_ARROW, str(table_model), ARROW]
     done = subprocess.run(words, input=body, capture_output=True, check=True)
     assert done.stdout == b"200 [True]\n"
 
 
 IN_TURN = """
-import asyncio, sys, threading
 from tidemill.serve.batching import Batcher
-from tidemill.serve.options import parse
-from tidemill.serve.process import build
 
 predicting, places, go = [], [], threading.Event()
 
@@ -222,16 +220,6 @@ def slow(rows):
     found = app._engine.predictor.predict(rows)
     predicting.clear()
     return found
-
-async def ask(body, kind):
-    sent = []
-    async def receive():
-        return {"type": "http.request", "body": body}
-    async def send(message):
-        sent.append(message)
-    scope = {"type": "http", "method": "POST", "path": "/predict", "query_string": b"", "client": None}
-    await app({**scope, "headers": [(b"content-type", kind.encode())]}, receive, send)
-    return sent[0]["status"]
 
 async def main(body):
     asked = [asyncio.create_task(ask(sys.argv[3].encode(), "application/json"))]
@@ -257,7 +245,7 @@ def test_what_arrow_needs_is_not_imported_beside_a_call_of_the_model_and_times_d
     times = pa.array([1] * len(records), pa.timestamp("ns"))
     with_times = rows.append_column("at", times).append_column("coded", times.dictionary_encode())
     for body, status in ((arrow(rows), 200), (arrow(with_times), 422)):
-        words = [sys.executable, "-c", IN_TURN, str(table_model), ARROW, json.dumps(records[0])]
+        words = [sys.executable, "-c", ASK + IN_TURN, str(table_model), ARROW, json.dumps(records[0])]
         done = subprocess.run(words, input=body, capture_output=True, check=True)
         assert done.stdout.decode() == f"[200, {status}] [('pyarrow', False)]\n"
 
