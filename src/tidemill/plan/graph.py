@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 
 READ_ONLY = "ro_mount"  # the mode of an input that names none
+# `direct` and `eval_…` give a URI where data is remote; what lies here is seen as it is through a mount
+READ_ONLY_MODES = frozenset({READ_ONLY, "direct", "eval_mount", "eval_download"})
 VALUE_TYPES = frozenset({"string", "integer", "number", "boolean"})
 HOLE = StepName("@loop")  # stands, inside a loop's body, for the loop itself: its outputs are what each round is given
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tidemill.base.errors import FailedError
 from tidemill.base.frozen import frozen
-from tidemill.plan.graph import READ_ONLY, DataInput, OutputSpec, Step, StepOutput
+from tidemill.plan.graph import READ_ONLY_MODES, DataInput, OutputSpec, Step, StepOutput
 from tidemill.run.context import RunContext
 from tidemill.run.folders import StepFolder
 from tidemill.run.models import ModelRequest
@@ -44,6 +44,20 @@ def collect(context: RunContext, step: Step, folder: StepFolder, sources: Mappin
     if outside:
         context.raise_finding(notice_outside(step, outside), step.name)
     return refs
+
+
+def notice_changes(context: RunContext, step: Step, sources: Mapping[str, Source]) -> list[str]:
+    """The inputs that were only to be read and are other than before: each is stated."""
+    changed = [n for n, s in sources.items() if is_read_only(step, n) and context.has_changed(s)]
+    for name in changed:
+        context.raise_finding(notice_changed_input(step, name), step.name)
+    return changed
+
+
+def is_read_only(step: Step, name: str) -> bool:
+    """Whether an input is data that the step may only read."""
+    binding = step.inputs[name]
+    return isinstance(binding, DataInput | StepOutput) and binding.mode in READ_ONLY_MODES
 
 
 def read_outside(folder: StepFolder) -> list[str]:
@@ -136,7 +150,3 @@ def _notice(context: RunContext, step: Step, sources: Mapping[str, Source], refs
     outs = {n: e for n, r in refs.items() if r.startswith("folder:") and (e := artifacts.entries(r)) is not None}
     for finding in notice_groups(step, ins, outs):
         context.raise_finding(finding, step.name)
-    for name, source in sources.items():
-        binding = step.inputs[name]
-        if isinstance(binding, DataInput | StepOutput) and binding.mode == READ_ONLY and context.has_changed(source):
-            context.raise_finding(notice_changed_input(step, name), step.name)

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from tidemill.base.failpoint import failpoint
-from tidemill.plan.graph import READ_ONLY, VALUE_TYPES, Step
+from tidemill.plan.graph import READ_ONLY, READ_ONLY_MODES, VALUE_TYPES, Step
 from tidemill.run.context import RunContext, step_variables
 from tidemill.run.distribution import count_ports, make_processes, wrap_ray
 from tidemill.run.folders import StepFolder
@@ -110,7 +110,7 @@ def make_env(work: StepWork, prepared: PreparedEnvironment, paths: Mapping[str, 
     context, step, folder = work.context, work.step, work.folder
     env = step_variables(context, step)
     env |= {f"AZURE_ML_INPUT_{name}": text for name, text in paths.items()}
-    env["TIDEMILL_READ_ONLY"] = ",".join(n for n in work.sources if _mode(step, n) == READ_ONLY)
+    env["TIDEMILL_READ_ONLY"] = ",".join(n for n in work.sources if _mode(step, n) in READ_ONLY_MODES)
     env |= {f"AZURE_ML_OUTPUT_{name}": str(folder.outputs / name) for name in step.outputs}
     bins = [str(p) for p in prepared.path_prefix] or [str(prepared.python.parent)]
     env["PATH"] = os.pathsep.join([*bins, env.get("PATH", os.defpath)])

@@ -12,7 +12,7 @@ from tidemill.base.errors import FailedError, TidemillError
 from tidemill.base.failpoint import failpoint
 from tidemill.base.frozen import frozen
 from tidemill.plan.graph import Step
-from tidemill.run.collect import Origin, collect, place_outputs, publish
+from tidemill.run.collect import Origin, collect, notice_changes, place_outputs, publish
 from tidemill.run.context import RunContext
 from tidemill.run.events import FindingRaised, RunEvent, StepFinished, StepNoted, StepReused
 from tidemill.run.kinds import CONTROL, find_runner
@@ -152,6 +152,9 @@ def _run(
     work = StepWork(context, step, folder, sources, identity, reason, parts, how.holds_slot, how.stop)
     end = runner(work)
     failpoint("command-ended")
+    spoiled = notice_changes(context, step, sources) if end.status is Status.COMPLETED else []
+    if any(sources[name].kept for name in spoiled):
+        end = _spoiled(end, spoiled)
     metrics = _metrics(context, step, end)
     outputs = collect(context, step, folder, sources) if end.status is Status.COMPLETED else {}
     failpoint("outputs-kept")
@@ -171,10 +174,23 @@ def _run(
         message=end.message,
         key=identity.key,
         parts=identity.parts,
-        reusable=end.status is Status.COMPLETED and step.deterministic,
+        reusable=end.status is Status.COMPLETED and step.deterministic and not spoiled,
         metrics=metrics,
         usage=_usage(context, step, end, duration_s),
     )
+
+
+def _spoiled(end: StepEnd, names: list[str]) -> StepEnd:
+    """A step that read, or may have read, something else than what it is recorded with: it did not complete.
+
+    Kept data has no right to write; the superuser needs none, and is refused by Azure ML's mount all the same.
+    """
+    inputs = ", ".join(f"`{name}`" for name in names)
+    message = (
+        f"the data of its read-only input {inputs} changed while it ran. Write to an output, or give "
+        "the input `mode: download` for a copy of its own"
+    )
+    return replace(end, status=Status.FAILED, message=message)
 
 
 def _usage(context: RunContext, step: Step, end: StepEnd, duration_s: float) -> Mapping[str, float]:

@@ -14,8 +14,6 @@ from tidemill.run.ports import ArtifactStore
 from tidemill.run.quoting import Places
 from tidemill.spec.expression import Reference
 
-DIRECT_MODES = frozenset({"direct", "eval_mount", "eval_download"})
-
 
 @frozen
 class Source:
@@ -49,8 +47,6 @@ def place_input(
     if source.url:
         return source.url
     mount = folder.inputs / f"INPUT_{name}"
-    if mode in DIRECT_MODES and source.path is not None:
-        return str(source.path)
     if source.is_file:
         mount.mkdir()
         target = mount / source.name

@@ -12,9 +12,10 @@ import pytest
 
 from tests.unit.run.conftest import Workspace, bind, command, of, pipeline
 from tidemill.base.ids import StepName, make_job_name
-from tidemill.plan.graph import DataInput, DataRef, Distribution, OutputSpec, Resources, Step, StepKind, StepOutput
+from tidemill.plan.graph import DataInput, DataRef, Distribution, OutputSpec, Plan, Resources, Step, StepKind, StepOutput
 from tidemill.run.models import ModelRequest, ModelVersion
 from tidemill.run.runner import execute
+from tidemill.run.state import Status
 
 
 def said(workspace: Workspace, *steps: Step, of_step: str = "show") -> list[str]:
@@ -56,9 +57,40 @@ def test_a_download_may_be_changed_and_the_original_stays(workspace: Workspace, 
     assert (data / "a").read_text() == "a"
 
 
-def test_a_direct_input_is_the_path_itself(workspace: Workspace, tmp_path: Path) -> None:
-    binding = DataInput(DataRef(str(tmp_path), "uri_folder"), "direct")
-    assert said(workspace, command("show", "echo ${{inputs.d}}", inputs={"d": binding})) == [str(tmp_path)]
+@pytest.mark.parametrize("mode", ["ro_mount", "download", "direct", "eval_mount", "eval_download"])
+def test_whatever_the_mode_the_users_own_files_stay(workspace: Workspace, tmp_path: Path, mode: str) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "a").write_text("a")
+    binding = DataInput(DataRef(str(data), "uri_folder"), mode)
+    lines = said(
+        workspace, command("show", "cd ${{inputs.d}} && cat a && rm a && touch new; ls", inputs={"d": binding})
+    )
+    assert lines == ["anew"]
+    assert {p.name: p.read_text() for p in data.iterdir()} == {"a": "a"}
+
+
+def test_a_step_that_read_what_another_one_spoiled_did_not_complete_and_its_result_is_not_used_again(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    force = "f=$(readlink -f ${{inputs.d}}/one); chmod u+w $f; echo bad >> $f"
+    waits = f"while [ ! -e {tmp_path}/spoiled ]; do sleep 0.01; done; cp ${{{{inputs.d}}}}/one ${{{{outputs.o}}}}/copy"
+    made = {"d": StepOutput(StepName("make"), "o")}
+
+    def steps(vandal: str) -> Plan:
+        return pipeline(
+            command("make", "echo 1 > ${{outputs.o}}/one", outputs={"o": "uri_folder"}),
+            command("vandal", vandal, inputs=made),
+            command("victim", waits, inputs=made, outputs={"o": "uri_folder"}),
+            continue_on_step_failure=True,
+        )
+
+    first = workspace.run(steps(f"{force}; touch {tmp_path}/spoiled"))
+    assert first.steps["victim"].status is Status.FAILED
+    assert "read-only input `d` changed" in first.steps["victim"].message
+    again = workspace.run(steps("true"))
+    assert not again.steps["victim"].reused
+    assert (again.steps["victim"].outputs["o"] / "copy").read_text() == "1\n"
 
 
 def test_large_data_is_linked_and_a_step_that_changes_it_is_named(workspace: Workspace, tmp_path: Path) -> None:
@@ -69,6 +101,7 @@ def test_large_data_is_linked_and_a_step_that_changes_it_is_named(workspace: Wor
     step = command("vandal", "echo b >> ${{inputs.d}}/a", inputs={"d": data})
     result = workspace.run(pipeline(step), copy_below_bytes=0)
     assert [f.code for f in result.findings] == ["TM-N104"]
+    assert not workspace.run(pipeline(step), copy_below_bytes=0).steps["vandal"].reused
 
 
 def test_a_step_that_forces_its_way_into_what_is_kept_is_named_and_what_it_spoiled_is_made_anew(
@@ -77,7 +110,9 @@ def test_a_step_that_forces_its_way_into_what_is_kept_is_named_and_what_it_spoil
     make = command("make", "echo 1 > ${{outputs.o}}/one", outputs={"o": "uri_folder"})
     force = "f=$(readlink -f ${{inputs.d}}/one); chmod u+w $f; echo bad >> $f"
     vandal = command("vandal", force, inputs={"d": StepOutput(StepName("make"), "o")})
-    assert [f.code for f in workspace.run(pipeline(make, vandal)).findings] == ["TM-N104"]
+    first = workspace.run(pipeline(make, vandal))
+    assert [f.code for f in first.findings] == ["TM-N104"]
+    assert first.steps["vandal"].status is Status.FAILED
     again = workspace.run(pipeline(make))
     assert not again.steps["make"].reused
     assert (next(iter(again.steps["make"].outputs.values())) / "one").read_text() == "1\n"
