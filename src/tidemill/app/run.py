@@ -23,6 +23,7 @@ from tidemill.base.errors import ConflictError, NotFoundError, SpecError, Tidemi
 from tidemill.base.findings import Finding, Severity, has_errors
 from tidemill.base.frozen import frozen
 from tidemill.base.ids import JobName, is_name, make_job_name
+from tidemill.base.spellings import spellings
 from tidemill.plan.graph import Plan
 from tidemill.plan.make import PlanOptions, make_plan
 from tidemill.record.ports import JobRow
@@ -342,10 +343,11 @@ def make_options(app: App, **more: Any) -> RunOptions:  # noqa: ANN401
     """Options with the project's `.env`, whose values are given to steps, masked in their logs, and never kept."""
     env = read_dotenv(app.settings.root / ".env")
     # logs are masked line by line, and a key may have many
-    hidden = tuple(line for v in env.values() for line in v.splitlines() if len(line) >= SHORTEST_SECRET)
+    hidden = (line for value in (*find_secrets(), *env.values()) for line in (value, *value.splitlines()))
+    secrets = spellings(hidden, shortest=SHORTEST_SECRET)
     found = app.project.document.retry if app.project is not None else None
     retry = Retry(found.times, tuple(found.causes), found.wait_s) if found else Retry()
-    return RunOptions(env=env, secrets=(*find_secrets(), *hidden), retry=retry, **more)
+    return RunOptions(env=env, secrets=secrets, retry=retry, **more)
 
 
 def find_secrets() -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from tidemill.run.state import Status
 from tidemill.spec.overrides import parse_override
 
 LOG_LINES = 15
+LINE_SHOWN = 500
 
 
 @click.command("run")
@@ -104,7 +105,7 @@ def _finding(finding: Finding) -> str:
 
 def _failure(step: StepResult) -> str:
     tail = step.log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:] if step.log.exists() else []
-    words = "".join(f"  | {line}\n" for line in tail)
+    words = "".join(f"  | {line if len(line) <= LINE_SHOWN else line[:LINE_SHOWN] + ' …'}\n" for line in tail)
     return f"\n{paint('error:', 'error', sys.stderr)} step `{step.name}` failed: {step.message}\n{words}  log: {step.log}\n"
 
 

@@ -84,7 +84,7 @@ class NounOperations:
         """Create it from its fields."""
         names = ("name", "version", "type", "path", "description", "tags")
         fields = {name: getattr(entity, name, None) for name in names}
-        document = {name: str(value) if name == "path" else value for name, value in fields.items() if value}
+        document = {name: _place(value) if name == "path" else value for name, value in fields.items() if value}
         handle, file = tempfile.mkstemp(suffix=".yml")
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as out:
@@ -92,6 +92,26 @@ class NounOperations:
             return Found(step.tidemill(self._noun, "create", "-f", file))
         finally:
             os.unlink(file)
+
+
+def _place(path):
+    """Where an asset's data stays: what lies in the job's folder is copied out of it, as Azure uploads it."""
+    text = str(path)
+    if "://" in text or text.startswith("azureml:"):
+        return text
+    found, state = os.path.abspath(text), os.environ.get("TIDEMILL_STATE", "")
+    if not state or not os.path.realpath(found).startswith(os.path.join(os.path.realpath(state), "jobs", "")):
+        return found
+    uploads = os.path.join(state, "uploads")
+    os.makedirs(uploads, exist_ok=True)
+    target = os.path.join(tempfile.mkdtemp(dir=uploads), os.path.basename(found))
+    if os.path.isdir(found):
+        shutil.copytree(found, target, copy_function=shutil.copyfile)
+    elif os.path.exists(found):
+        shutil.copyfile(found, target)
+    else:
+        raise ValueError("No such file or folder: %s" % found)
+    return target
 
 
 class WorkspaceOperations:

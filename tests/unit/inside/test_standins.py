@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from pathlib import Path
 
 import pytest
 
@@ -49,7 +50,37 @@ def test_outside_a_job_the_run_is_offline_and_prints(step: StepOfTest) -> None:
 
 @without_real
 def test_what_is_not_served_says_how_to_get_it(step: StepOfTest) -> None:
-    assert "install azureml-core" in step.run("from azureml.core import ComputeTarget", fails=True)
+    assert "install azureml-core" in step.run("from azureml.core import Unheard", fails=True)
+
+
+@without_real
+@pytest.mark.parametrize(
+    "use", ["azureml.core import Dataset as X; X.get_by_name", "azure.ai.ml import load_job as X; X('f')"]
+)
+def test_what_is_only_imported_does_no_harm_and_says_what_is_missing_when_used(step: StepOfTest, use: str) -> None:
+    wanted, _, used = use.partition("; ")
+    assert step.run(f"from {wanted}; print(X.__name__)")
+    assert "install the real package" in step.run(f"from {wanted}; {used}", fails=True)
+
+
+@without_real
+def test_data_made_in_a_step_is_copied_out_of_the_jobs_folder_when_it_is_registered(step: StepOfTest) -> None:
+    said = step.run(
+        """
+import os
+from azure.ai.ml import Input, MLClient
+from azure.ai.ml.entities import Data
+from azure.identity import DefaultAzureCredential
+os.makedirs("made"); open("made/a.txt", "w").write("1")
+client = MLClient(DefaultAzureCredential(), "subscription", "group", "workspace")
+data = client.data.create_or_update(Data(name="made", path="made", type="uri_folder"))
+print(data.name, data.version, client.data.get("made", version=data.version).path)
+"""
+    )
+    name, version, path = said.split()[-3:]
+    assert (name, version) == ("made", "1")
+    assert (Path(path) / "a.txt").read_text() == "1"
+    assert not Path(path).is_relative_to(step.home / "jobs")
 
 
 def test_ml_client_registers_in_the_local_workspace_once_per_step(step: StepOfTest) -> None:

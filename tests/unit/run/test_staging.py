@@ -12,7 +12,17 @@ import pytest
 
 from tests.unit.run.conftest import Workspace, bind, command, of, pipeline
 from tidemill.base.ids import StepName, make_job_name
-from tidemill.plan.graph import DataInput, DataRef, Distribution, OutputSpec, Plan, Resources, Step, StepKind, StepOutput
+from tidemill.plan.graph import (
+    DataInput,
+    DataRef,
+    Distribution,
+    OutputSpec,
+    Plan,
+    Resources,
+    Step,
+    StepKind,
+    StepOutput,
+)
 from tidemill.run.models import ModelRequest, ModelVersion
 from tidemill.run.runner import execute
 from tidemill.run.state import Status

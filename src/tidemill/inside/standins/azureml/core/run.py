@@ -18,7 +18,7 @@ class Run:
         self.id = run_id or os.environ.get("AZUREML_RUN_ID") or "OfflineRun_local"
         self.experiment = experiment or Experiment(name=os.environ.get("AZUREML_EXPERIMENT_NAME", "Default"))
         self.tags, self.properties, self.input_datasets, self.output_datasets = {}, {}, {}, {}
-        self._metrics = {}
+        self._metrics, self._children = {}, []
         self._status = "Running"
 
     @classmethod
@@ -138,7 +138,7 @@ class Run:
         return dict(self.tags)
 
     def get_children(self, *args, **kwargs):
-        return iter(())
+        return iter(self._children)
 
     def tag(self, key, value=None):
         self.tags[key] = value
@@ -150,7 +150,9 @@ class Run:
         self.properties.update(properties)
 
     def child_run(self, name=None, run_id=None, outputs=None):
-        return Run(self.experiment, run_id or "%s_child" % self.id)
+        child = Run(self.experiment, run_id or "%s_child" % self.id)
+        self._children.append(child)
+        return child
 
     def start(self):
         self._status = "Running"
