@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -299,11 +300,8 @@ def settle_interrupted(app: App, kept: Collection[str] = (), *, resumed: str = "
             if mine and row.name in kept and row.name != resumed:
                 reap(app.store, row, app.executor, spare)
             elif mine:
-                note = _reap_elsewhere(app, row, spare)
-                began = [step.name for step in open_steps(app.store, row)]
-                clean_up(app.store, row, [app.executor], iso(SystemClock().now()), note=note)
-                for name in began:
-                    app.tracker.end_abandoned(job_folder(app.home, row.name).step(name).root)
+                now = iso(SystemClock().now())
+                clean_up(app.store, row, [app.executor], now, notes=partial(_end_elsewhere, app, row, spare))
     return len(rows)
 
 
@@ -325,6 +323,14 @@ def _claimed(app: App, kept: Collection[str]) -> set[str]:
     running = [r for r in app.store.jobs(archived=True) if r.status == "Running"]
     claims = [r for r in running if r.name in kept or app.is_driven(JobName(r.name))]
     return {handle for row in claims for handle in open_handles(app.store, row)}
+
+
+def _end_elsewhere(app: App, row: JobRow, spare: Collection[str]) -> str:
+    """End what a job left on clusters, and its runs in MLflow; why some of it could not be."""
+    folder = job_folder(app.home, row.name)
+    notes = [_reap_elsewhere(app, row, spare)]
+    notes += [app.tracker.end_abandoned(folder.step(step.name).root) for step in open_steps(app.store, row)]
+    return "; ".join(note for note in notes if note)
 
 
 def _reap_elsewhere(app: App, row: JobRow, spare: Collection[str]) -> str:

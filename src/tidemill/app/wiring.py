@@ -170,7 +170,7 @@ class App:
             gpus=find_gpus,
         )
 
-    @property
+    @cached_property
     def tracker(self) -> Any:  # noqa: ANN401 - a `Tracker` that can end what killed steps began
         """Experiment tracking inside steps."""
         return load("trackers", "mlflow")(self.home, self.settings.tracking_uri)

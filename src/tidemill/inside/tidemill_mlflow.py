@@ -169,6 +169,8 @@ class JobRun:
         title = os.environ.get("AZUREML_RUN_DISPLAY_NAME") or os.environ.get("AZUREML_RUN_ID", "step")
         tags["mlflow.runName"] = title
         run = {"run_id": client.create_run(experiment, tags=tags).info.run_id, "experiment_id": experiment}
+        if self._uri.startswith("http"):
+            run["server"] = _without_login(self._uri)  # who ends it later may have been given another one
         with open(RUN_FILE + ".part", "w") as file:
             json.dump(run, file)
         os.replace(RUN_FILE + ".part", RUN_FILE)
@@ -183,6 +185,12 @@ class JobRun:
             self._mlflow.MlflowClient().set_terminated(self.run_id, status)
         except Exception as exc:
             step.say("the MLflow run could not be closed: %s" % exc)
+
+
+def _without_login(uri):
+    scheme, _, rest = uri.partition("://")
+    host, slash, path = rest.partition("/")
+    return "%s://%s%s%s" % (scheme, host.rpartition("@")[2], slash, path)
 
 
 def _experiment_name():

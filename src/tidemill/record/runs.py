@@ -107,9 +107,15 @@ def reap(store: RunStore, row: JobRow, executor: Executor, spare: Collection[str
     return executor.reap(JobName(row.name), [h for h in handles if h not in kept], kept)
 
 
-def clean_up(store: RunStore, row: JobRow, executors: Sequence[Executor], now: str, *, note: str = "") -> int:
-    """Settle an interrupted job: end what its steps left running, record that it failed; processes found."""
+def clean_up(
+    store: RunStore, row: JobRow, executors: Sequence[Executor], now: str, *, notes: Callable[[], str] = str
+) -> int:
+    """Settle an interrupted job: end what its steps left running, record that it failed; processes found.
+
+    What `notes` does comes between: nothing writes any more, and who is killed meanwhile does it again.
+    """
     found = sum(reap(store, row, executor) for executor in executors)
+    note = notes()
     message = f"{INTERRUPTED}; {note}" if note else INTERRUPTED
     store.append([JobFinished(JobName(row.name), now, status=Status.FAILED, message=message)])
     return found

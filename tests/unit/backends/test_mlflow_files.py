@@ -83,14 +83,18 @@ def test_the_run_of_a_step_that_was_killed_ends_with_the_runs_inside_it(
 ) -> None:
     outer, _ = log(registry, tidemill__job="killed")
     inner, _ = log(registry, mlflow__parentRunId=outer)
+    innermost, _ = log(registry, mlflow__parentRunId=inner)
     other, _ = log(registry)
     done, _ = log(registry, mlflow__parentRunId=outer)
     registry.client().set_terminated(done)
     tracker = open_tracker(home, "")
     tracker.end_abandoned(tmp_path)
-    (tmp_path / "mlflow-run.json").write_text(json.dumps({"run_id": outer}))
+    (tmp_path / "mlflow-run.json").write_text(json.dumps({"run_id": outer, "experiment_id": "1"}))
     tracker.end_abandoned(tmp_path)
-    found = {run: registry.client().get_run(run).info for run in (outer, inner, other, done)}
-    assert [found[run].status for run in (outer, inner, other, done)] == ["KILLED", "KILLED", "RUNNING", "FINISHED"]
+    found = {run: registry.client().get_run(run).info for run in (outer, inner, innermost, other, done)}
+    assert [found[run].status for run in (outer, inner, innermost)] == ["KILLED"] * 3
+    assert [found[run].status for run in (other, done)] == ["RUNNING", "FINISHED"]
     assert found[outer].end_time >= found[outer].start_time
-    open_tracker(home, "http://127.0.0.1:9").end_abandoned(tmp_path)
+    away = open_tracker(home, "http://127.0.0.1:9")
+    assert "does not answer" in away.end_abandoned(tmp_path)
+    assert away.end_abandoned(tmp_path) == ""

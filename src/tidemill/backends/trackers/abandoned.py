@@ -8,19 +8,36 @@ from contextlib import closing
 from pathlib import Path
 
 from tidemill.backends.trackers.adoption import RUN_FILE
+from tidemill.backends.trackers.servers import end_runs, without_login
 
 TIMEOUT_S = 30
-END = """UPDATE runs SET status = 'KILLED', end_time = ? WHERE status = 'RUNNING' AND (run_uuid = ?
-         OR run_uuid IN (SELECT run_uuid FROM tags WHERE key = 'mlflow.parentRunId' AND value = ?))"""
+SQLITE = "sqlite:///"
+END = """WITH RECURSIVE inside(id) AS (SELECT ? UNION SELECT run_uuid FROM tags JOIN inside ON value = id
+                                       WHERE key = 'mlflow.parentRunId')
+         UPDATE runs SET status = 'KILLED', end_time = ? WHERE status = 'RUNNING' AND run_uuid IN inside"""
 
 
-def end_abandoned(database: Path, folder: Path, ended_ms: int) -> None:
-    """End what still runs of the step in `folder`, and the runs inside it; by their table, as importing MLflow takes seconds."""
+def end_abandoned(uri: str, folder: Path, ended_ms: int) -> None:
+    """End what still runs of the step in `folder`, and the runs inside it; `BackendError` where a server cannot be asked."""
     file = folder / RUN_FILE
-    if not file.exists() or not database.exists():
+    if not file.exists():
         return
-    run = json.loads(file.read_text(encoding="utf-8"))["run_id"]
+    run = json.loads(file.read_text(encoding="utf-8"))
+    if run.get("server", without_login(uri)) != without_login(uri):
+        uri = run["server"]
+    if not uri.startswith(SQLITE):
+        end_runs(uri, run["run_id"], run["experiment_id"], ended_ms)
+        return
+    database = Path(uri.removeprefix(SQLITE))
+    # an MLflow that could not use the workspace's database has one of its own beside it
+    for each in (database, *database.parent.glob(f"{database.stem}-*{database.suffix}")):
+        if each.exists():
+            _end_in(each, run["run_id"], ended_ms)
+
+
+def _end_in(database: Path, run: str, ended_ms: int) -> None:
+    """By its tables: importing MLflow takes seconds."""
     with closing(sqlite3.connect(database, timeout=TIMEOUT_S)) as connection, connection:
         known = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'runs'").fetchone()
         if known:
-            connection.execute(END, (ended_ms, run, run))
+            connection.execute(END, (run, ended_ms))

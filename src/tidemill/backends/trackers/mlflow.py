@@ -13,6 +13,7 @@ from tidemill import inside
 from tidemill.backends.trackers.abandoned import end_abandoned
 from tidemill.backends.trackers.adoption import STORE, adopt_runs, has_own_store, open_store
 from tidemill.base.clock import SystemClock
+from tidemill.base.errors import BackendError
 from tidemill.base.files import locked
 from tidemill.base.ids import JobName
 from tidemill.base.imports import import_late
@@ -29,6 +30,7 @@ class MlflowTracker:
         self._folder = home / "mlflow"
         self._uri = tracking_uri or f"sqlite:///{self._folder / 'mlflow.db'}"
         self._embedded = not tracking_uri
+        self._away = False
 
     def begin(self, job: JobName, step: Step, folder: Path) -> Mapping[str, str]:
         """Variables that make `mlflow` and `azureml.core.Run` reach the step's run."""
@@ -54,14 +56,20 @@ class MlflowTracker:
         del job, step
         if has_own_store(folder):
             self._adopt(folder)
-        if not ok:
-            self.end_abandoned(folder)
+        if not ok and (note := self.end_abandoned(folder)):
+            _log(folder, note)
         return {row["name"]: row["value"] for row in _rows(folder)}
 
-    def end_abandoned(self, folder: Path) -> None:
-        """Of a step that was killed: what runs of it in the workspace's own store runs no more."""
-        if self._embedded:
-            end_abandoned(self._folder / "mlflow.db", folder, int(SystemClock().now().timestamp() * 1000))
+    def end_abandoned(self, folder: Path) -> str:
+        """Of a step that was killed: what runs of it runs no more. Why that could not be done, said once: its server is not asked again."""
+        if self._away:
+            return ""
+        try:
+            end_abandoned(self._uri, folder, int(SystemClock().now().timestamp() * 1000))
+        except BackendError as exc:
+            self._away = True
+            return f"its MLflow run may be shown as running: {exc}"
+        return ""
 
     def _adopt(self, folder: Path) -> None:
         from tidemill.backends.registries.mlflow import open_registry, speaking_to_mlflow  # noqa: PLC0415 - takes seconds
@@ -73,16 +81,19 @@ class MlflowTracker:
             try:
                 source = open_store(folder)
             except refused as exc:  # its environment has another MLflow, whose tables this one cannot read
-                with (folder / "logs" / "std_log.txt").open("a", encoding="utf-8") as log:
-                    log.write(
-                        f"tidemill: the step's MLflow runs stay in {folder / STORE}: {str(exc).splitlines()[0]}\n"
-                    )
+                _log(folder, f"the step's MLflow runs stay in {folder / STORE}: {str(exc).splitlines()[0]}")
                 return
             adopt_runs(folder, source, target, artifacts)
 
     def values(self, folder: Path, metric: str) -> Sequence[float]:
         """Each value of a metric so far."""
         return [row["value"] for row in _rows(folder) if row["name"] == metric]
+
+
+def _log(folder: Path, line: str) -> None:
+    """Where who looks why a step ended looks first."""
+    with (folder / "logs" / "std_log.txt").open("a", encoding="utf-8") as log:
+        log.write(f"tidemill: {line}\n")
 
 
 def _rows(folder: Path) -> list[dict[str, Any]]:
