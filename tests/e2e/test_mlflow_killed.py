@@ -107,6 +107,15 @@ def test_after_a_timeout(server: str, tmp_path: Path, tidemill: Run) -> None:
     assert set(statuses(server, "timeout")) <= {"KILLED", "FAILED"}
 
 
+def test_after_a_try_that_is_made_again(server: str, tmp_path: Path, tidemill: Run) -> None:
+    write_job(tmp_path, "again")
+    step = tmp_path / "src" / "step.py"
+    step.write_text(step.read_text().replace("time.sleep(600)", "os._exit(75)"))
+    (tmp_path / "tidemill.yaml").write_text("name: killed\nretry: {causes: [exit 75], times: 1}\n")
+    tidemill("run", "job.yml", MLFLOW_TRACKING_URI=server)
+    assert statuses(server, "again") == ["FINISHED"] * 3 + ["KILLED"] * 3
+
+
 def test_a_server_that_went_away_costs_one_warning(server: str, tmp_path: Path, tidemill: Run) -> None:
     process = start(tmp_path, write_job(tmp_path, "away"), server)
     process.send_signal(signal.SIGKILL)
@@ -144,7 +153,7 @@ def test_the_login_is_sent_and_a_server_that_wants_another_is_asked_by_mlflow_it
             self.send_response(401)
             self.end_headers()
 
-        do_GET = do_POST
+        do_GET = do_POST  # noqa: N815 - the library's name
 
         def log_message(self, *args: object) -> None:
             pass

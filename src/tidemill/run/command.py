@@ -32,6 +32,8 @@ def run_command(work: StepWork) -> StepEnd:
         work.say(f"{cause}: trying again ({tried})")
         if work.context.canceled.wait(retry.wait_s):
             break
+        if work.context.ports.tracker:
+            work.context.ports.tracker.end(work.context.job, step, work.folder.root, ok=False)
         shutil.rmtree(work.folder.root)  # what the last attempt left must not pass for the next one's
         end = work.run_task(make_task(work, prepared, stage(work)))
     return judge(end, step)
