@@ -14,6 +14,7 @@ from tidemill.cli.options import everywhere, output_options
 from tidemill.cli.output import print_value
 
 SHOWN = 20
+THOUSAND = 1000
 UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -51,17 +52,28 @@ def command(fmt: str, query: str | None, *, dry_run: bool, older_than: timedelta
         print_value(found, fmt="json" if fmt == "human" else fmt, query=query)
         return
     for kind, size in found["kinds"].items():
-        click.echo(f"{size / 1e6:10.1f} MB  {kind}")
+        click.echo(f"{_size(size):>10}  {kind}")
     for kind, names in found["gone"].items():
         for name in names if dry_run else names[:SHOWN]:
             click.echo(f"{'would remove' if dry_run else 'removed'} {kind}: {name}")
         if len(names) > SHOWN and not dry_run:
             click.echo(f"and {len(names) - SHOWN} more {kind}")
-    click.echo(
-        f"{'would free' if dry_run else 'freed'} {found['bytes'] / 1e6:.1f} MB, {found['files']} files of the store among it"
-    )
+    store = f"{_files(found['files'])} of the store among it"
+    click.echo(f"{'would free' if dry_run else 'freed'} {_size(found['bytes'])}, {store}")
     if found["spared_files"]:
-        click.echo(f"spared {found['spared_bytes'] / 1e6:.1f} MB in {found['spared_files']} files: a run may need them")
+        click.echo(f"spared {_size(found['spared_bytes'])} in {_files(found['spared_files'])}: a run may need them")
+
+
+def _size(count: float) -> str:
+    for unit in ("B", "kB", "MB"):
+        if count < THOUSAND:
+            return f"{count:.{0 if unit == 'B' else 1}f} {unit}"
+        count /= THOUSAND
+    return f"{count:.1f} GB"
+
+
+def _files(count: int) -> str:
+    return f"{count} file{'' if count == 1 else 's'}"
 
 
 COMMANDS = {"gc": command}

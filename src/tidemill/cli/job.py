@@ -15,7 +15,16 @@ from tidemill.app.settings import read_settings
 from tidemill.app.wiring import open_app
 from tidemill.base.files import write_atomic
 from tidemill.cli.errors import print_findings
-from tidemill.cli.options import edit_options, executor_option, list_options, name_option, noun_options, set_option
+from tidemill.cli.options import (
+    edit_options,
+    everywhere,
+    executor_option,
+    list_options,
+    name_option,
+    noun_options,
+    output_options,
+    set_option,
+)
 from tidemill.cli.output import format_value, has_tag, print_value
 from tidemill.cli.progress import Progress
 from tidemill.cli.run import report
@@ -216,7 +225,8 @@ def cancel(name: str, fmt: str, query: str | None) -> None:
 @job.command("resume")
 @required_name
 @click.option("--stream", "stream_logs", is_flag=True, help="Print every step's log as it is written.")
-@noun_options
+@everywhere
+@output_options("human")
 def resume(name: str, fmt: str, query: str | None, *, stream_logs: bool) -> int:
     """Take an interrupted or failed job up again; completed steps do not run twice."""
     with open_app(read_settings()) as app, Progress(stream_logs=stream_logs) as progress:

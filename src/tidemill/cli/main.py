@@ -150,8 +150,7 @@ def run_command_line(argv: list[str]) -> int:
         exc.show()
         return 2
     except (click.Abort, KeyboardInterrupt):
-        sys.stderr.write("interrupted\n")
-        return InterruptedRun.exit_code
+        return _say_interrupted()
     except TidemillError as exc:
         print_error(exc)
         return exc.exit_code
@@ -160,9 +159,23 @@ def run_command_line(argv: list[str]) -> int:
         return 0
     except OSError as exc:
         return _outside_error(exc)
-    except Exception:  # noqa: BLE001 - the one boundary; everything unexpected is ours to explain
-        return _report_bug()
+    except Exception as exc:  # noqa: BLE001 - the one boundary; everything unexpected is ours to explain
+        return _say_interrupted() if _is_interrupt(exc) else _report_bug()
     return code if isinstance(code, int) else 0
+
+
+def _say_interrupted() -> int:
+    sys.stderr.write("interrupted\n")
+    return InterruptedRun.exit_code
+
+
+def _is_interrupt(exc: BaseException | None) -> bool:
+    """Whether this is Ctrl-C in other words: libraries wrap what it raised, those that are not Python quote it."""
+    while exc is not None:
+        if isinstance(exc, KeyboardInterrupt) or "KeyboardInterrupt" in str(exc):
+            return True
+        exc = exc.__cause__ or exc.__context__
+    return False
 
 
 def _outside_error(exc: OSError) -> int:

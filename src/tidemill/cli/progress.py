@@ -14,6 +14,7 @@ from tidemill.base.ids import StepName
 from tidemill.run.events import (
     FindingRaised,
     JobCreated,
+    JobResumed,
     RunEvent,
     StepFinished,
     StepPreparing,
@@ -98,7 +99,9 @@ class Progress:
     def _take(self, event: RunEvent) -> None:
         if isinstance(event, JobCreated):
             self._rows.update({str(s["name"]): Row() for s in event.steps if "name" in s})
-            self._say(f"job {event.job}: {len(event.steps)} step{'' if len(event.steps) == 1 else 's'}")
+            self._announce(f"job {event.job}: {len(event.steps)} step{'' if len(event.steps) == 1 else 's'}")
+        elif isinstance(event, JobResumed):
+            self._announce(f"job {event.job}: taken up again")
         elif isinstance(event, StepPreparing):
             self._row(event.step, Status.PREPARING).note = event.note
             self._say(f"{event.step}: {event.note}")
@@ -116,7 +119,7 @@ class Progress:
             row.note = event.message.splitlines()[0][:LINE_WIDTH] if event.message else row.note
             self._say(f"{event.step}: {event.status} in {event.duration_s:.1f}s")
         elif isinstance(event, FindingRaised):
-            self._say(
+            self._announce(
                 f"{event.finding.get('severity', '')} {event.finding.get('code', '')}: {event.finding.get('message', '')}"
             )
 
@@ -131,6 +134,12 @@ class Progress:
         if self._live is None:
             self._out.write(f"{text}\n")
             self._out.flush()
+
+    def _announce(self, text: str) -> None:
+        """A line that no table has room for: on a terminal it stands above the table, and stays."""
+        if self._live:
+            self._live.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self._say(text)
 
     def _draw(self) -> Table:
         from rich.table import Table as RichTable  # noqa: PLC0415

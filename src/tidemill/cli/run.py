@@ -17,7 +17,7 @@ from tidemill.cli.options import everywhere, executor_option, output_options, se
 from tidemill.cli.output import print_value
 from tidemill.cli.progress import Progress
 from tidemill.run.result import JobResult, StepResult
-from tidemill.run.state import Status
+from tidemill.run.state import BEFORE_RESUME, Status
 from tidemill.spec.overrides import parse_override
 
 LOG_LINES = 15
@@ -76,9 +76,11 @@ def _to_tell(result: JobResult) -> list[StepResult]:
 
 
 def _summary(result: JobResult) -> str:
-    reused = sum(s.reused for s in result.steps.values())
-    ran = sum(not s.reused and s.status is Status.COMPLETED for s in result.steps.values())
-    lines = [f"{result.name}: {result.status} ({ran} ran, {reused} reused)"]
+    completed = [s for s in result.steps.values() if s.status is Status.COMPLETED]
+    before = sum(s.reason == BEFORE_RESUME for s in completed)
+    reused = sum(s.reused and s.reason != BEFORE_RESUME for s in completed)
+    counts = f"{len(completed) - before - reused} ran, {reused} reused"
+    lines = [f"{result.name}: {result.status} ({counts}{f', {before} completed before' if before else ''})"]
     lines += [f"  output {name}: {path}" for name, path in result.outputs.items()]
     lines += [_best_trial(s) for s in result.steps.values() if "best_child_run_id" in s.properties]
     metrics = {k: v for s in result.steps.values() if not s.parent for k, v in s.metrics.items()}

@@ -8,6 +8,7 @@ import shutil
 import socket
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from tidemill.base.failpoint import failpoint
@@ -36,7 +37,10 @@ def run_command(work: StepWork) -> StepEnd:
             work.context.ports.tracker.end(work.context.job, step, work.folder.root, ok=False)
         shutil.rmtree(work.folder.root)  # what the last attempt left must not pass for the next one's
         end = work.run_task(make_task(work, prepared, stage(work)))
-    return judge(end, step)
+    judged = judge(end, step)
+    if tried and judged.status is Status.FAILED:
+        return replace(judged, message=f"{judged.message}, in the last of {tried + 1} tries")
+    return judged
 
 
 def stage(work: StepWork) -> dict[str, str]:

@@ -20,7 +20,7 @@ from tidemill.run.leftovers import keep_done
 from tidemill.run.ports import Remembered
 from tidemill.run.reuse import Identity, MissingOutputError, explain_run, find_past, find_sources, identify
 from tidemill.run.staging import Source
-from tidemill.run.state import Status
+from tidemill.run.state import BEFORE_RESUME, Status
 from tidemill.run.work import StepEnd, StepWork, Stop
 
 
@@ -95,7 +95,7 @@ def _recalled(context: RunContext, step: Step) -> RunEvent:
         context.now(),
         step=step.name,
         key=past.key,
-        reason="completed before the job was resumed",
+        reason=BEFORE_RESUME,
         source_job=context.job,
         outputs=past.outputs,
         metrics=past.metrics,

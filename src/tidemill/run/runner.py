@@ -8,7 +8,7 @@ import signal
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from types import FrameType
 
 from tidemill.base import proc
@@ -27,7 +27,7 @@ from tidemill.run.ports import RunPorts
 from tidemill.run.result import JobResult, make_result
 from tidemill.run.scheduler import Scheduler
 from tidemill.run.slots import Gpus, Slots
-from tidemill.run.state import Status, job_status
+from tidemill.run.state import BEFORE_RESUME, Status, job_status
 
 MAX_THREADS = 256
 LOOK_S = 1.0
@@ -191,7 +191,7 @@ class _Run:
         """Wait for something to happen, then take in all that has, as one batch."""
         batch: list[RunEvent] = []
         ended: list[_Ended] = []
-        message = self.inbox.get()
+        message = self._next()
         while True:
             if isinstance(message, _Ended):
                 ended.append(message)
@@ -209,6 +209,12 @@ class _Run:
             end.recorded.set()
         self._account(ended)
 
+    def _next(self) -> RunEvent | _Ended | _Interrupt | None:
+        """The next message. A signal that the system gives to another thread wakes nobody here, so look up now and then."""
+        while True:
+            with suppress(queue.Empty):
+                return self.inbox.get(timeout=LOOK_S)
+
     def _account(self, ended: Sequence[_Ended]) -> None:
         for end in ended:
             if end.error:
@@ -223,7 +229,7 @@ class _Run:
         past = (self.options.resume or {})[name]
         step = self.view.steps[name]
         step.status, step.outputs, step.metrics, step.key = Status.COMPLETED, past.outputs, past.metrics, past.key
-        step.exit_code, step.reason = 0, "completed before the job was resumed"
+        step.exit_code, step.reason = 0, BEFORE_RESUME
 
     def _interrupt(self) -> None:
         """End everything; the loop then waits until it has ended. A second Ctrl-C changes nothing."""

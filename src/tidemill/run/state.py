@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+BEFORE_RESUME = "completed before the job was resumed"  # the reason why such a step did not run again
+
 
 class Status(StrEnum):
     """Azure ML's status words."""

@@ -11,6 +11,7 @@ import pytest
 from tests.unit.cli.conftest import Run
 from tidemill.cli.examples import EXAMPLES
 from tidemill.cli.intents import INTENTS
+from tidemill.cli.main import run_command_line
 from tidemill.cli.main import tidemill as door
 from tidemill.cli.words import regroup
 
@@ -121,3 +122,20 @@ def test_a_folder_in_place_of_a_document_is_one_error_with_what_is_in_it(tidemil
     said = tidemill("run", ".", code=2).stderr
     assert said.count("error:") == 1
     assert "There are: `pipeline.yaml`." in said
+
+
+@pytest.mark.parametrize("wrapped", [True, False])
+def test_ctrl_c_is_no_bug_of_ours_when_a_library_wraps_or_quotes_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *, wrapped: bool
+) -> None:
+    def torn(**_: object) -> None:
+        if not wrapped:
+            raise ValueError("Error building validator:\n  KeyboardInterrupt: ")
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt as exc:
+            raise ImportError("half a module") from exc
+
+    monkeypatch.setattr(door, "main", torn)
+    assert run_command_line(["status"]) == 130
+    assert capsys.readouterr().err == "interrupted\n"

@@ -29,7 +29,12 @@ def test_a_declared_cause_is_tried_again(workspace: Workspace, tmp_path: Path, c
 
 def test_no_more_often_than_declared(workspace: Workspace, tmp_path: Path) -> None:
     trace = tmp_path / "trace"
-    assert run(workspace, trace, Retry(2, ("exit 75",)), good=9) is Status.FAILED
+    step = command("a", FLAKY.format(trace=trace, good=9, code=75, words="no"))
+    ended = workspace.run(pipeline(step), retry=Retry(2, ("exit 75",))).steps["a"]
+    assert (ended.status, ended.message) == (
+        Status.FAILED,
+        "its command ended with exit code 75, in the last of 3 tries",
+    )
     assert len(trace.read_text().splitlines()) == 3
 
 

@@ -182,11 +182,12 @@ class FolderArtifacts:
             needed, spared = self._objects_of(trees), self._objects_of(fresh)
             sizes = {p: p.stat().st_size for p in self._objects.glob("*/*") if p.name not in needed}
             gone = [p for p in sizes if p.name not in spared]
+            unused = [*gone, *(p for p in lists if p.stem not in trees | fresh)]
             if not dry_run:
-                for path in [*gone, *(p for p in lists if p.stem not in trees | fresh), *self._incoming.iterdir()]:
+                for path in [*unused, *self._incoming.iterdir()]:
                     path.unlink()
         size = sum(sizes[p] for p in gone)
-        return Garbage(len(gone), size, len(sizes) - len(gone), sum(sizes.values()) - size, tuple(gone))
+        return Garbage(len(gone), size, len(sizes) - len(gone), sum(sizes.values()) - size, tuple(unused))
 
     def _objects_of(self, trees: Iterable[str]) -> set[str]:
         """Digests of the files that the lists name."""

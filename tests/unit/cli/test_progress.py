@@ -1,0 +1,29 @@
+"""A run on a terminal: a table that is drawn again and again, and lines that stay above it."""
+
+from __future__ import annotations
+
+from io import StringIO
+
+from tidemill.base.ids import JobName, StepName
+from tidemill.cli.progress import Progress
+from tidemill.run.events import FindingRaised, JobCreated, StepStarted
+
+JOB, NOW = JobName("calm_yawl_0123456789"), "2026-11-21T00:00:00Z"
+
+
+class Terminal(StringIO):
+    """What a person looks at."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_says_which_job_began_and_what_the_run_noticed() -> None:
+    out = Terminal()
+    finding = {"severity": "warning", "code": "TM-N107", "message": "80 % of the [budget] is spent"}
+    with Progress(out=out) as progress:
+        progress.saw([JobCreated(JOB, NOW, steps=({"name": "prep"},))])
+        progress.saw([StepStarted(JOB, NOW, step=StepName("prep"), reason="it has not run before")])
+        progress.saw([FindingRaised(JOB, NOW, step=StepName("prep"), finding=finding)])
+    assert f"job {JOB}: 1 step" in out.getvalue()
+    assert "warning TM-N107: 80 % of the [budget] is spent" in out.getvalue()

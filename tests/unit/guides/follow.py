@@ -1,0 +1,167 @@
+"""Follow a guide as its reader does: write the files it shows, type its commands on a terminal, compare what comes back.
+
+A code block whose first line is `# NAME` is a file of the reader's folder, `# add to NAME` goes to its end. A line that begins with
+`$ ` is a command; what stands below it is what a terminal shows, where `…` stands for anything, on a line of its own for any
+lines. Job names, durations, times, ports and the folder differ. `python -m tests.unit.guides.follow GUIDE …` writes into the
+guides what the terminal shows today.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import tempfile
+import termios
+from dataclasses import dataclass
+from pathlib import Path
+
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FILE = re.compile(r"^# (?P<add>add to )?(?P<name>[\w./-]+\.\w+|\.env)$")
+MARK = "\x1e"
+ROWS, COLUMNS = 60, 150
+OWN = ("TIDEMILL_", "MLFLOW_", "AZUREML_", "PYTHONDONTWRITEBYTECODE", "CI", "NO_COLOR", "COLUMNS")
+VOLATILE = (
+    (re.compile(r"\b[a-z]+_[a-z]+_[a-z0-9]{10}\b"), "JOB"),
+    (re.compile(r"\b\d+(\.\d+)?s\b"), "SECONDS"),
+    (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?(\.\d+)?(Z|[+-]\d\d:?\d\d)?"), "TIME"),
+    (re.compile(r"\b\d+(\.\d+)? [kMG]?B\b"), "SIZE"),
+    (re.compile(r"127\.0\.0\.1:\d+"), "127.0.0.1:PORT"),
+    (re.compile(r"^\S+: line \d+: +\d+ (Killed|Terminated).*$"), r"\1"),
+    (re.compile(r" {2,}"), "  "),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """A command of a guide, what the guide says it answers, and where in the guide that stands."""
+
+    command: str
+    expected: str
+    span: tuple[int, int]
+
+
+def read(text: str) -> list[Typed | tuple[str, str, bool]]:
+    """Files (name, content, whether it is added to what is there) and commands, in the reader's order."""
+    steps: list[Typed | tuple[str, str, bool]] = []
+    for fence in FENCE.finditer(text):
+        body = fence[2]
+        first, _, rest = body.partition("\n")
+        if named := FILE.match(first):
+            steps.append((named["name"], rest, bool(named["add"])))
+        else:
+            steps += _commands(body, fence.start(2))
+    return steps
+
+
+def _commands(body: str, offset: int) -> list[Typed]:
+    starts = [m.start() for m in re.finditer(r"^\$ ", body, re.MULTILINE)]
+    found = []
+    for start, end in zip(starts, [*starts[1:], len(body)], strict=False):
+        command, _, expected = body[start + 2 : end].partition("\n")
+        begin = offset + start + 2 + len(command) + 1
+        found.append(Typed(command, expected, (begin, begin + len(expected))))
+    return found
+
+
+def follow(text: str, folder: Path) -> list[tuple[Typed, str]]:
+    """Every command of the guide with what a terminal showed when it was typed in `folder`."""
+    folder.mkdir(parents=True)
+    steps = read(text)
+    script = [f"cd {folder}", "pip() { :; }"]
+    for number, step in enumerate(steps):
+        if isinstance(step, Typed):
+            if "tidemill gc" in step.command:
+                script.append("sleep 1.2")  # as its reader does: what was touched a moment ago is spared
+            script += [step.command, f"printf '{MARK}\\n'"]
+        else:
+            name, content, add = step
+            kept = folder.parent / f"file-{number}"
+            kept.write_text(content)
+            script.append(f"mkdir -p $(dirname {name}); cat {kept} {'>>' if add else '>'} {name}")
+    path = folder.parent / "guide.sh"
+    path.write_text("\n".join(script) + "\n")
+    answers = _on_terminal(["bash", str(path)], folder.parent).split(MARK)
+    typed = [s for s in steps if isinstance(s, Typed)]
+    shown = [_screen(a).replace(str(folder), f"/home/me/{folder.name}") for a in answers]
+    return list(zip(typed, shown, strict=False))
+
+
+def _on_terminal(argv: list[str], folder: Path) -> str:
+    """All a terminal was sent by these commands."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
+    env = {k: v for k, v in os.environ.items() if not k.startswith(OWN)}
+    env |= {"PATH": f"{Path(sys.executable).parent}:{env['PATH']}", "TERM": "xterm-256color"}
+    process = subprocess.Popen(
+        argv, cwd=folder, env=env, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
+    )
+    os.close(theirs)
+    sent = bytearray()
+    while True:
+        try:
+            piece = os.read(ours, 65536)
+        except OSError:  # nobody has the terminal open any more
+            break
+        if not piece:
+            break
+        sent += piece
+    os.close(ours)
+    process.wait()
+    return sent.decode(errors="replace")
+
+
+def _screen(sent: str) -> str:
+    """What is on the screen after these characters: colours gone, lines that were drawn again only once."""
+    lines, row, column = [""], 0, 0
+    for code, erase, up, char in re.findall(r"\x1b\[([?\d;]*)(?:(K)|(A)|[a-zA-Z])|(.|\n)", sent):
+        if char == "\n":
+            row, lines = row + 1, [*lines, ""] if row + 1 == len(lines) else lines
+        elif char == "\r":
+            column = 0
+        elif char:
+            line = lines[row].ljust(column)
+            lines[row], column = line[:column] + char + line[column + 1 :], column + 1
+        elif up:
+            row = max(0, row - int(code or 1))
+        elif erase:
+            lines[row] = "" if code == "2" else lines[row][:column]
+    text = "\n".join(line.rstrip() for line in lines).strip("\n")
+    return f"{text}\n" if text else ""
+
+
+def same(expected: str, shown: str) -> bool:
+    """Whether a terminal showed what the guide says, but for what differs from run to run."""
+    lines = [re.escape(_plain(line)) for line in expected.strip().splitlines()]
+    pattern = "\n".join(r"(?:.*\n)*?.*" if line == "…" else line.replace("…", ".*") for line in lines)
+    return re.fullmatch(pattern, "\n".join(_plain(line) for line in shown.strip().splitlines())) is not None
+
+
+def _plain(line: str) -> str:
+    line = line.rstrip()
+    for pattern, word in VOLATILE:
+        line = pattern.sub(word, line)
+    return line
+
+
+def rewrite(path: Path) -> int:
+    """Put what a terminal shows into the guide where it differs; how many answers did."""
+    text, changed = path.read_text(), 0
+    with tempfile.TemporaryDirectory(dir=os.environ.get("TIDEMILL_GUIDES")) as scratch:
+        answers = follow(text, Path(scratch).resolve() / path.stem)
+    for typed, shown in reversed(answers):
+        if not same(typed.expected, shown):
+            blank = "\n" if typed.expected.endswith("\n\n") or typed.expected == "\n" else ""
+            begin, end = typed.span
+            text, changed = text[:begin] + shown + blank + text[end:], changed + 1
+    path.write_text(text)
+    return changed
+
+
+if __name__ == "__main__":
+    for name in sys.argv[1:]:
+        sys.stdout.write(f"{name}: {rewrite(Path(name))} answers differed\n")
