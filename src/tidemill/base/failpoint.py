@@ -17,6 +17,7 @@ NAMES = (
     "step-started",
     "command-ended",
     "outputs-kept",
+    "asset-registered",
     "step-recorded",
     "model-registered",
     "job-ended",

@@ -63,4 +63,5 @@ def used_refs(store: RunStore, gone: Collection[str] = (), forgotten: Collection
         if row.name not in gone:
             view = get_job(store, row.name)
             used |= {ref for step in view.steps.values() for ref in step.outputs.values()}
+            used |= {ref for step in view.steps.values() if step.kept for ref in step.kept.outputs.values()}
     return used

@@ -44,10 +44,15 @@ def past_steps(view: JobView) -> dict[str, PastStep]:
     """What a resumed job need not run again: `RunOptions.resume`."""
     return {
         name: PastStep(
-            step.key, step.outputs, step.metrics, {**step.about, **_early(step)}, step.status is Status.COMPLETED
+            step.key,
+            step.outputs,
+            step.metrics,
+            {**step.about, **_early(step)},
+            step.status is Status.COMPLETED,
+            step.kept,
         )
         for name, step in view.steps.items()
-        if step.status is Status.COMPLETED or ENDED_EARLY in step.properties
+        if step.status is Status.COMPLETED or step.kept is not None or ENDED_EARLY in step.properties
     }
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tidemill.base.errors import FailedError
+from tidemill.base.failpoint import failpoint
 from tidemill.base.frozen import frozen
 from tidemill.plan.graph import READ_ONLY_MODES, DataInput, OutputSpec, Step, StepOutput
 from tidemill.run.context import RunContext
@@ -100,6 +101,8 @@ def publish(context: RunContext, step: Step, folder: StepFolder, refs: Mapping[s
             context.ports.datasets.register_data(
                 spec.asset_name, spec.asset_version, refs[name], folder.outputs / name, spec.type
             )
+        if spec.asset_name:
+            failpoint("asset-registered")
 
 
 def _register_model(context: RunContext, spec: OutputSpec, path: Path, origin: Origin) -> None:

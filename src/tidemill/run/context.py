@@ -16,7 +16,7 @@ from tidemill.base.frozen import frozen
 from tidemill.base.hashing import hash_folder
 from tidemill.base.ids import JobName, StepName
 from tidemill.plan.graph import DataRef, Plan, Step
-from tidemill.run.events import FindingRaised, RunEvent
+from tidemill.run.events import FindingRaised, RunEvent, StepKept
 from tidemill.run.folders import JobFolder, job_folder
 from tidemill.run.ports import RunPorts, Say
 from tidemill.run.retry import Retry
@@ -29,13 +29,17 @@ COPY_BELOW_BYTES = 256 << 20
 
 @frozen
 class PastStep:
-    """A step that ended before this job was resumed; one that is not `completed` was ended early on purpose."""
+    """A step of before this job was resumed.
+
+    One that is not `completed` was ended early on purpose, or had done its work, and what it gave is `kept`.
+    """
 
     key: str
     outputs: Mapping[str, str]
     metrics: Mapping[str, float] = field(default_factory=dict)
     about: Mapping[str, Any] = field(default_factory=dict)
     completed: bool = True
+    kept: StepKept | None = None
 
 
 @frozen
@@ -64,13 +68,17 @@ Emit = Callable[[RunEvent], None]
 
 @dataclass(slots=True, eq=False)
 class RunContext:
-    """The state of one run. Safe to use from the threads of its steps."""
+    """The state of one run. Safe to use from the threads of its steps.
+
+    `emit` states a fact; `settle` returns when it is recorded.
+    """
 
     plan: Plan
     job: JobName
     ports: RunPorts
     options: RunOptions
     emit: Emit
+    settle: Emit
     wake: Callable[[], None]
     slots: Slots
     gpus: Gpus

@@ -14,7 +14,7 @@ from tidemill.base.frozen import frozen
 from tidemill.plan.graph import Step
 from tidemill.run.collect import Origin, collect, notice_changes, place_outputs, publish
 from tidemill.run.context import RunContext
-from tidemill.run.events import FindingRaised, RunEvent, StepFinished, StepNoted, StepReused
+from tidemill.run.events import FindingRaised, RunEvent, StepFinished, StepKept, StepNoted, StepReused
 from tidemill.run.kinds import CONTROL, find_runner
 from tidemill.run.leftovers import keep_done
 from tidemill.run.ports import Remembered
@@ -66,6 +66,9 @@ def _drive(context: RunContext, step: Step, held: ExitStack, how: _How) -> RunEv
     try:
         if identity.reusable:
             held.enter_context(context.only_one(identity.key))
+        kept = _find_kept(context, step, identity)
+        if kept is not None:
+            return _publish(context, step, kept, identity, StepEnd(Status.COMPLETED, 0))
         past = find_past(context, identity)
         if past is not None:
             return _reuse(context, step, identity, past)
@@ -76,15 +79,27 @@ def _drive(context: RunContext, step: Step, held: ExitStack, how: _How) -> RunEv
 
 def _is_done(context: RunContext, step: Step, identity: Identity) -> bool:
     past = (context.options.resume or {}).get(step.name)
-    if past is None or past.key != identity.key or not past.completed:
+    if past is None or not past.completed or past.key != identity.key or not _put_back(context, step, past.outputs):
         return False
-    if not all(context.ports.artifacts.is_whole(ref) for ref in past.outputs.values()):
-        return False
-    outputs = context.folder.step(step.name).outputs
-    missing = {name: ref for name, ref in past.outputs.items() if not (outputs / name).exists()}
-    place_outputs(context, context.folder.step(step.name), missing)
     context.note(step.name, past.outputs, past.metrics)
     return True
+
+
+def _put_back(context: RunContext, step: Step, refs: Mapping[str, str]) -> bool:
+    """Whether what the step gave is whole; what is missing in its folder is placed there again."""
+    if not all(context.ports.artifacts.is_whole(ref) for ref in refs.values()):
+        return False
+    outputs = context.folder.step(step.name).outputs
+    missing = {name: ref for name, ref in refs.items() if not (outputs / name).exists()}
+    place_outputs(context, context.folder.step(step.name), missing)
+    return True
+
+
+def _find_kept(context: RunContext, step: Step, identity: Identity) -> StepKept | None:
+    """What the step gave before the run was killed while it published that, or could not."""
+    past = (context.options.resume or {}).get(step.name)
+    kept = past.kept if past is not None else None
+    return kept if kept is not None and kept.key == identity.key and _put_back(context, step, kept.outputs) else None
 
 
 def _recalled(context: RunContext, step: Step) -> RunEvent:
@@ -158,25 +173,51 @@ def _run(
     metrics = _metrics(context, step, end)
     outputs = collect(context, step, folder, sources) if end.status is Status.COMPLETED else {}
     failpoint("outputs-kept")
-    publish(context, step, folder, outputs, Origin(context.job, step.name, metrics))
     for finding in end.findings:
         context.raise_finding(finding, step.name)
-    context.note(step.name, outputs, metrics)
     duration_s = round(context.clock.monotonic() - started_s, 6)
+    kept = StepKept(
+        context.job,
+        context.now(),
+        step=step.name,
+        key=identity.key,
+        duration_s=duration_s,
+        outputs=outputs,
+        message=end.message,
+        reusable=end.status is Status.COMPLETED and step.deterministic and not spoiled,
+        metrics=metrics,
+        usage=_usage(context, step, end, duration_s),
+    )
+    if end.status is not Status.COMPLETED:
+        return _ended(context, step, kept, identity, end)
+    if any(spec.asset_name or spec.destination for spec in step.outputs.values()):
+        context.settle(kept)  # to run again might give other bytes, and a second version of the same asset
+    return _publish(context, step, kept, identity, end)
+
+
+def _publish(context: RunContext, step: Step, kept: StepKept, identity: Identity, end: StepEnd) -> RunEvent:
+    """The rest of a step that has done its work, now or before the job was resumed."""
+    origin = Origin(context.job, step.name, kept.metrics)
+    publish(context, step, context.folder.step(step.name), kept.outputs, origin)
+    return _ended(context, step, kept, identity, end)
+
+
+def _ended(context: RunContext, step: Step, kept: StepKept, identity: Identity, end: StepEnd) -> RunEvent:
+    context.note(step.name, kept.outputs, kept.metrics)
     return StepFinished(
         context.job,
         context.now(),
         step=step.name,
         status=end.status,
         exit_code=end.exit_code,
-        duration_s=duration_s,
-        outputs=outputs,
-        message=end.message,
+        duration_s=kept.duration_s,
+        outputs=kept.outputs,
+        message=kept.message,
         key=identity.key,
         parts=identity.parts,
-        reusable=end.status is Status.COMPLETED and step.deterministic and not spoiled,
-        metrics=metrics,
-        usage=_usage(context, step, end, duration_s),
+        reusable=kept.reusable,
+        metrics=kept.metrics,
+        usage=kept.usage,
     )
 
 

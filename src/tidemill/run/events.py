@@ -114,6 +114,22 @@ class StepReused(RunEvent):
 
 
 @frozen
+class StepKept(RunEvent):
+    """The step has done its work and its outputs are kept; what is published or registered of them comes next."""
+
+    kind: ClassVar[str] = "step_kept"
+
+    step: StepName = StepName("")
+    key: str = ""
+    duration_s: float = 0.0
+    outputs: Mapping[str, str] = field(default_factory=dict)
+    message: str = ""
+    reusable: bool = False
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    usage: Mapping[str, float] = field(default_factory=dict)
+
+
+@frozen
 class StepFinished(RunEvent):
     """The step ended. `parts` explain its `key`; `outputs` are artifacts by name; `usage` is what it took."""
 
@@ -165,8 +181,8 @@ class FindingRaised(RunEvent):
 EVENTS: Mapping[str, type[RunEvent]] = {
     cls.kind: cls
     for cls in (
-        JobCreated, JobResumed, JobEdited, JobFinished, StepPreparing, StepStarted, StepReused, StepFinished, StepAdded,
-        StepNoted, FindingRaised,
+        JobCreated, JobResumed, JobEdited, JobFinished, StepPreparing, StepStarted, StepReused, StepKept, StepFinished,
+        StepAdded, StepNoted, FindingRaised,
     )
 }  # fmt: skip
 

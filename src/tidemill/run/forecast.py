@@ -31,6 +31,7 @@ def forecast(plan: Plan, ports: RunPorts, options: RunOptions | None = None) -> 
         ports,
         options or RunOptions(),
         emit=lambda _: None,
+        settle=lambda _: None,
         wake=lambda: None,
         slots=Slots(1),
         gpus=Gpus(ports.gpus),

@@ -17,6 +17,7 @@ from tidemill.run.events import (
     RunEvent,
     StepAdded,
     StepFinished,
+    StepKept,
     StepNoted,
     StepPreparing,
     StepReused,
@@ -24,7 +25,7 @@ from tidemill.run.events import (
 )
 from tidemill.run.state import Status
 
-StepEvent = StepStarted | StepPreparing | StepReused | StepFinished | StepAdded | StepNoted
+StepEvent = StepStarted | StepPreparing | StepReused | StepKept | StepFinished | StepAdded | StepNoted
 
 ENDED_EARLY = "ended_early"
 
@@ -52,6 +53,7 @@ class StepView:
     findings: list[Finding] = field(default_factory=list)
     about: Mapping[str, Any] = field(default_factory=dict)
     properties: Mapping[str, str] = field(default_factory=dict)
+    kept: StepKept | None = None
 
 
 @dataclass(slots=True)
@@ -81,7 +83,9 @@ class JobView:
     def apply(self, event: RunEvent) -> None:
         """Take in one more fact."""
         match event:
-            case StepStarted() | StepPreparing() | StepReused() | StepFinished() | StepAdded() | StepNoted():
+            case (
+                StepStarted() | StepPreparing() | StepReused() | StepKept() | StepFinished() | StepAdded() | StepNoted()
+            ):
                 _apply_step(self._step(event.step), event)
             case FindingRaised():
                 finding = read_finding(event.finding)
@@ -158,7 +162,9 @@ def _apply_step(step: StepView, event: StepEvent) -> None:
             step.status, step.message = Status.PREPARING, event.note
         case StepStarted():
             step.status, step.started_at, step.message = Status.RUNNING, event.at, ""
-            step.key, step.reason, step.handle = event.key, event.reason, event.handle
+            step.key, step.reason, step.handle, step.kept = event.key, event.reason, event.handle, None
+        case StepKept():
+            step.kept = event
         case StepReused():
             step.status, step.reused, step.ended_at = Status.COMPLETED, True, event.at
             step.started_at = step.started_at or event.at

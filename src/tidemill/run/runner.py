@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from types import FrameType
 
 from tidemill.base import proc
-from tidemill.base.errors import InterruptedRun
+from tidemill.base.errors import FailedError, InterruptedRun
 from tidemill.base.failpoint import failpoint
 from tidemill.base.frozen import frozen
 from tidemill.base.ids import JobName, StepName
@@ -43,8 +43,19 @@ class _Ended:
     error: BaseException | None = None
 
 
+@frozen
+class _Told:
+    """A fact that somebody waits for to be recorded."""
+
+    event: RunEvent
+    recorded: threading.Event
+
+
 class _Interrupt:
     """Somebody pressed Ctrl-C, or asked this process to end."""
+
+
+_Message = RunEvent | _Ended | _Told | _Interrupt | None
 
 
 def execute(plan: Plan, *, job: JobName, ports: RunPorts, options: RunOptions | None = None) -> JobResult:
@@ -75,7 +86,7 @@ class _Run:
         self.job = job
         self.ports = ports
         self.options = options
-        self.inbox: queue.SimpleQueue[RunEvent | _Ended | _Interrupt | None] = queue.SimpleQueue()
+        self.inbox: queue.SimpleQueue[_Message] = queue.SimpleQueue()
         self.interrupted = False
         self.closing = threading.Event()
         self.view = JobView(job)
@@ -87,6 +98,7 @@ class _Run:
             ports,
             options,
             emit=self.inbox.put,
+            settle=self._settle,
             wake=lambda: self.inbox.put(None),
             slots=self.slots,
             gpus=Gpus(ports.gpus),
@@ -187,15 +199,28 @@ class _Run:
             while not recorded.wait(LOOK_S) and not self.closing.is_set():
                 pass
 
+    def _settle(self, event: RunEvent) -> None:
+        """In a thread: state a fact and wait until it is recorded."""
+        told = _Told(event, threading.Event())
+        self.inbox.put(told)
+        while not told.recorded.wait(LOOK_S):
+            if self.closing.is_set():
+                raise FailedError("The job ended before this was recorded")
+
     def _hear(self) -> None:
         """Wait for something to happen, then take in all that has, as one batch."""
         batch: list[RunEvent] = []
         ended: list[_Ended] = []
+        waiting: list[threading.Event] = []
         message = self._next()
         while True:
             if isinstance(message, _Ended):
                 ended.append(message)
+                waiting.append(message.recorded)
                 batch += [message.event] if message.event else []
+            elif isinstance(message, _Told):
+                waiting.append(message.recorded)
+                batch.append(message.event)
             elif isinstance(message, _Interrupt):
                 self._interrupt()
             elif message is not None:
@@ -205,11 +230,11 @@ class _Run:
             message = self.inbox.get()
         self._state(batch)
         failpoint("step-recorded")
-        for end in ended:
-            end.recorded.set()
+        for recorded in waiting:
+            recorded.set()
         self._account(ended)
 
-    def _next(self) -> RunEvent | _Ended | _Interrupt | None:
+    def _next(self) -> _Message:
         """The next message. A signal that the system gives to another thread wakes nobody here, so look up now and then."""
         while True:
             with suppress(queue.Empty):
@@ -291,7 +316,7 @@ def _about(step: Step) -> dict[str, object]:
 
 
 @contextmanager
-def _signals_to(inbox: queue.SimpleQueue[RunEvent | _Ended | _Interrupt | None]) -> Iterator[None]:
+def _signals_to(inbox: queue.SimpleQueue[_Message]) -> Iterator[None]:
     """Ctrl-C, SIGTERM and a terminal that hangs up become messages; nothing is ever torn in the middle by one.
 
     Who started this process with SIGHUP ignored, as `nohup` does, wants it to go on.

@@ -95,7 +95,7 @@ class _Sweeping:
         trial = Trial(number, make_trial_step(self.sweep, self.work.step, name, values), values, point)
         self.trials.append(trial)
         self._introduce(trial)
-        if past is not None and not past.completed:
+        if past is not None and ENDED_EARLY in past.about:
             self._recall(trial, past)
         else:
             self.running[pool.submit(partial(self.work.drive_part, trial.step, trial.stop))] = trial

@@ -19,6 +19,7 @@ from tidemill.run.events import (
     JobResumed,
     RunEvent,
     StepFinished,
+    StepKept,
     StepNoted,
     StepReused,
     make_event,
@@ -98,7 +99,9 @@ class SqlStore(abc.ABC):
 
     def append(self, events: Sequence[RunEvent]) -> None:
         """Keep events and what follows from them, in one transaction."""
-        dear = any(isinstance(e, StepFinished) and e.duration_s > LONG_STEP_S for e in events)
+        dear = any(
+            isinstance(e, StepKept) or (isinstance(e, StepFinished) and e.duration_s > LONG_STEP_S) for e in events
+        )
         with self._transaction(dear=dear) as db:
             db.executemany(
                 "INSERT INTO events (job, kind, at, body) VALUES (?, ?, ?, ?)",
