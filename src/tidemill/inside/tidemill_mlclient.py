@@ -95,23 +95,9 @@ class NounOperations:
 
 
 def _place(path):
-    """Where an asset's data stays: what lies in the job's folder is copied out of it, as Azure uploads it."""
+    """A path as seen from anywhere; addresses are left as they are."""
     text = str(path)
-    if "://" in text or text.startswith("azureml:"):
-        return text
-    found, state = os.path.abspath(text), os.environ.get("TIDEMILL_STATE", "")
-    if not state or not os.path.realpath(found).startswith(os.path.join(os.path.realpath(state), "jobs", "")):
-        return found
-    uploads = os.path.join(state, "uploads")
-    os.makedirs(uploads, exist_ok=True)
-    target = os.path.join(tempfile.mkdtemp(dir=uploads), os.path.basename(found))
-    if os.path.isdir(found):
-        shutil.copytree(found, target, copy_function=shutil.copyfile)
-    elif os.path.exists(found):
-        shutil.copyfile(found, target)
-    else:
-        raise ValueError("No such file or folder: %s" % found)
-    return target
+    return text if "://" in text or text.startswith("azureml:") else os.path.abspath(text)
 
 
 class WorkspaceOperations:

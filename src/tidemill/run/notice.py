@@ -15,6 +15,7 @@ LOST_GROUPS = "TM-N102"
 MISSING_OUTPUT = "TM-N103"
 CHANGED_INPUT = "TM-N104"
 WRITTEN_OUTSIDE = "TM-N108"
+LOOSENED_PINS = "TM-N109"
 SHOWN = 5
 
 Trees = Mapping[str, Sequence[TreeEntry]]
@@ -66,6 +67,18 @@ def notice_outside(step: Step, paths: Sequence[str]) -> Finding:
         "Elsewhere these files are lost, and a reused step does not write them again. Write to an output, or to ./outputs.",
         step.at,
         f"jobs.{step.name}",
+    )
+
+
+def notice_relaxed(step: Step, pins: Sequence[str]) -> Finding:
+    """Pins of its environment that were loosened: all are named, for this is their record."""
+    return Finding(
+        LOOSENED_PINS,
+        Severity.WARNING,
+        f"`{step.name}` ran with loosened pins: {', '.join(pins)}",
+        "It may behave otherwise than with the packages its environment names. Pin versions that this Python can have.",
+        step.at,
+        f"jobs.{step.name}.environment",
     )
 
 

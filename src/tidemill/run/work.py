@@ -15,6 +15,7 @@ from tidemill.plan.graph import Step
 from tidemill.run.context import RunContext
 from tidemill.run.events import RunEvent, StepPreparing, StepStarted
 from tidemill.run.folders import StepFolder
+from tidemill.run.notice import notice_relaxed
 from tidemill.run.ports import LOCAL, OwnEnvironments, PreparedEnvironment, Task, TaskEnd, TaskWatch, Ticket
 from tidemill.run.reuse import Identity
 from tidemill.run.slots import share_of
@@ -88,7 +89,10 @@ class StepWork:
         context, step = self.context, self.step
         executor = context.ports.executors.get(context.ports.place_compute(step.compute))
         maker = executor if isinstance(executor, OwnEnvironments) else context.ports.environments
-        return maker.prepare(step.environment, self.say)
+        prepared = maker.prepare(step.environment, self.say)
+        if prepared.relaxed:
+            context.raise_finding(notice_relaxed(step, prepared.relaxed), step.name)
+        return prepared
 
     def run_task(self, task: Task, started: Callable[[str], None] | None = None) -> TaskEnd:
         """Run a task to its end on the executor of its compute, taking slots besides the one the step may hold.

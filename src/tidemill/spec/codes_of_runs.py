@@ -90,6 +90,13 @@ ROWS = (
         'open(os.path.join(args.out, "scores.csv"), "w")',
     ),
     Code(
+        "TM-N109", WARNING, "Pins were loosened",
+        "With --relax-pins (or `pins: relaxed`) a step ran with other versions than its environment pins, since those cannot be had here.",
+        "The same code may behave otherwise with the versions it was written for; a step that reuses the result says so too.",
+        "Pin versions that this Python can have, or install the Python that they are made for.",
+        "dependencies: [python=3.11, numpy=1.26.4]",
+    ),
+    Code(
         "TM-N121", WARNING, "Mini batches failed",
         "A parallel step completed although some of its mini batches failed or gave fewer results than they had items.",
         "Azure ML ignores any number of failures unless a threshold says otherwise; the output lacks their rows.",

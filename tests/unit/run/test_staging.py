@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from tidemill.plan.graph import (
     StepOutput,
 )
 from tidemill.run.models import ModelRequest, ModelVersion
+from tidemill.run.ports import PreparedEnvironment, Say
 from tidemill.run.runner import execute
 from tidemill.run.state import Status
 
@@ -225,3 +227,20 @@ def test_a_write_outside_the_steps_folders_is_noticed_and_named(workspace: Works
     result = workspace.run(pipeline(command("a", notes, outputs=dict.fromkeys(step.outputs, "uri_file"))))
     assert [f.code for f in result.findings] == ["TM-N108"]
     assert "/data/out.csv" in result.findings[0].message
+
+
+def test_what_was_loosened_of_its_environment_is_stated_of_a_step_and_of_one_that_reuses_it(
+    workspace: Workspace,
+) -> None:
+    class Loosened:
+        def prepare(self, environment: EnvironmentRef, say: Say) -> PreparedEnvironment:
+            return PreparedEnvironment(Path(sys.executable), relaxed=("six==0.0.77 -> six",))
+
+        def key(self, environment: EnvironmentRef) -> str:
+            return "venv"
+
+    ports = replace(workspace.ports, environments=Loosened())
+    for reused in (False, True):
+        result = execute(pipeline(command("a", "echo x > outputs/x")), job=make_job_name(), ports=ports)
+        assert result.steps["a"].reused is reused
+        assert [(f.code, "six==0.0.77 -> six" in f.message) for f in result.findings] == [("TM-N109", True)]
