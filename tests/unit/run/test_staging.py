@@ -17,6 +17,7 @@ from tidemill.plan.graph import (
     DataInput,
     DataRef,
     Distribution,
+    EnvironmentRef,
     OutputSpec,
     Plan,
     Resources,
