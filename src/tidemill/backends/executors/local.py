@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Any
 
@@ -17,6 +17,7 @@ from tidemill.backends.executors.strays import MARK, TICKET, Strays
 from tidemill.backends.executors.watchdog import Watchdog
 from tidemill.base import descent, proc
 from tidemill.base.ids import JobName
+from tidemill.base.shell import shell_argv
 from tidemill.run.ports import Task, TaskEnd, TaskWatch, Ticket
 
 GRACE_S = 5.0
@@ -133,11 +134,12 @@ class LocalExecutor:
 
     def _start(self, running: _Running, index: int, extra: dict[str, str]) -> _Process:
         task = running.task
-        argv = list(task.argv) or ["bash", "-c", task.command]
-        if task.environment.image:
-            argv = containers.run_argv(task, index, extra, self._scope)
         family = f"{self._scope}|{task.job}"
-        env = {**task.env, **extra, MARK: family, TICKET: task.ticket}
+        env = {**task.env, **extra, "PWD": str(task.cwd), MARK: family, TICKET: task.ticket}
+        if task.environment.image:
+            argv: Sequence[str] = containers.run_argv(task, index, extra, self._scope)
+        else:
+            argv = task.argv or shell_argv(task.command, env)
         direct = not (task.secrets or running.watch.wrote or len(task.processes) > 1)
         stdout = running.log if direct else proc.PIPE
         self._watchdog.expect(running.tag)
