@@ -147,11 +147,17 @@ class Progress:
         table = RichTable(box=None, pad_edge=False)
         for heading in ("Step", "Status", "Time", ""):
             table.add_column(heading, no_wrap=True)
-        for name, row in list(self._rows.items()):
+        for name, row in _in_families(list(self._rows.items())):
             word = "Reused" if row.reused else str(row.status)
             colour = COLOURS.get(row.status, "dim")
             table.add_row(name, f"[{colour}]{word}[/{colour}]", row.seconds(), _plain(row.note))
         return table
+
+
+def _in_families(rows: Sequence[tuple[str, Row]]) -> list[tuple[str, Row]]:
+    """The rounds of a loop and the items of a fan-out below it, whenever they came."""
+    places = {name: place for place, (name, _) in enumerate(rows)}
+    return sorted(rows, key=lambda row: places.get(row[0].partition(".")[0], places[row[0]]))
 
 
 def _plain(text: str) -> str:

@@ -108,7 +108,8 @@ def _finding(finding: Finding) -> str:
 def _failure(step: StepResult) -> str:
     tail = step.log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:] if step.log.exists() else []
     words = "".join(f"  | {line if len(line) <= LINE_SHOWN else line[:LINE_SHOWN] + ' …'}\n" for line in tail)
-    return f"\n{paint('error:', 'error', sys.stderr)} step `{step.name}` failed: {step.message}\n{words}  log: {step.log}\n"
+    place = f"  log: {step.log}\n" if step.log.exists() else ""  # a step that was not let begin has none
+    return f"\n{paint('error:', 'error', sys.stderr)} step `{step.name}` failed: {step.message}\n{words}{place}"
 
 
 COMMANDS = {"run": command}

@@ -20,9 +20,9 @@ from tidemill.run.items import Item, read_items
 from tidemill.run.scheduler import Scheduler
 from tidemill.run.state import Status
 from tidemill.run.work import StepEnd, StepWork, Stop
+from tidemill.spec.pipeline import MAX_ROUNDS
 
 MAX_AT_ONCE = 64
-MAX_ROUNDS = 1000
 TRUE, FALSE = frozenset({"true", "1"}), frozenset({"false", "0"})
 
 
@@ -244,7 +244,8 @@ def _say(work: StepWork, line: str) -> None:
 
 
 def _limit(step: Step) -> int:
-    text = str((step.body.get("limits") or {}).get("max_iteration_count") or MAX_ROUNDS)
+    said = (step.body.get("limits") or {}).get("max_iteration_count")
+    text = str(MAX_ROUNDS if said is None else said)
     if not text.isdigit() or not 1 <= int(text) <= MAX_ROUNDS:
         raise FailedError(f"`max_iteration_count` is `{text}`", hint=f"A number from 1 to {MAX_ROUNDS}.", at=step.at)
     return int(text)

@@ -52,6 +52,9 @@ class IfElse(ControlStep):
     false_block: str | list[str] | None = None
 
 
+MAX_ROUNDS = 1000  # how often Azure lets a loop go round
+
+
 class DoWhileLimits(Open):
     """How often a loop may go round."""
 

@@ -27,3 +27,12 @@ def test_a_terminal_says_which_job_began_and_what_the_run_noticed() -> None:
         progress.saw([FindingRaised(JOB, NOW, step=StepName("prep"), finding=finding)])
     assert f"job {JOB}: 1 step" in out.getvalue()
     assert "warning TM-N107: 80 % of the [budget] is spent" in out.getvalue()
+
+
+def test_rounds_stand_below_their_loop_whenever_they_came() -> None:
+    out = Terminal()
+    with Progress(out=out) as progress:
+        progress.saw([JobCreated(JOB, NOW, steps=({"name": "loop"}, {"name": "last"}))])
+        progress.saw([StepStarted(JOB, NOW, step=StepName(name)) for name in ("loop", "last", "loop.1.add")])
+    names = [line.split()[0] for line in out.getvalue().splitlines() if "Running" in line]
+    assert names[-3:] == ["loop", "loop.1.add", "last"]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from tidemill.base.findings import Finding
 from tidemill.base.suggest import did_you_mean
 from tidemill.spec.expression import Reference, has_reference, parse_template
-from tidemill.spec.pipeline import DoWhile, IfElse, ParallelFor, read_items
+from tidemill.spec.pipeline import MAX_ROUNDS, DoWhile, IfElse, ParallelFor, read_items
 from tidemill.spec.rules.cycles import find_cycle
 from tidemill.spec.rules.scope import Scope, texts_of
 
@@ -56,6 +56,25 @@ def check_items(scope: Scope, name: str) -> Iterator[Finding]:
         yield scope.finding(
             "TM-D109", f"The items of `{name}` are no list of objects", ("jobs", name, "items"), hint=hint
         )
+
+
+def check_rounds(scope: Scope, name: str) -> Iterator[Finding]:
+    """What a loop hands on is an output of its body, and it goes round as often as Azure lets it, at most."""
+    step = scope.jobs[name]
+    if not isinstance(step, DoWhile):
+        return
+    ports = scope.ports.get(_target(step.body))
+    known = ports.outputs if ports else None
+    for output in step.mapping or {}:
+        if known is not None and output not in known:
+            hint = did_you_mean(output, known) or f"It has: {', '.join(known) or 'none'}."
+            text = f"The body has no output `{output}` to hand on"
+            yield scope.finding("TM-B104", text, ("jobs", name, "mapping", output), hint=hint, key=True)
+    most = step.limits.max_iteration_count if step.limits else None
+    if isinstance(most, int) and not 1 <= most <= MAX_ROUNDS:
+        text = f"`max_iteration_count` is {most}"
+        where = ("jobs", name, "limits", "max_iteration_count")
+        yield scope.finding("TM-D105", text, where, hint=f"A number from 1 to {MAX_ROUNDS}.")
 
 
 def given_by_loops(scope: Scope, name: str) -> set[str]:

@@ -17,7 +17,14 @@ from tidemill.spec.folders import SKIPPED
 from tidemill.spec.kinds import COMPONENTS, Kind
 from tidemill.spec.pipeline import CommandStep, DoWhile, IfElse, ParallelFor, PipelineJob, PipelineStep
 from tidemill.spec.references import FileRef, parse_reference
-from tidemill.spec.rules.bindings import check_bindings, check_circles, check_control, check_items, given_by_loops
+from tidemill.spec.rules.bindings import (
+    check_bindings,
+    check_circles,
+    check_control,
+    check_items,
+    check_rounds,
+    given_by_loops,
+)
 from tidemill.spec.rules.commands import command_findings
 from tidemill.spec.rules.context import Context
 from tidemill.spec.rules.documents import near_name
@@ -71,6 +78,7 @@ def _check_step(scope: Scope, name: str) -> Iterator[Finding]:
     if isinstance(step, (IfElse, DoWhile, ParallelFor)):
         yield from check_control(scope, name)
         yield from check_items(scope, name)
+        yield from check_rounds(scope, name)
         return
     yield from _check_component(scope, name, step)
     for place, owner in commands_of(step):

@@ -220,3 +220,23 @@ def test_items_that_are_written_out_give_the_body_its_inputs(tmp_path: Path) -> 
     assert said(tmp_path, head + LOOP.format(items='[{"rate": 0.1}, {"epochs": 2}]')) == [("TM-B101", "jobs.a")]
     assert ("TM-D109", "jobs.each.items") in said(tmp_path, head + LOOP.format(items="[1, "))
     assert ("TM-D109", "jobs.each.items") in said(tmp_path, head + LOOP.format(items="[0.1, 0.2]"))
+
+
+ROUNDS = """type: pipeline
+jobs:
+  loop: {{type: do_while, body: "${{{{parent.jobs.a}}}}", mapping: {{{name}: n}}, limits: {{max_iteration_count: {most}}}}}
+  a: {{component: ./add.yml, inputs: {{n: 1}}}}
+"""
+
+
+def test_a_loop_hands_on_what_its_body_has_and_goes_round_at_least_once(tmp_path: Path) -> None:
+    (tmp_path / "add.yml").write_text(
+        "type: command\nname: add\ninputs: {n: {type: integer}}\noutputs: {n: {type: integer}}\nenvironment: e\n"
+        "command: echo ${{inputs.n}} > ${{outputs.n}}\n"
+    )
+    assert said(tmp_path, ROUNDS.format(name="n", most=1000)) == []
+    assert said(tmp_path, ROUNDS.format(name="m", most=3)) == [("TM-B104", "jobs.loop.mapping.m")]
+    for most in (0, 1001):
+        assert said(tmp_path, ROUNDS.format(name="n", most=most)) == [
+            ("TM-D105", "jobs.loop.limits.max_iteration_count")
+        ]
