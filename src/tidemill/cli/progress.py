@@ -45,6 +45,7 @@ class Row:
     began: float = 0.0
     took_s: float | None = None
     note: str = ""
+    reason: str = ""
     reused: bool = False
 
     def seconds(self) -> str:
@@ -107,7 +108,7 @@ class Progress:
             self._say(f"{event.step}: {event.note}")
         elif isinstance(event, StepStarted):
             row = self._row(event.step, Status.RUNNING)
-            row.note = event.reason
+            row.note = row.reason = event.reason
             self._say(f"{event.step}: started ({event.reason})" if event.reason else f"{event.step}: started")
         elif isinstance(event, StepReused):
             row = self._row(event.step, Status.COMPLETED)
@@ -116,7 +117,7 @@ class Progress:
         elif isinstance(event, StepFinished):
             row = self._row(event.step, event.status)
             row.took_s = event.duration_s
-            row.note = event.message.splitlines()[0][:LINE_WIDTH] if event.message else row.note
+            row.note = event.message.splitlines()[0][:LINE_WIDTH] if event.message else row.reason
             self._say(f"{event.step}: {event.status} in {event.duration_s:.1f}s")
         elif isinstance(event, FindingRaised):
             self._announce(

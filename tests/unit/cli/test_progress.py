@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from io import StringIO
 
+from tests.waiting import until
 from tidemill.base.ids import JobName, StepName
 from tidemill.cli.progress import Progress
-from tidemill.run.events import FindingRaised, JobCreated, StepStarted
+from tidemill.run.events import FindingRaised, JobCreated, StepFinished, StepStarted
+from tidemill.run.state import Status
 
 JOB, NOW = JobName("calm_yawl_0123456789"), "2026-11-21T00:00:00Z"
 
@@ -27,6 +29,17 @@ def test_a_terminal_says_which_job_began_and_what_the_run_noticed() -> None:
         progress.saw([FindingRaised(JOB, NOW, step=StepName("prep"), finding=finding)])
     assert f"job {JOB}: 1 step" in out.getvalue()
     assert "warning TM-N107: 80 % of the [budget] is spent" in out.getvalue()
+
+
+def test_a_step_shows_its_last_words_while_it_runs_and_why_it_ran_when_it_has_ended() -> None:
+    out = Terminal()
+    with Progress(out=out) as progress:
+        progress.saw([JobCreated(JOB, NOW, steps=({"name": "prep"},))])
+        progress.saw([StepStarted(JOB, NOW, step=StepName("prep"), reason="it has not run before")])
+        progress.wrote(StepName("prep"), "epoch 7 of 9\n")
+        until(lambda: "epoch 7 of 9" in out.getvalue())
+        progress.saw([StepFinished(JOB, NOW, step=StepName("prep"), status=Status.COMPLETED)])
+    assert "epoch" not in out.getvalue().splitlines()[-1]
 
 
 def test_rounds_stand_below_their_loop_whenever_they_came() -> None:
