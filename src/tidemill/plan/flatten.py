@@ -11,7 +11,7 @@ from tidemill.base.ids import StepName
 from tidemill.base.suggest import did_you_mean
 from tidemill.plan.bind import UNKNOWN_TYPE, Binder
 from tidemill.plan.control import ControlReader, make_hole
-from tidemill.plan.graph import HOLE, READ_ONLY, InputBinding, Step, StepKind, StepOutput
+from tidemill.plan.graph import HOLE, MODEL_TYPES, READ_ONLY, InputBinding, Step, StepKind, StepOutput
 from tidemill.plan.problems import Problems
 from tidemill.plan.resolve import REGISTER_MODEL, Resolver
 from tidemill.plan.scope import Place, Scope, places_of_steps
@@ -208,7 +208,7 @@ class PipelineReader:
             definition.place,
             f"{scope.full(name)}.",
             inputs,
-            document.outputs,
+            _wanted_inside(step, document.outputs, scope),
             document.jobs or {},
             getattr(step, "compute", None) or _compute_of(document) or scope.compute,
             known_inputs=frozenset(document.inputs),
@@ -283,6 +283,27 @@ class PipelineReader:
 
     def _ends(self, outputs: Mapping[str, StepOutput], named: Mapping[StepName, Step]) -> dict[str, StepOutput]:
         return {name: self._end(binding, named, None) for name, binding in outputs.items()}
+
+
+def _wanted_inside(step: Any, declared: Mapping[str, Any], scope: Scope) -> dict[str, Any]:  # noqa: ANN401
+    """What is said of a nested pipeline's outputs: where those around it send them goes on to the step that writes."""
+    found = dict(declared)
+    for name, value in step.outputs.items():
+        own = value if isinstance(value, OutputValue) else OutputValue(path=value)
+        asked = [own, *([declared[name]] if isinstance(declared.get(name), OutputValue) else [])]
+        references = parse_template(own.path or "").references
+        if any(r.path[:2] == ("parent", "outputs") for r in references):
+            outer = scope.wanted.get(".".join(references[0].path[2:]))
+            around = [outer] if isinstance(outer, OutputValue) else []
+            asked = [own.model_copy(update={"path": None}), *around, *asked[1:]]
+        if name in declared:
+            given = {
+                f: next((v for a in asked if (v := getattr(a, f))), None) for f in ("path", "mode", "name", "version")
+            }
+            # the type is the writer's, but for a model, which is registered as such
+            kind = next((a.type for a in asked if a.type in MODEL_TYPES), None)
+            found[name] = OutputValue(type=kind, **given) if any(given.values()) or kind else declared[name]
+    return found
 
 
 def _label(loaded: Loaded) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from tests.unit.plan.conftest import Planner
 
 
@@ -15,3 +17,27 @@ def test_a_reader_of_a_datastore_path_comes_after_its_writer(plan: Planner) -> N
     )
     assert [s.name for s in made.steps] == ["writer", "reader"]
     assert made.step("writer").outputs["o"].destination == "azureml://datastores/lake/paths/out"
+
+
+def test_where_a_pipeline_sends_an_output_is_known_to_the_step_that_writes_it_however_deep(
+    plan: Planner, tmp_path: Path
+) -> None:
+    (tmp_path / "leaf.yml").write_text(
+        "type: command\nname: leaf\noutputs: {o: {type: uri_folder}, r: {type: uri_folder}}\n"
+        "environment: azureml:e:1\ncommand: 'date > ${{outputs.o}}/d'\n"
+    )
+    for name, inner in (("mid", "leaf"), ("top", "mid")):
+        (tmp_path / f"{name}.yml").write_text(
+            f"type: pipeline\nname: {name}\noutputs: {{o: {{type: uri_folder}}, r: {{type: uri_folder}}}}\njobs:\n"
+            f"  {inner}:\n    component: ./{inner}.yml\n"
+            "    outputs: {o: '${{parent.outputs.o}}', r: '${{parent.outputs.r}}'}\n"
+        )
+    made = plan(
+        "type: pipeline\noutputs: {final: {path: 'azureml://datastores/lake/paths/final'}}\njobs:\n"
+        "  top: {component: ./top.yml, outputs: {o: '${{parent.outputs.final}}', r: {name: asset, version: 3}}}\n"
+        "  mid: {component: ./mid.yml, outputs: {o: {path: 'azureml://datastores/lake/paths/mid'}}}\n"
+    )
+    deep, shallow = made.step("top.mid.leaf").outputs, made.step("mid.leaf").outputs
+    assert deep["o"].destination == "azureml://datastores/lake/paths/final"
+    assert (deep["r"].asset_name, deep["r"].asset_version) == ("asset", "3")
+    assert (shallow["o"].destination, shallow["r"].asset_name) == ("azureml://datastores/lake/paths/mid", None)
