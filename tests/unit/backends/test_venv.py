@@ -64,6 +64,8 @@ def test_every_pin_that_cannot_be_had_is_listed_in_one_error(tmp_path: Path) -> 
     assert "six==0.0.77.*, idna==999.1" in caught.value.message
     assert "certifi" not in caught.value.message
     assert "--relax-pins" in caught.value.hint
+    assert "environments: {e: {python: host}}" in caught.value.hint
+    assert [p.name for p in tmp_path.iterdir() if p.is_dir()] == []  # nobody would ever use, or collect, what was begun
 
 
 def test_relaxing_loosens_just_those_and_says_which(tmp_path: Path) -> None:

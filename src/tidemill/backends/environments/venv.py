@@ -10,6 +10,7 @@ import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from importlib import metadata
 from pathlib import Path
 
@@ -58,11 +59,14 @@ def build_venv(packages: PackageList, root: Path, *, relax: bool, label: str, sa
             return Venv(folder, tuple(json.loads(ready.read_text(encoding="utf-8"))["relaxed"]))
         shutil.rmtree(folder, ignore_errors=True)
         say(f"building environment {label}")
-        relaxed = _create(packages, folder, relax=relax, label=label)
-        for name in packages.dropped:
-            say(f"environment {label}: {name} has no server to talk to here and is left out")
-        relaxed += _install(packages, folder, relax=relax, label=label, say=say)
-        write_atomic(ready, json.dumps({"relaxed": relaxed, "conda": packages.conda, "pip": packages.pip}))
+        with ExitStack() as unless_built:
+            unless_built.callback(shutil.rmtree, folder, ignore_errors=True)
+            relaxed = _create(packages, folder, relax=relax, label=label)
+            for name in packages.dropped:
+                say(f"environment {label}: {name} has no server to talk to here and is left out")
+            relaxed += _install(packages, folder, relax=relax, label=label, say=say)
+            write_atomic(ready, json.dumps({"relaxed": relaxed, "conda": packages.conda, "pip": packages.pip}))
+            unless_built.pop_all()
         return Venv(folder, tuple(relaxed))
 
 
@@ -142,7 +146,7 @@ def _install(packages: PackageList, folder: Path, *, relax: bool, label: str, sa
         listed = ", ".join(impossible) or _essence(error)
         raise UsageError(
             f"Environment `{label}`: these cannot be had for this Python: {listed}",
-            hint="--relax-pins loosens just those and records it; or map the environment to `host` in tidemill.yaml.",
+            hint=f"--relax-pins loosens just those and records it; or {_to_host(label)}.",
         )
     for loosened in _attempts(packages, impossible):
         error = _pip(folder, [new for new in loosened.values() if new], packages.options)
@@ -150,8 +154,16 @@ def _install(packages: PackageList, folder: Path, *, relax: bool, label: str, sa
             return [f"{old} -> {new or 'left out'}" for old, new in loosened.items() if old != new]
     raise UsageError(
         f"Environment `{label}` cannot be built even without pins: {_essence(error)}",
-        hint="Map it to `host` in tidemill.yaml.",
+        hint=f"You can {_to_host(label)}.",
     )
+
+
+def _to_host(label: str) -> str:
+    """How the environment's steps come to run in this Python; only one that has a name can be mapped."""
+    name = label.partition(":")[0]
+    if name == "inline":
+        return "give the environment a name and map that in tidemill.yaml: environments: {NAME: {python: host}}"
+    return f"run its steps in this Python by tidemill.yaml: environments: {{{name}: {{python: host}}}}"
 
 
 def _with_our_mlflow(wanted: Sequence[str]) -> list[str]:
