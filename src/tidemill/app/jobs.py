@@ -109,7 +109,8 @@ def stream_job(app: App, name: str) -> Iterator[str]:
     view = get_settled(app.store, name, app.is_driven)
     if view.status != "Completed":
         raise FailedError(
-            f"Job {name} is {view.status}: {view.message}", hint=f"Take it up again: tidemill job resume {name}"
+            f"Job {name} is {view.status}" + (f": {view.message}" if view.message else ""),
+            hint=f"Take it up again: tidemill job resume {name}",
         )
 
 

@@ -37,7 +37,11 @@ def locate(uri: str, env: ENV) -> Place:
     """How to reach a URL; credentials come from the environment, never from the URL's own text in messages."""
     azure = _AZURE.match(uri)
     if azure:
-        options = {"account_name": azure["account"], **_azure_credentials(env)}
+        options = {
+            "account_name": azure["account"],
+            **_azure_host(azure["account"], azure["host"]),
+            **_azure_credentials(env),
+        }
         return Place("abfs", f"{azure['container']}/{unquote(azure['path'])}", options, shown(uri))
     parts = urlsplit(uri)
     if parts.scheme in {"http", "https"}:
@@ -58,6 +62,16 @@ def scrubbed(exc: BaseException) -> str:
     """The first line of an error, queries of addresses cut off."""
     text = str(exc).strip().splitlines()[0] if str(exc).strip() else type(exc).__name__
     return re.sub(r"\?[^\s'\")]+", "?…", text)[:300]
+
+
+def _azure_host(account: str, host: str) -> dict[str, str]:
+    """Said only where it is not the public cloud's: the same data is a lake's by one name and blobs by another."""
+    service, _, rest = host.partition(".")
+    return (
+        {}
+        if rest == "core.windows.net" or service not in {"blob", "dfs"}
+        else {"account_host": f"{account}.blob.{rest}"}
+    )
 
 
 def _azure_credentials(env: ENV) -> dict[str, Any]:

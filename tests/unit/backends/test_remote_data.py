@@ -13,6 +13,7 @@ import fsspec
 import pytest
 
 from tidemill.backends.artifacts.folder import open_artifacts
+from tidemill.backends.data.remote import RemoteStore
 from tidemill.backends.data.workspace import WorkspaceData
 from tidemill.base.errors import BackendError, FailedError, UsageError
 from tidemill.base.places import locate
@@ -180,3 +181,34 @@ def test_s3_takes_its_keys_and_its_server_from_the_environment() -> None:
         "id",
         "http://127.0.0.1:9000",
     )
+
+
+@pytest.mark.parametrize(("public", "asked"), [(True, [True]), (False, [True, False])])
+def test_azures_public_data_needs_no_login_and_private_data_gets_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, public: bool, asked: list[bool]
+) -> None:
+    there = fsspec.filesystem("memory")
+    there.pipe("/data/a.csv", b"1")
+    seen: list[bool] = []
+
+    class Account(type(there)):  # type: ignore[misc]
+        def __init__(self, **options: object) -> None:
+            super().__init__()
+            seen.append(bool(options["anon"]))
+
+        def info(self, path: str, **options: object) -> object:
+            if seen[-1] and not public:
+                raise FileNotFoundError(path)
+            return super().info(path, **options)
+
+    monkeypatch.setattr(fsspec, "filesystem", lambda _, skip_instance_cache=True, **options: Account(**options))
+    store = RemoteStore(tmp_path, dict)
+    assert store.fetch("wasbs://data@acc.blob.core.windows.net/a.csv", lambda _: None).read_bytes() == b"1"
+    assert seen == asked
+    there.rm("/data", recursive=True)
+
+
+def test_other_clouds_of_azure_have_hosts_of_their_own() -> None:
+    options = locate("abfss://fs@lake.dfs.core.chinacloudapi.cn/x", {}).options
+    assert options["account_host"] == "lake.blob.core.chinacloudapi.cn"
+    assert "account_host" not in locate("abfss://fs@lake.dfs.core.windows.net/x", {}).options

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import logging
 import os
 import secrets
 import shutil
@@ -12,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -39,7 +41,9 @@ VERSIONS = (
     "created",
     "size",
 )
+_SILENT = logging.NullHandler()
 _EXTRA = "pip install 'tidemill[remote]'"
+_SPOKEN = "Use https://, s3://, wasbs:// or abfss://, a datastore or a path; others need their package in this Python."
 _HINTS = {
     "abfs": "Set AZURE_STORAGE_ACCOUNT_KEY, AZURE_STORAGE_SAS_TOKEN or AZURE_STORAGE_CONNECTION_STRING (in .env), or log in for azure-identity.",
     "s3": "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (in .env), and AWS_ENDPOINT_URL for a store that is not Amazon's.",
@@ -72,8 +76,7 @@ class RemoteStore:
         """
         place = locate(uri, self._env())
         with _speaking(place, "reading"):
-            system = _open(place)
-            files = _list(system, place)
+            system, files = _look(place)
         key = digest_value([shown(uri), place.path, [[f.relative, _version(f.info)] for f in files]])[:32]
         folder = self._folder / key
         with locked(self._folder / f"{key}.lock"):
@@ -91,8 +94,7 @@ class RemoteStore:
         """
         place = locate(uri, self._env())
         with _speaking(place, "reading"):
-            system = _open(place)
-            files = _list(system, place)
+            system, files = _look(place)
         folder = self._folder / f"mirror-{digest_value([shown(uri), place.path])[:24]}"
         with locked(folder.with_suffix(".lock")):
             missing = [f for f in files if not _has(confine(folder, f.relative), f.size)]
@@ -165,8 +167,29 @@ def _bring_one(system: Any, place: Place, file: _File, folder: Path) -> None:  #
 
 
 def _open(place: Place) -> Any:  # noqa: ANN401 - an fsspec file system
+    # what Azure's packages say beside their errors, at length and each time they ask: the error has it all
+    logging.getLogger("azure").addHandler(_SILENT)
     with IMPORTING:  # fsspec imports the package of each protocol when it is first asked for it
         return import_late("fsspec").filesystem(place.protocol, skip_instance_cache=True, **place.options)
+
+
+def _look(place: Place) -> tuple[Any, list[_File]]:
+    """A way in, and what is there: Azure's public data is had by nobody in particular, and without asking who one is."""
+    if place.options.get("anon") is False:
+        try:
+            system = _open(replace(place, options={**place.options, "anon": True}))
+            return system, _list(system, place)
+        except Exception as exc:
+            if not _is_refusal(exc):
+                raise
+    system = _open(place)
+    return system, _list(system, place)
+
+
+def _is_refusal(exc: BaseException) -> bool:
+    """Whether a store answered, and not with what was asked for; what is private is hidden from strangers."""
+    refused = isinstance(exc, FileNotFoundError | PermissionError)
+    return refused or any(getattr(e, "status_code", None) for e in (exc, exc.__cause__))
 
 
 def _list(system: Any, place: Place) -> list[_File]:  # noqa: ANN401
@@ -257,7 +280,9 @@ def _speaking(place: Place, what: str) -> Iterator[None]:
         raise FailedError(f"Nothing is at {place.shown}", hint="Check the address.") from exc
     except (ImportError, ValueError) as exc:
         known = "no such protocol" if isinstance(exc, ValueError) and "rotocol" in str(exc) else scrubbed(exc)
-        raise UsageError(f"{what} {place.shown} cannot be done: {known}", hint=_EXTRA) from exc
+        raise UsageError(
+            f"{what} {place.shown} cannot be done: {known}", hint=_EXTRA if place.protocol in _HINTS else _SPOKEN
+        ) from exc
     except Exception as exc:
         raise _unreachable(place, what, exc) from exc
 
