@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.waiting import until
+from tests.waiting import PATIENCE_S, until
 from tidemill.backends.executors import local
 from tidemill.backends.executors.local import LocalExecutor
 from tidemill.base import descent, proc
-from tidemill.run.ports import TaskEnd
-from tidemill.testing.executors import ExecutorContract, make_task, submit
+from tidemill.run.ports import TaskEnd, TaskWatch
+from tidemill.testing.executors import ExecutorContract, Submitted, make_task, submit
 
 
 @pytest.fixture
@@ -55,6 +55,34 @@ def test_a_command_that_will_not_listen_is_killed(executor: LocalExecutor, tmp_p
         time.sleep(0.01)
     executor.cancel(task.ticket)
     assert submitted.wait().exit_code == -9
+
+
+def test_a_line_without_end_keeps_nobody_waiting(executor: LocalExecutor, tmp_path: Path) -> None:
+    size = 30_000_000
+    task = make_task(tmp_path / "a", f"head -c {size} /dev/zero | tr '\\0' a; echo; echo done")
+    begun = time.monotonic()
+    submitted = submit(executor, task, lines=True)
+    assert submitted.wait().ok
+    assert time.monotonic() - begun < PATIENCE_S / 10, "it must not be gone through again with each piece"
+    assert submitted.lines[-1] == "done"
+    assert sum(len(line) for line in submitted.lines[:-1]) == size
+
+
+def test_a_secret_in_a_line_without_end_never_reaches_the_log(
+    executor: LocalExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "LONGEST_LINE", 100)
+    text = "for i in $(seq 40); do printf 'abcdef s3cr3t '; sleep 0.002; done"
+    task = make_task(tmp_path / "a", text, secrets=("s3cr3t",))
+    submit(executor, task).wait()
+    assert "".join(task.log.read_text().split("\n")) == "abcdef *** " * 40
+
+
+def test_a_command_that_never_stops_writing_hears_its_timeout(executor: LocalExecutor, tmp_path: Path) -> None:
+    task = make_task(tmp_path / "a", "yes | head -c 8000000000", timeout_s=0.5)
+    submitted = Submitted()
+    executor.submit(task, TaskWatch(submitted.handles.append, submitted._ended, lambda _: None))
+    assert submitted.wait().timed_out
 
 
 def test_closing_ends_what_runs(tmp_path: Path) -> None:

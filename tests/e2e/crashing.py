@@ -169,7 +169,8 @@ class Project:
             return []
         db = sqlite3.connect(self.home / "tidemill.db")
         try:
-            return db.execute(sql).fetchall()
+            made = db.execute("SELECT 1 FROM sqlite_master WHERE name = 'events'").fetchall()
+            return db.execute(sql).fetchall() if made else []  # killed before it had tables
         finally:
             db.close()
 

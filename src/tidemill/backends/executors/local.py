@@ -23,6 +23,8 @@ from tidemill.run.ports import Task, TaskEnd, TaskWatch, Ticket
 GRACE_S = 5.0
 LOOK_S = 0.05
 READ_BYTES = 1 << 16
+READS_AT_ONCE = 16  # more than a pipe holds; who never stops writing must not keep the others from being heard
+LONGEST_LINE = 16 << 20
 TIDY_S = 10.0
 MASK = b"***"
 
@@ -34,7 +36,7 @@ class _Process:
     popen: proc.Popen[bytes]
     index: int
     pidfd: int | None = None
-    pending: bytes = b""
+    pending: bytearray = field(default_factory=bytearray)
     exited: bool = False
     lingers: bool = False
     kill_at: float = 0.0
@@ -306,7 +308,9 @@ class LocalExecutor:
     def _read(self, running: _Running, process: _Process) -> None:
         """Take what is there; whole lines go to the log, the rest waits for its end."""
         stream = process.popen.stdout
-        while stream and not stream.closed:
+        for _ in range(READS_AT_ONCE):
+            if not stream or stream.closed:
+                return
             try:
                 data = os.read(stream.fileno(), READ_BYTES)
             except BlockingIOError:
@@ -314,25 +318,34 @@ class LocalExecutor:
             if not data:
                 self._stop_reading(running, process)
                 return
-            lines = (process.pending + data).split(b"\n")
-            process.pending = lines.pop()
-            for line in lines:
-                self._write_line(running, process, line)
+            first, *others = data.split(b"\n")
+            process.pending += first
+            for other in others:
+                self._write_line(running, process, bytes(process.pending))
+                process.pending = bytearray(other)
+            if len(process.pending) > LONGEST_LINE:
+                self._write_piece(running, process)
+
+    def _write_piece(self, running: _Running, process: _Process) -> None:
+        """What there is of an endless line, but for its last bytes, which may begin a secret."""
+        text = _mask(bytes(process.pending), running.task.secrets)
+        end = len(text) - max((len(s.encode()) for s in running.task.secrets), default=0)
+        self._write_line(running, process, text[:end])
+        process.pending = bytearray(text[end:])
 
     def _stop_reading(self, running: _Running, process: _Process) -> None:
         stream: Any = process.popen.stdout
         if stream.closed:
             return
         if process.pending:
-            self._write_line(running, process, process.pending)
-            process.pending = b""
+            self._write_line(running, process, bytes(process.pending))
+            process.pending.clear()
         self._selector.unregister(stream)
         stream.close()
 
     def _write_line(self, running: _Running, process: _Process, line: bytes) -> None:
         """A line into the log, secrets masked; a task whose log cannot be written ends, since nobody would see what it did."""
-        for secret in running.task.secrets:
-            line = line.replace(secret.encode(), MASK)
+        line = _mask(line, running.task.secrets)
         if len(running.processes) > 1:
             line = b"[%d] " % process.index + line
         if running.watch.wrote:
@@ -361,6 +374,12 @@ class LocalExecutor:
         self._closing = True
         for ticket in list(self._running):
             self._cancel(ticket)
+
+
+def _mask(text: bytes, secrets: Iterable[str]) -> bytes:
+    for secret in secrets:
+        text = text.replace(secret.encode(), MASK)
+    return text
 
 
 def _signal_groups(running: _Running, number: signal.Signals) -> None:
