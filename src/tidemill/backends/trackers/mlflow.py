@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from tidemill import inside
-from tidemill.backends.trackers.abandoned import end_abandoned
 from tidemill.backends.trackers.adoption import STORE, adopt_runs, has_own_store, open_store
 from tidemill.base.clock import SystemClock
 from tidemill.base.errors import BackendError
@@ -62,6 +61,8 @@ class MlflowTracker:
 
     def end_abandoned(self, folder: Path) -> str:
         """Of a step that was killed: what runs of it runs no more. Why that could not be done, said once: its server is not asked again."""
+        from tidemill.backends.trackers.abandoned import end_abandoned  # noqa: PLC0415 - most runs have nothing to end
+
         if self._away:
             return ""
         try:
