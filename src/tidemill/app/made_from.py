@@ -6,14 +6,14 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from tidemill.app.wiring import App
 from tidemill.base.errors import TidemillError
 from tidemill.base.files import is_plain_file, write_atomic
-from tidemill.base.frozen import frozen
+from tidemill.base.frozen import frozen, slotted
 from tidemill.base.hashing import TreeEntry, digest_value
 from tidemill.plan.graph import DataRef, EnvironmentRef, Plan, Resources, Step
 from tidemill.plan.ports import AssetLookup
@@ -29,7 +29,7 @@ COLLECTION = "made_from"
 NAMED = 3  # changed files that are named
 
 
-@dataclass(slots=True)
+@slotted
 class Kept:
     """JSON throughout: documents by path, answers by question, each environment's files, the ref of each code folder."""
 

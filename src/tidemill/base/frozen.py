@@ -1,4 +1,4 @@
-"""Frozen data classes with slots, of which every command makes a hundred before it does anything.
+"""Data classes with slots, of which every command makes a hundred before it does anything.
 
 `@dataclass` writes eight methods of each class as text and compiles them, which takes half a millisecond. All but `__init__`
 read alike for all classes: here they are functions. `__init__` is compiled when the first object is made: of most classes
@@ -18,19 +18,33 @@ T = TypeVar("T")
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def frozen(cls: type[T]) -> type[T]:
     """As `@dataclass(frozen=True, slots=True)`, for classes without methods of their own for `==`, `hash` and `repr`."""
-    made: Any = dataclass(slots=True, init=False, eq=False, repr=False)(cls)
+    made: Any = unique(cls)
     read = _reader([f.name for f in fields(made) if f.compare])
 
     def equal(self: object, other: object) -> bool:
         return read(self) == read(other) if other.__class__ is self.__class__ else NotImplemented
 
-    made.__init__ = _compiled_at_first(made)
     made.__eq__ = equal
     made.__hash__ = lambda self: hash(read(self))
-    made.__repr__ = _describe
+    return made  # type: ignore[no-any-return]
+
+
+@dataclass_transform(frozen_default=True, eq_default=False, field_specifiers=(field,))
+def unique(cls: type[T]) -> type[T]:
+    """As `@dataclass(frozen=True, slots=True, eq=False)`: equal to nothing but itself."""
+    made: Any = slotted(cls)
     made.__setattr__ = made.__delattr__ = _refuse
     made.__getstate__ = _take_apart
     made.__setstate__ = _put_together
+    return made  # type: ignore[no-any-return]
+
+
+@dataclass_transform(eq_default=False, field_specifiers=(field,))
+def slotted(cls: type[T]) -> type[T]:
+    """As `@dataclass(slots=True, eq=False)`: what may change."""
+    made: Any = dataclass(slots=True, init=False, eq=False, repr=False)(cls)
+    made.__init__ = _compiled_at_first(made)
+    made.__repr__ = _describe
     return made  # type: ignore[no-any-return]
 
 

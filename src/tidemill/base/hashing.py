@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tidemill.base.errors import FailedError
+from tidemill.base.frozen import frozen
 from tidemill.base.trees import refuse, walk
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ WITHOUT_A_BREAK = 1 << 24  # bytes
 PARALLEL_FROM = 8  # fewer files than this are not worth a thread pool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FileStamp:
     """What tells without reading that a file did not change."""
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urlsplit
+
+from tidemill.base.frozen import frozen
 
 ENV = Mapping[str, str]
 # Handed to the client of a store as they stand here; it needs to find none of them among the variables itself.
@@ -23,7 +24,7 @@ SECRETS = frozenset(
 _AZURE = re.compile(r"(?:wasbs?|abfss?)://(?P<container>[^@/]+)@(?P<account>[^./]+)\.(?P<host>[^/]+)/?(?P<path>.*)\Z")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Place:
     """An address as fsspec wants it, for `fsspec.filesystem(protocol, **options)`. `shown` has no secret in it."""
 

@@ -13,6 +13,7 @@ import click
 
 from tidemill import __version__
 from tidemill.base.errors import EXIT_BUG, InterruptedRun, TidemillError
+from tidemill.base.imports import spare_plugins
 from tidemill.cli.answers import remember_yes
 from tidemill.cli.errors import print_error
 from tidemill.cli.examples import with_examples
@@ -134,6 +135,7 @@ def tidemill() -> None:
 def main(argv: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 failed, 2 usage, 3 our bug, 4 outside system, 130 interrupted."""
     gc.set_threshold(GC_OBJECTS)
+    spare_plugins()
     code = run_command_line(sys.argv[1:] if argv is None else argv)
     # Python looks through every object for cycles once more when it ends; what is left then goes with the process.
     gc.freeze()

@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO
 
+from tidemill.base.frozen import slotted
 from tidemill.base.ids import StepName
 from tidemill.run.events import (
     FindingRaised,
@@ -37,7 +37,7 @@ COLOURS = {
 LINE_WIDTH = 100
 
 
-@dataclass(slots=True)
+@slotted
 class Row:
     """What is shown of one step."""
 

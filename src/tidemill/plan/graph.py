@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tidemill.base.errors import Location
 from tidemill.base.findings import Finding
-from tidemill.base.frozen import frozen
+from tidemill.base.frozen import frozen, unique
 from tidemill.base.ids import JobName, StepName
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ class Distribution:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@unique
 class Step:
     """One node of the graph, everything about it resolved.
 
@@ -197,7 +197,7 @@ class PlanSettings:
     default_datastore: str = "workspaceblobstore"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@unique
 class Plan:
     """The graph of one job: steps in an order that can be run, as near to the document's as that allows."""
 

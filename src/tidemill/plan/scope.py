@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from tidemill.base.errors import Location
-from tidemill.base.frozen import frozen
+from tidemill.base.frozen import frozen, slotted
 from tidemill.plan.graph import InputBinding, StepOutput
 from tidemill.spec.load import Loaded
 
@@ -41,7 +41,7 @@ class Place:
         return ".".join(str(p) for p in (*self.path, *more))
 
 
-@dataclass(slots=True)
+@slotted
 class Scope:
     """One pipeline while its steps are read: what `${{parent…}}` means to them.
 

@@ -6,13 +6,13 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from tidemill.base.clock import Clock, SystemClock, iso
 from tidemill.base.errors import FailedError
 from tidemill.base.findings import Finding
-from tidemill.base.frozen import frozen
+from tidemill.base.frozen import frozen, slotted
 from tidemill.base.hashing import hash_folder
 from tidemill.base.ids import JobName, StepName
 from tidemill.plan.graph import DataRef, Plan, Step
@@ -66,7 +66,7 @@ class RunOptions:
 Emit = Callable[[RunEvent], None]
 
 
-@dataclass(slots=True, eq=False)
+@slotted
 class RunContext:
     """The state of one run. Safe to use from the threads of its steps.
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from tidemill.base.errors import Location
 from tidemill.base.findings import Finding, Severity
+from tidemill.base.frozen import slotted
 from tidemill.run.events import (
     FindingRaised,
     JobCreated,
@@ -30,7 +31,7 @@ StepEvent = StepStarted | StepPreparing | StepReused | StepKept | StepFinished |
 ENDED_EARLY = "ended_early"
 
 
-@dataclass(slots=True)
+@slotted
 class StepView:
     """How one step stands."""
 
@@ -56,7 +57,7 @@ class StepView:
     kept: StepKept | None = None
 
 
-@dataclass(slots=True)
+@slotted
 class JobView:
     """How a job stands, step by step in the order of the plan."""
 

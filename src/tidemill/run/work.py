@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from tidemill.base.errors import FailedError
 from tidemill.base.failpoint import failpoint
 from tidemill.base.findings import Finding
-from tidemill.base.frozen import frozen
+from tidemill.base.frozen import frozen, slotted
 from tidemill.plan.graph import Step
 from tidemill.run.context import RunContext
 from tidemill.run.events import RunEvent, StepPreparing, StepStarted
@@ -38,7 +38,7 @@ class StepEnd:
     metrics: Mapping[str, float] | None = None
 
 
-@dataclass(slots=True, eq=False)
+@slotted
 class Stop:
     """A wish to end one step and nothing else, with the reason."""
 
@@ -51,7 +51,7 @@ class Stop:
         self.asked.set()
 
 
-@dataclass(slots=True, eq=False)
+@slotted
 class StepWork:
     """One step to run: everything resolved, its folder empty."""
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 from tidemill.base.errors import SpecError
-from tidemill.base.frozen import frozen
+from tidemill.base.frozen import frozen, slotted
 from tidemill.spec.folders import walk_files
 from tidemill.spec.kinds import COMPONENTS, Kind, detect_kind
 from tidemill.spec.load import Loaded, load_source
@@ -28,7 +28,7 @@ def yaml_files(root: Path) -> Iterator[Path]:
     return (p for p in walk_files(root) if p.name.endswith((".yml", ".yaml")))
 
 
-@dataclass(slots=True)
+@slotted
 class Entry:
     """A named document as parsed; it is validated when somebody asks for it."""
 

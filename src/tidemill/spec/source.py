@@ -6,7 +6,7 @@ import gc
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import yaml
 
 from tidemill.base.errors import Location, SpecError
 from tidemill.base.findings import Finding, Severity
+from tidemill.base.frozen import slotted
 from tidemill.base.suggest import SHOWN, closest
 
 MAX_BYTES = 64 << 20
@@ -45,7 +46,7 @@ class _Loader(yaml.CSafeLoader):
         self._depth -= 1
 
 
-@dataclass(slots=True)
+@slotted
 class Source:
     """A file as read. `findings` holds duplicate keys; `root` is None for an empty file.
 

@@ -9,13 +9,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import IO, Any
 
 from tidemill.backends import containers
 from tidemill.backends.executors.strays import MARK, TICKET, Strays
 from tidemill.backends.executors.watchdog import Watchdog
 from tidemill.base import descent, proc
+from tidemill.base.frozen import slotted
 from tidemill.base.ids import JobName
 from tidemill.base.shell import shell_argv
 from tidemill.run.ports import Task, TaskEnd, TaskWatch, Ticket
@@ -29,7 +30,7 @@ TIDY_S = 10.0
 MASK = b"***"
 
 
-@dataclass(slots=True, eq=False)
+@slotted
 class _Process:
     """One process of a task, and the part of a line it wrote last; `lingers` while its children use their grace."""
 
@@ -42,7 +43,7 @@ class _Process:
     kill_at: float = 0.0
 
 
-@dataclass(slots=True, eq=False)
+@slotted
 class _Running:
     """A task under way; `exit_code` is the first that was not 0, `strays` left its groups and use their grace."""
 
