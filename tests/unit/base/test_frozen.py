@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tidemill.base.frozen import frozen
+from tidemill.base.frozen import frozen, slotted, unique
 
 
 @frozen
@@ -71,3 +71,43 @@ def test_copies_are_equal(again: Callable[[Point], Point]) -> None:
 def test_it_is_a_data_class_for_who_asks() -> None:
     assert [f.name for f in fields(Named)] == ["x", "y", "note", "name"]
     assert replace(Named(1), x=5) == Named(5)
+
+
+@slotted
+class Counter:
+    name: str
+    seen: list[int] = field(default_factory=list)
+    put: int = 0
+
+
+@unique
+class Node:
+    name: str
+
+
+def test_what_may_change_has_defaults_of_its_own_and_is_equal_to_itself_alone() -> None:
+    one, other = Counter("a"), Counter(name="a", put=0)
+    one.seen.append(1)
+    one.put += 1
+    assert (one.seen, one.put, other.seen) == ([1], 1, [])
+    assert one != other
+    assert len({one, other}) == 2
+    assert repr(other) == "Counter(name='a', seen=[], put=0)"
+    assert not hasattr(one, "__dict__")
+
+
+def test_what_is_unique_cannot_be_changed_and_equals_nothing_else() -> None:
+    node: Any = Node("a")
+    with pytest.raises(FrozenInstanceError):
+        node.name = "b"
+    assert node == node  # noqa: PLR0124
+    assert node != Node("a")
+    assert replace(node, name="c").name == "c"
+
+
+@pytest.mark.parametrize("kind", [Counter, Node, Point])
+def test_too_few_and_unknown_arguments_are_refused_by_name(kind: Callable[..., object]) -> None:
+    with pytest.raises(TypeError, match="missing 1 required positional argument"):
+        kind()
+    with pytest.raises(TypeError, match="unexpected keyword argument 'colour'"):
+        kind("a", colour=1)

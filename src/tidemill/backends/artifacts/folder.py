@@ -203,8 +203,8 @@ class FolderArtifacts:
     def _object(self, digest: str) -> str:
         return f"{self._objects}/{digest[:2]}/{digest}"
 
-    def _tree(self, digest: str) -> Path:
-        return self._trees / digest[:2] / f"{digest}.json"
+    def _tree(self, digest: str) -> str:
+        return f"{self._trees}/{digest[:2]}/{digest}.json"
 
     def _take(self, found: _Found) -> tuple[str, int]:
         """Digest of a file that is now in the store, and when its object last changed."""
@@ -261,7 +261,7 @@ class FolderArtifacts:
             {"path": e.path, "digest": e.digest, "size_bytes": e.size_bytes, "executable": e.executable}
             for e in entries
         ]
-        self._make_folder(str(path))
+        self._make_folder(path)
         spare = self._incoming / secrets.token_hex(8)
         spare.write_text(json.dumps({"entries": rows, "changed_ns": times}), encoding="utf-8")
         spare.replace(path)
@@ -272,7 +272,8 @@ class FolderArtifacts:
         with self._lock:
             known = self._known.get(digest)
         if known is None:
-            body = json.loads(self._tree(digest).read_bytes())
+            with open(self._tree(digest), "rb") as file:  # noqa: PTH123 - hot path
+                body = json.loads(file.read())
             entries = tuple(
                 TreeEntry(r["path"], r["digest"], r["size_bytes"], r["executable"]) for r in body["entries"]
             )
