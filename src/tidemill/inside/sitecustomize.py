@@ -6,7 +6,12 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 STANDINS = os.path.join(HERE, "standins")
 # modules to be wired once they have been executed, and who does it
-WIRED = {"mlflow": "tidemill_mlflow", "azure.ai.ml": "tidemill_azure", "azure.identity": "tidemill_azure"}
+WIRED = {
+    "mlflow": "tidemill_mlflow",
+    "azure.ai.ml": "tidemill_azure",
+    "azure.identity": "tidemill_azure",
+    "shutil": "tidemill_copies",
+}
 
 
 class Finder:

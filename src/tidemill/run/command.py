@@ -21,13 +21,16 @@ from tidemill.run.staging import Source, lay_out, literal_paths, place_input, re
 from tidemill.run.state import Status
 from tidemill.run.work import StepEnd, StepWork, ticket_of
 
+EARLIER = "earlier_tries.txt"
+_DENIED = "Permission denied"
+
 
 def run_command(work: StepWork) -> StepEnd:
     """Stage the step, run its command to the end, and say how that went."""
     step = work.step
     prepared = work.prepare()
     end = work.run_task(make_task(work, prepared, stage(work)))
-    retry, tried = work.context.options.retry, 0
+    retry, tried, before = work.context.options.retry, 0, b""
     while cause := retry.cause(end, read_tail(work.folder.log), tried):
         tried += 1
         work.say(f"{cause}: trying again ({tried})")
@@ -35,12 +38,25 @@ def run_command(work: StepWork) -> StepEnd:
             break
         if work.context.ports.tracker:
             work.context.ports.tracker.end(work.context.job, step, work.folder.root, ok=False)
+        before += work.folder.log.read_bytes() if work.folder.log.exists() else b""
         shutil.rmtree(work.folder.root)  # what the last attempt left must not pass for the next one's
-        end = work.run_task(make_task(work, prepared, stage(work)))
+        task = make_task(work, prepared, stage(work))
+        (work.folder.logs / EARLIER).write_bytes(before)
+        end = work.run_task(task)
     judged = judge(end, step)
-    if tried and judged.status is Status.FAILED:
-        return replace(judged, message=f"{judged.message}, in the last of {tried + 1} tries")
-    return judged
+    if judged.status is not Status.FAILED:
+        return judged
+    tries = f", in the last of {tried + 1} tries" if tried else ""
+    return replace(judged, message=f"{judged.message}{tries}{_about_rights(work)}")
+
+
+def _about_rights(work: StepWork) -> str:
+    """What to do about a copy of an input that may not be written: `cp` copies the rights of files as well."""
+    named = [n for n in work.sources if _mode(work.step, n) in READ_ONLY_MODES]
+    if not named or not any(_DENIED in line for line in read_tail(work.folder.log)):
+        return ""
+    inputs = ", ".join(f"`{n}`" for n in named)
+    return f". If what it may not write is a copy of an input: give {inputs} `mode: download`, or use `cp --no-preserve=mode`"
 
 
 def stage(work: StepWork) -> dict[str, str]:

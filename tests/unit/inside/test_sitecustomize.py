@@ -61,3 +61,17 @@ def test_every_python_from_3_8_can_be_a_step(step: StepOfTest, python: Path) -> 
     code = "from azureml.core import Run; Run.get_context().log('a', 2); import os; print(sorted(os.listdir('/')) == os.listdir('/'))"
     assert step.run(code, python=str(python)) == "True\n"
     assert step.rows()[-1]["value"] == 2
+
+
+def test_a_copy_of_a_read_only_input_may_be_written(step: StepOfTest) -> None:
+    data = step.folder / "inputs" / "INPUT_d"
+    data.mkdir(parents=True)
+    (data / "a.txt").write_text("1")
+    (data / "a.txt").chmod(0o444)
+    code = f"""
+import os, shutil
+shutil.copy("{data}/a.txt", "one"); shutil.copy2("{data}/a.txt", "two"); shutil.copytree("{data}", "all")
+print([oct(os.stat(p).st_mode & 0o777) for p in ("one", "two", "all/a.txt")])
+os.chmod("one", 0o400); shutil.copy("one", "three"); print(oct(os.stat("three").st_mode & 0o777))
+"""
+    assert step.run(code).split("\n")[:2] == ["['0o644', '0o644', '0o644']", "0o400"]

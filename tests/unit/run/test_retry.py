@@ -61,3 +61,9 @@ def test_lost_tasks_are_tried_twice_without_being_declared() -> None:
     assert Retry(5, ("lost",)).cause(lost, (), 4)
     assert Retry(5, ("lost", "exit 1")).cause(TaskEnd(1, canceled=True), (), 0) == ""
     assert Retry(5, ("timeout",)).cause(TaskEnd(-15, timed_out=True), (), 0) == "it timed out"
+
+
+def test_what_the_earlier_tries_said_is_kept(workspace: Workspace, tmp_path: Path) -> None:
+    step = command("a", FLAKY.format(trace=tmp_path / "trace", good=3, code=75, words="no luck"))
+    log = workspace.run(pipeline(step), retry=Retry(2, ("exit 75",))).steps["a"].log
+    assert (log.parent / "earlier_tries.txt").read_text() == "no luck\nno luck\n"

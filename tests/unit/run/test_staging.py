@@ -245,3 +245,11 @@ def test_what_was_loosened_of_its_environment_is_stated_of_a_step_and_of_one_tha
         result = execute(pipeline(command("a", "echo x > outputs/x")), job=make_job_name(), ports=ports)
         assert result.steps["a"].reused is reused
         assert [(f.code, "six==0.0.77 -> six" in f.message) for f in result.findings] == [("TM-N109", True)]
+
+
+def test_a_step_that_may_not_write_its_copy_of_an_input_is_told_how_it_may(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    (tmp_path / "data").mkdir()
+    step = command("a", "echo 'copy: Permission denied'; exit 1", inputs={"d": tmp_path / "data"})
+    assert "give `d` `mode: download`" in workspace.run(pipeline(step)).steps["a"].message
