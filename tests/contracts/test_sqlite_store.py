@@ -53,6 +53,18 @@ def test_a_file_that_is_no_database_is_said_plainly(tmp_path: Path) -> None:
         SqliteStore(tmp_path / "db")
 
 
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_database_that_was_taken_away_keeps_nothing_silently(tmp_path: Path, replaced: bool) -> None:
+    with closing(SqliteStore(tmp_path / "db")) as store:
+        store.append([created("j")])
+        for path in tmp_path.glob("db*"):
+            path.unlink()
+        if replaced:
+            SqliteStore(tmp_path / "db").close()
+        with pytest.raises(BackendError, match="was removed or replaced"):
+            store.append([created("k")])
+
+
 def test_the_past_is_read_by_a_later_process(tmp_path: Path) -> None:
     with closing(SqliteStore(tmp_path / "db")) as store:
         store.append([created("j")])

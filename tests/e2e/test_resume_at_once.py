@@ -15,7 +15,11 @@ import pytest
 
 from tests.e2e.conftest import Run
 from tests.waiting import PATIENCE_S, until
+from tidemill.app.jobs import cancel_job
+from tidemill.app.settings import read_settings
+from tidemill.app.wiring import open_app
 from tidemill.backends.locks.flock import FlockLocks
+from tidemill.base.errors import FailedError
 from tidemill.base.ids import JobName
 
 JOB = """
@@ -61,6 +65,23 @@ def test_what_several_processes_begin_at_once_runs_once(tidemill: Run, tmp_path:
     refused = [text for text in said if "There is a job `j` already" in text or "by another process" in text]
     assert not [text for text in said if text not in refused and "Completed" not in text]
     assert json.loads(tidemill("job", "show", "-n", "j", "-o", "json").stdout)["status"] == "Completed"
+
+
+def test_canceling_a_job_whose_process_is_stopped_says_so(
+    tidemill: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tidemill.app.jobs.CANCEL_S", 0.5)
+    (tmp_path / "job.yml").write_text(JOB)
+    process = start(tmp_path, "run", "job.yml", "-n", "j")
+    until(lambda: list(tmp_path.glob(".tidemill/jobs/j/*/outputs/o/pids")))
+    process.send_signal(signal.SIGSTOP)
+    monkeypatch.chdir(tmp_path)
+    with open_app(read_settings()) as app, pytest.raises(FailedError, match=f"process {process.pid}"):
+        cancel_job(app, "j")
+    process.send_signal(signal.SIGCONT)
+    process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 130
+    assert json.loads(tidemill("job", "show", "-n", "j", "-o", "json").stdout)["status"] == "Canceled"
 
 
 def test_looking_at_a_job_keeps_nobody_from_driving_it(tmp_path: Path) -> None:

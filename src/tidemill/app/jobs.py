@@ -194,4 +194,9 @@ def cancel_job(app: App, name: str) -> dict[str, Any]:
     deadline = SystemClock().monotonic() + CANCEL_S
     while app.is_driven(JobName(name)) and SystemClock().monotonic() < deadline:
         SystemClock().sleep(POLL_S)
+    if app.is_driven(JobName(name)):
+        raise FailedError(
+            f"Job {name} was asked to end {CANCEL_S:g} s ago and has not ended yet (process {pid})",
+            hint=f"It ends as soon as that process goes on. To end it now: kill -9 {pid}; tidemill job cancel {name}",
+        )
     return show_job(app, name)

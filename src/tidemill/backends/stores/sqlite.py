@@ -29,6 +29,7 @@ class SqliteStore(SqlStore):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
             self._prepare()
+            self._file = os.stat(path)  # noqa: PTH116 - asked for again at each transaction
 
     def _prepare(self) -> None:
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
@@ -58,6 +59,7 @@ class SqliteStore(SqlStore):
             if self._depth:
                 yield self._db
                 return
+            self._require_in_place()
             if dear:
                 self._db.execute("PRAGMA synchronous = FULL")
             self._db.execute("BEGIN IMMEDIATE")
@@ -73,6 +75,16 @@ class SqliteStore(SqlStore):
                 self._depth -= 1
                 if dear:
                     self._db.execute("PRAGMA synchronous = NORMAL")
+
+    def _require_in_place(self) -> None:
+        """What is written to a file that nobody can open any more would be lost without a word."""
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.stat(self._path), self._file):  # noqa: PTH116
+                return
+        raise BackendError(
+            f"The database `{self._path}` was removed or replaced while it was in use",
+            hint="What happened since is not recorded: run again, and leave the folder alone until that has ended.",
+        )
 
 
 def open_store(home: Path) -> SqliteStore:
