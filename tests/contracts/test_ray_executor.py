@@ -103,6 +103,16 @@ def test_a_node_without_the_drivers_files_gets_them_and_sends_back_what_was_writ
     assert "said" in submitted.lines
 
 
+def test_what_no_node_has_is_said_while_the_task_waits(executor: Any, tmp_path: Path) -> None:
+    task = make_task(tmp_path / "a", "true", resources=Resources(cpus=64))
+    submitted = submit(executor, task, lines=True)
+    until(lambda: bool(submitted.lines))
+    assert submitted.lines[0].startswith("waiting for a node with 64 CPUs: the Ray cluster has none")
+    assert "64 CPUs" in task.log.read_text()
+    executor.cancel(task.ticket)
+    assert submitted.wait().canceled
+
+
 def test_a_cluster_that_is_not_there_is_named() -> None:
     ray = pytest.importorskip("ray")
     from tidemill.backends.executors.ray import RayExecutor

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import secrets
-import socket
 import tarfile
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import ray
@@ -15,6 +15,7 @@ from ray import cloudpickle
 from ray.exceptions import RayActorError, RayError
 
 from tidemill.backends.executors import remote_worker
+from tidemill.backends.executors.ray_address import HINT, require_cluster
 from tidemill.backends.executors.remote import detach_tracking, travelling, unpack_below
 from tidemill.backends.executors.threads import TaskThreads
 from tidemill.base.errors import BackendError
@@ -23,7 +24,7 @@ from tidemill.run.ports import Task, TaskEnd, TaskWatch, Ticket
 
 GRACE_S = 5.0
 POLL_S = 0.2
-CONNECT_S = 5.0
+TELL_S = 2.0
 CALLS_AT_ONCE = 4
 NAMESPACE = "tidemill"
 
@@ -77,7 +78,8 @@ class RayExecutor:
         if ray.is_initialized():
             return
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-        _require_listener(self._address)
+        require_cluster(self._address)
+        logging.getLogger("ray").setLevel(logging.ERROR)  # it advises those who started the cluster
         quiet = {
             "log_to_driver": False,
             "configure_logging": False,
@@ -91,8 +93,8 @@ class RayExecutor:
             )
         except (RayError, ConnectionError, RuntimeError, ValueError, OSError) as exc:
             raise BackendError(
-                f"No Ray cluster answers at `{self._address or 'this machine'}`: {str(exc).splitlines()[0]}",
-                hint="Start one with `ray start --head`, or leave out `address` and one is started here.",
+                f"Ray could not use the cluster at `{self._address or 'this machine'}`: {str(exc).splitlines()[0].partition('. ')[0]}",
+                hint=HINT,
             ) from exc
         cloudpickle.register_pickle_by_value(remote_worker)
 
@@ -107,7 +109,7 @@ class RayExecutor:
             return TaskEnd(None, message=f"Ray could not run it: {str(exc).splitlines()[0] if str(exc) else exc!r}")
 
     def _run(self, task: Task, watch: TaskWatch, name: str) -> TaskEnd:
-        worker = self._place(task, name)
+        worker = self._place(task, watch, name)
         if worker is None:
             return TaskEnd(None, canceled=True)
         try:
@@ -124,19 +126,25 @@ class RayExecutor:
         finally:
             ray.kill(worker)
 
-    def _place(self, task: Task, name: str) -> Any:  # noqa: ANN401 - an actor handle
+    def _place(self, task: Task, watch: TaskWatch, name: str) -> Any:  # noqa: ANN401 - an actor handle
         """A worker on a node with room; None when the task was canceled while it waited."""
         wants = task.resources
-        needs = {"num_cpus": wants.cpus * wants.instance_count, "num_gpus": wants.gpus * wants.instance_count}
-        actor = ray.remote(remote_worker.Worker).options(
-            name=name,
-            max_concurrency=CALLS_AT_ONCE,
-            max_restarts=0,
-            scheduling_strategy="SPREAD" if task.apart else "DEFAULT",
-            **needs,
+        needs = {"CPU": wants.cpus * wants.instance_count, "GPU": wants.gpus * wants.instance_count}
+        worker = (
+            ray.remote(remote_worker.Worker)
+            .options(
+                name=name,
+                max_concurrency=CALLS_AT_ONCE,
+                max_restarts=0,
+                scheduling_strategy="SPREAD" if task.apart else "DEFAULT",
+                num_cpus=needs["CPU"],
+                num_gpus=needs["GPU"],
+            )
+            .remote()
         )
-        worker = actor.remote()
         up = worker.where.remote()
+        if not ray.wait([up], timeout=TELL_S)[0]:
+            _tell_what_is_missing(needs, watch, task)
         while not ray.wait([up], timeout=POLL_S)[0]:
             if self._tasks.is_canceled(task.ticket):
                 ray.kill(worker)
@@ -172,17 +180,17 @@ class RayExecutor:
                         log.write(f"{line}\n")
 
 
-def _require_listener(address: str) -> None:
-    """`BackendError` at once for an address nobody listens at: Ray itself would try for minutes, and end the process."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if not port.isdigit():
+def _tell_what_is_missing(needs: Mapping[str, float], watch: TaskWatch, task: Task) -> None:
+    """Say what no node has, free or taken: until one joins that has it, the task waits."""
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    if any(all(node.get(kind, 0) >= amount for kind, amount in needs.items()) for node in nodes):
         return
-    try:
-        socket.create_connection((host, int(port)), timeout=CONNECT_S).close()
-    except OSError as exc:
-        raise BackendError(
-            f"No Ray cluster answers at `{address}`: {exc.strerror or exc}", hint="Start one with `ray start --head`."
-        ) from exc
+    wanted = " and ".join(f"{amount:g} {kind}s" for kind, amount in needs.items() if amount)
+    line = f"waiting for a node with {wanted}: the Ray cluster has none (`job cancel` ends the wait)"
+    with task.log.open("a", encoding="utf-8") as log:
+        log.write(f"{line}\n")
+    if watch.wrote:
+        watch.wrote(line)
 
 
 def _spec(task: Task, grace_s: float) -> dict[str, Any]:
