@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import uuid
 from collections import Counter
@@ -37,6 +38,7 @@ KINDS = {
 OTHER = "other"
 GONE = ".gone"  # what is being removed lies there, so that a `gc` that is killed leaves nothing half gone
 YOUNGEST_S = 3600.0  # nothing tells whether an image is being built, or a server is about to start from a conversion
+_JOB_FOLDER = re.compile(r"/jobs/([\w.-]+)(?=/)")
 MENTIONS = ("endpoints/*/*.json", "serves/*.json")
 
 
@@ -97,12 +99,8 @@ def _expired(app: App, wish: Wish) -> tuple[list[str], set[str]]:
         return [], set()
     before = iso(SystemClock().now() - wish.older_than) if wish.older_than is not None else ""
     rows = app.store.jobs(archived=True)
-    texts = _mentions(app)
-    gone = [
-        row.name
-        for row in expired_jobs(rows, Limits(before, wish.keep or 1))
-        if not any(f"/jobs/{row.name}/" in text or text == row.name for text in texts)
-    ]
+    needed = _jobs_in(_mentions(app))
+    gone = [row.name for row in expired_jobs(rows, Limits(before, wish.keep or 1)) if row.name not in needed]
     kept = keys_of(app.store, {row.name for row in rows} - set(gone))
     return gone, {step.key for step in expired_steps(app.store.cached_steps(), rows, set(gone), kept)}
 
@@ -111,6 +109,14 @@ def _bare(app: App) -> dict[str, str]:
     """Names and statuses of ended jobs whose files are gone already; one that did not complete may be taken up without them."""
     rows = app.store.jobs(archived=True)
     return {r.name: r.status for r in rows if r.status != RUNNING and not (app.home / "jobs" / r.name).exists()}
+
+
+def _jobs_in(texts: Iterable[str]) -> set[str]:
+    """Names of jobs whose folders are mentioned, or that are mentioned alone."""
+    found: set[str] = set()
+    for text in texts:
+        found |= {text, *_JOB_FOLDER.findall(text)}
+    return found
 
 
 def _mentions(app: App) -> list[str]:
@@ -211,8 +217,14 @@ def _stats(root: str) -> Iterator[os.stat_result]:
     if not os.path.isdir(root):  # noqa: PTH112 - hundreds of thousands of them
         yield from (s for s in (_stat(root),) if s is not None)
         return
-    for folder, _, names in os.walk(root):
-        yield from (s for name in names if (s := _stat(f"{folder}/{name}")) is not None)
+    folders = [root]
+    while folders:
+        with suppress(OSError), os.scandir(folders.pop()) as found:  # others may remove it meanwhile
+            for entry in found:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+                elif not entry.is_dir() and (stat := _stat(entry.path)) is not None:
+                    yield stat
 
 
 def _stat(path: str) -> os.stat_result | None:

@@ -320,8 +320,7 @@ def _abandoned(app: App, name: str) -> Iterator[bool]:
 
 def _claimed(app: App, kept: Collection[str]) -> set[str]:
     """What steps that run now, or will be gone on with, run as: a job that was killed may have started it."""
-    running = [r for r in app.store.jobs(archived=True) if r.status == "Running"]
-    claims = [r for r in running if r.name in kept or app.is_driven(JobName(r.name))]
+    claims = [r for r in app.store.running_jobs() if r.name in kept or app.is_driven(JobName(r.name))]
     return {handle for row in claims for handle in open_handles(app.store, row)}
 
 

@@ -116,6 +116,15 @@ class CachedStep:
     at: str
 
 
+@frozen
+class KnownStep:
+    """A step of a job, as its last fact left it: under which key, with which outputs."""
+
+    job: str
+    key: str
+    refs: tuple[str, ...]
+
+
 class RunStore(Protocol):
     """Facts, only ever appended, and what can be looked up quickly because of them. Safe across processes."""
 
@@ -129,6 +138,14 @@ class RunStore(Protocol):
 
     def jobs(self, *, limit: int | None = None, archived: bool = False) -> builtins.list[JobRow]:
         """Jobs, most recently created first."""
+        ...
+
+    def running_jobs(self) -> builtins.list[JobRow]:
+        """Jobs that say they run, hidden ones too, most recently created first; found at once among any number."""
+        ...
+
+    def known_steps(self) -> builtins.list[KnownStep]:
+        """The steps that began of all jobs, in one pass."""
         ...
 
     def job(self, name: str) -> JobRow | None:

@@ -6,7 +6,6 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from tidemill.record.ports import CachedStep, JobRow, RunStore
-from tidemill.record.runs import get_job
 
 RUNNING = "Running"
 COMPLETED = "Completed"
@@ -46,9 +45,9 @@ def expired_steps(
     return [s for s in steps if s.job in gone and s.key not in stay]
 
 
-def keys_of(store: RunStore, jobs: Iterable[str]) -> set[str]:
+def keys_of(store: RunStore, jobs: Collection[str]) -> set[str]:
     """Keys of the steps of those jobs, run or reused."""
-    return {step.key for name in jobs for step in get_job(store, name).steps.values() if step.key}
+    return {step.key for step in store.known_steps() if step.key and step.job in jobs}
 
 
 def used_refs(store: RunStore, gone: Collection[str] = (), forgotten: Collection[str] = ()) -> set[str]:
@@ -59,9 +58,4 @@ def used_refs(store: RunStore, gone: Collection[str] = (), forgotten: Collection
     """
     used = {ref for step in store.cached_steps() if step.key not in forgotten for ref in step.refs}
     used |= {row.digest for row in store.assets("data", archived=True)}
-    for row in store.jobs(archived=True):
-        if row.name not in gone:
-            view = get_job(store, row.name)
-            used |= {ref for step in view.steps.values() for ref in step.outputs.values()}
-            used |= {ref for step in view.steps.values() if step.kept for ref in step.kept.outputs.values()}
-    return used
+    return used | {ref for step in store.known_steps() if step.job not in gone for ref in step.refs}

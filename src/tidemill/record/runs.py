@@ -72,7 +72,7 @@ def interrupted_jobs(store: RunStore, is_driven: Callable[[JobName], bool]) -> l
 
     A job may end, or be taken up, right after this: who acts on it takes its lock and looks again.
     """
-    undriven = [j for j in store.jobs(archived=True) if j.status == "Running" and not is_driven(JobName(j.name))]
+    undriven = [j for j in store.running_jobs() if not is_driven(JobName(j.name))]
     return [now for j in undriven if (now := store.job(j.name)) is not None and now.status == "Running"]
 
 

@@ -8,21 +8,23 @@ import shlex
 import shutil
 from collections.abc import Mapping
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from tidemill import inside
 from tidemill.base.files import write_atomic
 from tidemill.plan.automl import estimators
-from tidemill.plan.graph import Step
+from tidemill.plan.graph import EnvironmentRef, Step
 from tidemill.run.automl_needs import is_done_there
-from tidemill.run.command import judge, make_task, stage
+from tidemill.run.command import judge, make_task, read_tail, stage
 from tidemill.run.leftovers import AUTOML as DRIVER
 from tidemill.run.leftovers import KEY
 from tidemill.run.models import ModelSearch
 from tidemill.run.parallel_data import describe_table
-from tidemill.run.ports import LOCAL, PreparedEnvironment, TaskEnd
+from tidemill.run.ports import LOCAL, PreparedEnvironment, Task, TaskEnd
 from tidemill.run.work import StepEnd, StepWork
+from tidemill.spec.environment import Environment
 
 SCRIPTS = (
     "tidemill_automl.py",
@@ -39,7 +41,9 @@ SCRIPTS = (
     "tidemill_split.py",
 )
 DATA = ("training_data", "validation_data", "test_data")
+PACKAGES = ("flaml[automl]", "mlflow", "pandas", "pyarrow", "scikit-learn")  # what the scripts import
 CONFIG = "automl.json"
+TRIALS = "trials.jsonl"  # what was measured: a search that was interrupted anywhere goes on with it
 SUMMARY = "automl_summary.json"
 OUTPUT = "best_model"
 # Azure ML's own limits, and its primary metrics.
@@ -56,7 +60,7 @@ def run_automl(work: StepWork) -> StepEnd:
     """Stage the data, search until a limit is met, and say how that went."""
     if is_done_there(work.step, work.context.ports):
         return _hand_over(work)
-    prepared = work.context.ports.environments.prepare(work.step.environment, work.say)
+    prepared = work.prepare(_searching_environment(work.step.environment))
     paths = stage(work)
     config = _make_config(work, paths)
     with work.slots(_cores_wanted(config["limits"])) as slots:
@@ -65,8 +69,30 @@ def run_automl(work: StepWork) -> StepEnd:
         config |= share_cores(config["limits"], slots if here else max(1, int(reserved)))
         driver = _lay_out_driver(work, config)
         command = f"exec python {shlex.quote(str(driver / SCRIPTS[0]))} {shlex.quote(str(driver / CONFIG))}"
-        end = work.run_task(make_task(work, prepared, paths, command=command))
-    return _judge(end, work.step, Path(config["summary"]))
+        task = replace(make_task(work, prepared, paths, command=command), grows=(driver / TRIALS,))
+        end = _search(work, task)
+    return _judge(end, work.step, Path(config["summary"]), driver / TRIALS)
+
+
+def _searching_environment(environment: EnvironmentRef) -> EnvironmentRef:
+    """What a search needs where nothing of this machine is, in the versions that are here; an environment that was asked for stays."""
+    if environment.document is not None:
+        return environment
+    packages = [f"{name}=={metadata.version(name.partition('[')[0])}" for name in PACKAGES]
+    document = Environment(name="automl", conda_file={"dependencies": [{"pip": packages}]})
+    return EnvironmentRef("automl", None, document, Path(), "venv", "automl")
+
+
+def _search(work: StepWork, task: Task) -> TaskEnd:
+    """To its end; what is tried again goes on with the trials that had ended."""
+    end, tried = work.run_task(task), 0
+    while cause := work.context.options.retry.cause(end, read_tail(work.folder.log), tried):
+        tried += 1
+        work.say(f"{cause}: trying again ({tried})")
+        if work.context.canceled.wait(work.context.options.retry.wait_s):
+            break
+        end = work.run_task(task)
+    return end
 
 
 def _hand_over(work: StepWork) -> StepEnd:
@@ -177,10 +203,12 @@ def _lay_out_driver(work: StepWork, config: Mapping[str, Any]) -> Path:
     return driver
 
 
-def _judge(end: TaskEnd, step: Step, summary_file: Path) -> StepEnd:
+def _judge(end: TaskEnd, step: Step, summary_file: Path, trials: Path) -> StepEnd:
     """The task's end, in the words of the driver if it left any."""
     judged = judge(end, step)
     if end.canceled or not summary_file.is_file():
         return judged
     summary = json.loads(summary_file.read_text(encoding="utf-8"))
+    if summary["error"]:
+        trials.unlink(missing_ok=True)  # as the search itself did, wherever it ran: one that failed begins anew
     return StepEnd(judged.status, judged.exit_code, summary["error"] or summary["message"], judged.usage)

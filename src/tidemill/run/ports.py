@@ -45,8 +45,8 @@ class Task:
     once per mapping in `processes`, each added to `env`. An executor elsewhere gives it the same paths, and brings
     `writes` and `log` back before it says that the task ended. `left` are handles of what a killed run started for the
     same step: an executor that `TakesUp` goes on with one of those. `apart` is a part
-    of something that several machines are to share. One with a `search` has no command, for an executor that
-    `SearchesModels`.
+    of something that several machines are to share. `grows` are files of lines it appends to, brought back while it runs. One
+    with a `search` has no command, for an executor that `SearchesModels`.
     """
 
     ticket: Ticket
@@ -68,6 +68,7 @@ class Task:
     compute: str | None = None
     left: tuple[str, ...] = ()
     apart: bool = False
+    grows: tuple[Path, ...] = ()
     search: ModelSearch | None = None
 
 

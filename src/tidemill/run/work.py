@@ -11,7 +11,7 @@ from tidemill.base.errors import FailedError
 from tidemill.base.failpoint import failpoint
 from tidemill.base.findings import Finding
 from tidemill.base.frozen import frozen, slotted
-from tidemill.plan.graph import Step
+from tidemill.plan.graph import EnvironmentRef, Step
 from tidemill.run.context import RunContext
 from tidemill.run.events import RunEvent, StepPreparing, StepStarted
 from tidemill.run.folders import StepFolder
@@ -84,12 +84,13 @@ class StepWork:
         )
         failpoint("step-started")
 
-    def prepare(self) -> PreparedEnvironment:
-        """The step's environment, made ready where the step will run."""
+    def prepare(self, elsewhere: EnvironmentRef | None = None) -> PreparedEnvironment:
+        """The step's environment, made ready where the step will run; another one where this machine's are of no use."""
         context, step = self.context, self.step
         executor = context.ports.executors.get(context.ports.place_compute(step.compute))
+        own = isinstance(executor, OwnEnvironments)
         maker = executor if isinstance(executor, OwnEnvironments) else context.ports.environments
-        prepared = maker.prepare(step.environment, self.say)
+        prepared = maker.prepare(elsewhere if own and elsewhere else step.environment, self.say)
         if prepared.relaxed:
             context.raise_finding(notice_relaxed(step, prepared.relaxed), step.name)
         return prepared

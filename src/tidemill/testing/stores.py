@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tidemill.base.errors import ConflictError
 from tidemill.base.hashing import FileStamp
 from tidemill.base.ids import JobName, StepName
-from tidemill.record.ports import AssetRow, RunStore
-from tidemill.run.events import JobCreated, JobFinished, StepFinished, StepReused, StepStarted
+from tidemill.record.ports import AssetRow, KnownStep, RunStore
+from tidemill.run.events import JobCreated, JobFinished, StepFinished, StepKept, StepReused, StepStarted
 from tidemill.run.state import Status
 
 AT = "2026-11-20T22:27:00.000000Z"
@@ -69,6 +71,25 @@ class StoreContract:
         assert [j.name for j in store.jobs(limit=1)] == ["c"]
         store.archive_job("c", archived=True)
         assert [j.name for j in store.jobs()] == ["a", "b"]
+
+    def test_jobs_that_run_are_found_among_all(self, store: RunStore) -> None:
+        for name in ("b", "a", "c"):
+            store.append([created(name)])
+        store.append([JobFinished(JobName("a"), AT, status=Status.FAILED)])
+        store.archive_job("b", archived=True)
+        assert [j.name for j in store.running_jobs()] == ["c", "b"]
+        assert store.running_jobs()[0] == store.job("c")
+
+    def test_steps_of_all_jobs_are_known_as_their_last_fact_left_them(self, store: RunStore) -> None:
+        began = StepStarted(JobName("j"), AT, step=StepName("a"), key="k0")
+        store.append([created("j"), began, finished("j"), created("i"), replace(began, job=JobName("i"), key="k3")])
+        assert store.known_steps() == [KnownStep("j", "k1", ("folder:1",)), KnownStep("i", "k3", ())]
+        again = StepReused(JobName("j"), AT, step=StepName("a"), key="k2", outputs={"o": "folder:2"})
+        store.append([replace(began, key="k2"), again, finished("i", key="", status=Status.FAILED)])
+        assert store.known_steps() == [KnownStep("j", "k2", ("folder:2",)), KnownStep("i", "k3", ("folder:1",))]
+        kept = StepKept(JobName("i"), AT, step=StepName("a"), outputs={"o": "folder:3"})
+        store.append([replace(began, job=JobName("i"), key="k4"), kept])
+        assert store.known_steps()[1] == KnownStep("i", "k4", ("folder:1", "folder:3"))
 
     def test_a_job_name_is_taken_once(self, store: RunStore) -> None:
         store.append([created("j")])

@@ -6,7 +6,7 @@ import re
 import secrets
 import tarfile
 import threading
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from tidemill.backends.containers import own_variables
 from tidemill.backends.environments.images import ImageEnvironments
 from tidemill.backends.executors.pod_objects import PodRequest, mount_points
 from tidemill.backends.executors.pods import PodLostError, StepPods
-from tidemill.backends.executors.remote import detach_tracking, travelling
+from tidemill.backends.executors.remote import cut_to_lines, detach_tracking, travelling
 from tidemill.backends.executors.threads import TaskThreads
 from tidemill.base.errors import FailedError, TidemillError
 from tidemill.base.hashing import digest_value
@@ -126,8 +126,9 @@ class KubernetesExecutor:
         )
         if not pod:
             return TaskEnd(None, canceled=True)
+        known = [cut_to_lines(path) for path in task.grows]
         self._pods.send(pod, self._spec(task), roots)
-        return self._follow(task, pod, log, str(task.folder))
+        return self._follow(task, pod, log, str(task.folder), known)
 
     def _find_left(self, task: Task) -> tuple[str, str, str] | None:
         """A Job that a killed run made for the same step, its pod, and the folder it works in, if it runs or is done."""
@@ -142,11 +143,15 @@ class KubernetesExecutor:
 
     def _go_on(self, task: Task, watch: TaskWatch, name: str, pod: str, folder: str) -> TaskEnd:
         watch.started(f"kubernetes:{self._pods.namespace}/{name}")
-        return self._follow(task, pod, _log(task, watch), folder)
+        known = [cut_to_lines(path) for path in task.grows]
+        return self._follow(task, pod, _log(task, watch), folder, known)
 
-    def _follow(self, task: Task, pod: str, log: Callable[[str], None], folder: str) -> TaskEnd:
+    def _follow(
+        self, task: Task, pod: str, log: Callable[[str], None], folder: str, known: Sequence[int] = ()
+    ) -> TaskEnd:
         self._tasks.runs_as(task.ticket, pod)
-        end = self._pods.follow(pod, [log, _append_to(task.folder / METRICS)])
+        sinks = [log, *map(_append_to, (task.folder / METRICS, *task.grows))]
+        end = self._pods.follow(pod, sinks, [0, 0, *known])
         self._pods.collect(pod, task.folder, folder)
         return TaskEnd(**end)
 
@@ -182,7 +187,7 @@ class KubernetesExecutor:
         return {
             "argv": list(task.argv), "command": task.command, "cwd": str(task.cwd), "env": own_variables(detached), "log": str(task.log),
             "processes": [dict(p) for p in task.processes], "timeout_s": task.timeout_s, "grace_s": self._grace_s,
-            "secrets": list(task.secrets), "folder": str(task.folder), "follows": [str(task.log), str(task.folder / METRICS)],
+            "secrets": list(task.secrets), "folder": str(task.folder), "follows": [*map(str, (task.log, task.folder / METRICS, *task.grows))],
         }  # fmt: skip
 
 

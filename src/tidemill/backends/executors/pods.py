@@ -120,9 +120,12 @@ class StepPods:
             with self._while_it_is_there(pod):
                 self._agent_in(pod, "receive", stdin=spool)
 
-    def follow(self, pod: str, sinks: Sequence[Callable[[str], None]]) -> dict[str, Any]:
-        """Give each sink what is added to its file while the task runs; how it ended. A torn line is taken up again."""
-        offsets = [0] * len(sinks)
+    def follow(self, pod: str, sinks: Sequence[Callable[[str], None]], known: Sequence[int]) -> dict[str, Any]:
+        """Give each sink what is added to its file, from so many bytes on, while the task runs; how it ended.
+
+        A torn line is taken up again.
+        """
+        offsets = list(known)
         ends: list[dict[str, Any]] = []
 
         def hear(message: list[Any]) -> None:

@@ -16,7 +16,7 @@ from ray.exceptions import RayActorError, RayError
 
 from tidemill.backends.executors import remote_worker
 from tidemill.backends.executors.ray_address import HINT, require_cluster
-from tidemill.backends.executors.remote import detach_tracking, travelling, unpack_below
+from tidemill.backends.executors.remote import cut_to_lines, detach_tracking, travelling, unpack_below
 from tidemill.backends.executors.threads import TaskThreads
 from tidemill.base.errors import BackendError
 from tidemill.base.ids import JobName
@@ -114,11 +114,12 @@ class RayExecutor:
             return TaskEnd(None, canceled=True)
         try:
             shared = self._shares_files(worker, task)
+            known = [cut_to_lines(path) for path in task.grows]
             if not shared:
                 ray.get(worker.unpack.remote(_pack(task), str(task.folder)))
             watch.started(f"ray:{name}")
             over = worker.run.remote(_spec(task if shared else detach_tracking(task), self._grace_s))
-            self._follow(worker, over, watch, task, shared=shared)
+            self._follow(worker, over, watch, task, known, shared=shared)
             end = ray.get(over)
             if not shared:
                 unpack_below(io.BytesIO(ray.get(worker.pack.remote(str(task.folder)))), task.folder)
@@ -162,8 +163,11 @@ class RayExecutor:
         finally:
             probe.unlink()
 
-    def _follow(self, worker: Any, over: Any, watch: TaskWatch, task: Task, *, shared: bool) -> None:  # noqa: ANN401
-        """Hand on each line while the task runs; the log of a node that shares no files is written here as it grows."""
+    def _follow(self, worker: Any, over: Any, watch: TaskWatch, task: Task, known: list[int], *, shared: bool) -> None:  # noqa: ANN401
+        """Hand on each line while the task runs; of a node that shares no files, what grows is written here, too.
+
+        So many bytes of its files are `known` here.
+        """
         if not watch.wrote and shared:
             ray.wait([over])
             return
@@ -178,6 +182,11 @@ class RayExecutor:
                 if not shared:
                     with task.log.open("a", encoding="utf-8") as log:
                         log.write(f"{line}\n")
+            for number, path in enumerate(() if shared else task.grows):
+                data = ray.get(worker.read_on.remote(str(path), known[number]))
+                known[number] += len(data)
+                with path.open("ab") as file:
+                    file.write(data)
 
 
 def _tell_what_is_missing(needs: Mapping[str, float], watch: TaskWatch, task: Task) -> None:

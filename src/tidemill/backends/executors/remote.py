@@ -53,6 +53,14 @@ def _own_store(env: Mapping[str, str], folder: Path) -> dict[str, str]:
     }
 
 
+def cut_to_lines(path: Path) -> int:
+    """The bytes of a growing file's whole lines, and no more of it: who wrote it here may have been killed in one."""
+    if not path.exists():
+        return 0
+    with path.open("rb+") as file:
+        return file.truncate(file.read().rfind(b"\n") + 1)
+
+
 def unpack_below(stream: IO[bytes], folder: Path, there: str = "") -> None:
     """Take over what a task wrote, below its own folder (called `there` where it ran) and nowhere else; raises `tarfile.TarError` for what is torn.
 

@@ -131,6 +131,15 @@ class Worker:
         with self._lock:
             return self._lines[start:]
 
+    def read_on(self, path: str, start: int) -> bytes:
+        """Whole lines of a file, from byte `start` on."""
+        if not os.path.exists(path):
+            return b""
+        with open(path, "rb") as file:
+            file.seek(start)
+            data = file.read()
+        return data[: data.rfind(b"\n") + 1]
+
     def cancel(self) -> None:
         """Ask the task to end."""
         self._canceled.set()

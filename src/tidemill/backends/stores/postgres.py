@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tidemill.backends.postgres import Session, connect, is_alive, key_of, speaking_to
-from tidemill.backends.stores.sql import SCHEMA, VERSION, SqlStore, Statements
+from tidemill.backends.stores.sql import LATER, SCHEMA, VERSION, SqlStore, Statements
 from tidemill.base.errors import BackendError
 from tidemill.base.hashing import FileStamp
 
@@ -42,6 +42,8 @@ class PostgresStore(SqlStore):
                 db.execute("INSERT INTO tidemill_schema VALUES (?)", (VERSION,))
             elif row[0] > VERSION:
                 raise BackendError("The database was written by a newer Tidemill", hint="Upgrade Tidemill.")
+            if db.execute("SELECT to_regclass('jobs_of_status')").fetchone() == (None,):
+                db.execute(LATER)
 
     def find_stamps(self, prefix: str) -> dict[str, tuple[FileStamp, str]]:
         """Digests known below a path of this machine: other machines have other files there."""

@@ -6,11 +6,12 @@ import abc
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from tidemill.base.errors import ConflictError
 from tidemill.base.hashing import FileStamp
-from tidemill.record.ports import AssetRow, CachedStep, JobRow
+from tidemill.record.ports import AssetRow, CachedStep, JobRow, KnownStep
 from tidemill.run.events import (
     FindingRaised,
     JobCreated,
@@ -22,6 +23,7 @@ from tidemill.run.events import (
     StepKept,
     StepNoted,
     StepReused,
+    StepStarted,
     make_event,
 )
 from tidemill.run.ports import Remembered
@@ -54,6 +56,9 @@ CREATE TABLE IF NOT EXISTS documents (
   seq {serial}, collection TEXT NOT NULL, key TEXT NOT NULL, body TEXT NOT NULL,
   UNIQUE (collection, key));
 """
+# made in every database that lacks it: who knows nothing of it loses nothing
+LATER = "CREATE INDEX IF NOT EXISTS jobs_of_status ON jobs (status)"
+AT_ONCE = 5000  # events that are in memory when all are read
 
 _JOB_COLUMNS = (
     "name, status, display_name, experiment_name, type, source, created_at, started_at, ended_at, archived, owner, tags"
@@ -84,6 +89,15 @@ class Statements(Protocol):
     def executemany(self, sql: str, rows: Sequence[Sequence[Any]], /) -> object:
         """The same statement for each row."""
         ...
+
+
+@dataclass(slots=True)
+class _Standing:
+    """A step while its facts are gone through."""
+
+    key: str = ""
+    refs: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
 
 
 class SqlStore(abc.ABC):
@@ -124,6 +138,35 @@ class SqlStore(abc.ABC):
             NO_LIMIT if limit is None else limit,
         )
         return [_job_row(r) for r in rows]
+
+    def running_jobs(self) -> list[JobRow]:
+        """Jobs that say they run, newest first."""
+        rows = self._rows(f"SELECT {_JOB_COLUMNS} FROM jobs WHERE status = ? ORDER BY seq DESC", "Running")  # noqa: S608 - constant
+        return [_job_row(r) for r in rows]
+
+    def known_steps(self) -> list[KnownStep]:
+        """The steps that began of all jobs."""
+        found: dict[tuple[str, str], _Standing] = {}
+        for kind, job, body in self._step_events():
+            step = found.setdefault((job, body["step"]), _Standing())
+            refs = tuple(body.get("outputs", {}).values())
+            match kind:
+                case StepStarted.kind:
+                    step.key, step.kept = body.get("key", ""), ()
+                case StepKept.kind:
+                    step.kept = refs
+                case _:
+                    step.key, step.refs = body.get("key") or step.key, refs
+        return [KnownStep(job, s.key, tuple(dict.fromkeys((*s.refs, *s.kept)))) for (job, _), s in found.items()]
+
+    def _step_events(self) -> Iterator[tuple[str, str, dict[str, Any]]]:
+        """What says how steps stand, of all jobs, some thousands at a time."""
+        last = 0
+        sql = "SELECT seq, kind, job, body FROM events WHERE seq > ? AND kind IN (?, ?, ?, ?) ORDER BY seq LIMIT ?"
+        kinds = (StepStarted.kind, StepReused.kind, StepKept.kind, StepFinished.kind)
+        while rows := self._rows(sql, last, *kinds, AT_ONCE):
+            yield from ((kind, job, json.loads(body)) for _, kind, job, body in rows)
+            last = rows[-1][0]
 
     def job(self, name: str) -> JobRow | None:
         """One job."""

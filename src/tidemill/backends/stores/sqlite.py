@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tidemill.backends.stores.sql import SCHEMA, VERSION, SqlStore
+from tidemill.backends.stores.sql import LATER, SCHEMA, VERSION, SqlStore
 from tidemill.base.errors import BackendError, ConflictError
 from tidemill.record.ports import place_of
 
@@ -42,6 +42,7 @@ class SqliteStore(SqlStore):
         if version < VERSION:
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.executescript(f"BEGIN IMMEDIATE; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
+        self._db.execute(LATER)
 
     def close(self) -> None:
         """Let go of the file."""
