@@ -19,6 +19,7 @@ from tidemill.app.made_from import COLLECTION
 from tidemill.app.wiring import App
 from tidemill.base.clock import SystemClock, iso
 from tidemill.base.errors import ConflictError
+from tidemill.base.files import remove_tree
 from tidemill.base.ids import JobName
 from tidemill.record.ports import KeepsFiles
 from tidemill.record.retention import COMPLETED, RUNNING, Limits, expired_jobs, expired_steps, keys_of, used_refs
@@ -171,6 +172,8 @@ def _remove_all(app: App, folders: Mapping[str, Sequence[Path]]) -> None:
             with suppress(ConflictError), app.locks.job(JobName(path.name)):
                 app.store.delete(COLLECTION, path.name)
                 _remove(path, trash)
+    with suppress(OSError):  # another `gc` removes the same, or the next one tries again
+        remove_tree(trash)
     shutil.rmtree(trash, ignore_errors=True)
 
 
@@ -230,5 +233,5 @@ def _stats(root: str) -> Iterator[os.stat_result]:
 def _stat(path: str) -> os.stat_result | None:
     try:
         return os.lstat(path)
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):  # a step may take the right to look into its folders
         return None

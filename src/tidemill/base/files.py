@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import shutil
 import tempfile
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -46,6 +47,24 @@ def is_plain_file(path: Path) -> bool:
 def is_folder(path: Path) -> bool:
     """Whether a folder is there, by the same rule."""
     return os.path.isdir(path)  # noqa: PTH112
+
+
+def remove_tree(root: Path) -> None:
+    """Remove a folder and all in it, also what a step took its own right to change from; links are not followed."""
+    try:
+        shutil.rmtree(root)
+    except PermissionError:
+        _take_rights_back(root)
+        shutil.rmtree(root)
+
+
+def _take_rights_back(root: Path) -> None:
+    waiting = [str(root)]
+    while waiting:
+        folder = waiting.pop()
+        os.chmod(folder, 0o700)  # noqa: PTH101 - as scandir gives it
+        with os.scandir(folder) as listing:
+            waiting += [entry.path for entry in listing if entry.is_dir(follow_symlinks=False)]
 
 
 def confine(root: Path, relative: str | Path) -> Path:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tidemill.base.failpoint import failpoint
+from tidemill.base.files import remove_tree
 from tidemill.plan.graph import READ_ONLY, READ_ONLY_MODES, VALUE_TYPES, Step
 from tidemill.run.context import RunContext, step_variables
 from tidemill.run.distribution import count_ports, make_processes, wrap_ray
@@ -39,7 +40,7 @@ def run_command(work: StepWork) -> StepEnd:
         if work.context.ports.tracker:
             work.context.ports.tracker.end(work.context.job, step, work.folder.root, ok=False)
         before += work.folder.log.read_bytes() if work.folder.log.exists() else b""
-        shutil.rmtree(work.folder.root)  # what the last attempt left must not pass for the next one's
+        remove_tree(work.folder.root)  # what the last attempt left must not pass for the next one's
         task = make_task(work, prepared, stage(work))
         (work.folder.logs / EARLIER).write_bytes(before)
         end = work.run_task(task)

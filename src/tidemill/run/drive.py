@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
@@ -10,6 +9,7 @@ from functools import partial
 
 from tidemill.base.errors import FailedError, TidemillError
 from tidemill.base.failpoint import failpoint
+from tidemill.base.files import remove_tree
 from tidemill.base.frozen import frozen
 from tidemill.plan.graph import Step
 from tidemill.run.collect import Origin, collect, notice_changes, place_outputs, publish
@@ -120,7 +120,7 @@ def _recalled(context: RunContext, step: Step) -> RunEvent:
 def _reuse(context: RunContext, step: Step, identity: Identity, past: Remembered) -> RunEvent:
     folder = context.folder.step(step.name)
     if folder.root.exists():
-        shutil.rmtree(folder.root)
+        remove_tree(folder.root)
     try:
         place_outputs(context, folder, past.outputs)
     except KeyError as exc:
@@ -154,7 +154,7 @@ def _run(
 ) -> RunEvent:
     folder = context.folder.step(step.name)
     if folder.root.exists() and not keep_done(step, folder, identity.key):
-        shutil.rmtree(folder.root)
+        remove_tree(folder.root)
     runner = find_runner(step.kind)
     if runner is None:
         raise FailedError(f"Steps of type `{step.kind}` cannot be run on this machine yet", at=step.at)

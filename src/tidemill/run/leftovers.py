@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from tidemill.base.files import remove_tree
 from tidemill.plan.graph import Step, StepKind
 from tidemill.run.folders import StepFolder
 
@@ -42,11 +43,11 @@ def restore_artifacts(folder: StepFolder) -> None:
     kept = folder.root / PARALLEL / ARTIFACTS
     if kept.is_dir():
         shutil.copytree(kept, folder.cwd / "outputs", dirs_exist_ok=True)
-        shutil.rmtree(kept)
+        remove_tree(kept)
 
 
 def _remove(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
+        remove_tree(path)
     else:
         path.unlink()

@@ -236,7 +236,10 @@ class FolderArtifacts:
             os.link(target, spare)
         except OSError:  # another file system, or too many links: two copies do no harm
             return
-        os.replace(spare, path)  # noqa: PTH105
+        try:
+            os.replace(spare, path)  # noqa: PTH105
+        except PermissionError:  # the step made its folder read-only
+            os.unlink(spare)  # noqa: PTH108
 
     def _copy(self, source: str) -> str:
         spare = str(self._incoming / secrets.token_hex(8))
@@ -372,8 +375,10 @@ def _disk_errors(what: str) -> Iterator[None]:
     try:
         yield
     except OSError as exc:
+        where = f" (`{exc.filename}`)" if exc.filename and str(exc.filename) not in what else ""
         raise BackendError(
-            f"Cannot {what}: {exc.strerror or exc}", hint="Check the disk's free space and permissions, then resume."
+            f"Cannot {what}: {exc.strerror or exc}{where}",
+            hint="Check the disk's free space and permissions, then resume.",
         ) from exc
 
 
