@@ -203,6 +203,19 @@ def test_data_at_an_address_is_brought_and_data_that_is_not_there_is_said_before
     assert "data asset `azureml:dogs:1` are not there" in missing
 
 
+def test_all_data_that_is_not_there_is_said_at_once(tidemill: Run, project: Path) -> None:
+    (project / "tidemill.yaml").write_text("name: tiny\ndata: {cats: ./cats}\ndatastores: {lake: ./lake}\n")
+    (project / "j.yml").write_text(
+        "type: command\ncommand: ls\nenvironment: {image: x}\ninputs:\n  a: {type: uri_folder, path: azureml:cats:1}\n"
+        "  b: {type: uri_folder, path: azureml://datastores/lake/paths/tides}\n"
+    )
+    said = tidemill("run", "j.yml", code=2).stderr
+    assert [line.split(":")[:2] for line in said.splitlines() if "error TM-R101" in line] == [
+        ["j.yml", "5"],
+        ["j.yml", "6"],
+    ]
+
+
 VANDAL = """
 import os, pathlib, shutil, sys
 read, own = map(pathlib.Path, sys.argv[1:])

@@ -116,7 +116,7 @@ def plan_kept(app: App, request: RunRequest) -> tuple[Plan, Kept]:
     """As `plan_job`, and what the plan was made from."""
     loaded, warnings = check_job(request.file, request.overrides)
     kept = Kept({str(request.file.absolute()): loaded.source.text})
-    plan = _make_plan(app, loaded, kept, request.name)
+    plan = _make_plan(app, loaded, kept, request.name, without_data=True)  # said below, with all else that is missing
     inputs = input_findings(app, plan, loaded, request.executor)
     found = (*warnings, *plan.findings, *inputs, *package_list_findings(plan))
     once = {(f.code, f.message, Path(f.at.file).resolve(), f.at.line, f.at.column): f for f in reversed(found)}
@@ -126,9 +126,9 @@ def plan_kept(app: App, request: RunRequest) -> tuple[Plan, Kept]:
     return replace(plan, findings=findings), kept
 
 
-def _make_plan(app: App, loaded: Loaded, kept: Kept, name: str | None = None) -> Plan:
+def _make_plan(app: App, loaded: Loaded, kept: Kept, name: str | None = None, *, without_data: bool = False) -> Plan:
     asked = Asked(app.assets, kept)
-    options = PlanOptions(name=JobName(name) if name else None, read=asked.read)
+    options = PlanOptions(name=JobName(name) if name else None, read=asked.read, without_data=without_data)
     return make_plan(loaded, assets=asked, options=options)
 
 

@@ -66,7 +66,11 @@ class Progress:
         self._live: Live | None = None
 
     def __enter__(self) -> Self:
-        if self._out.isatty() and not self._logs:
+        return self
+
+    def _begin(self) -> None:
+        """Show the table, where a person looks, as soon as there is something in it."""
+        if self._live is None and self._out.isatty() and not self._logs:
             from rich.console import Console  # noqa: PLC0415 - 60 ms that a piped run need not pay
             from rich.live import Live as RichLive  # noqa: PLC0415
 
@@ -74,7 +78,6 @@ class Progress:
                 console=Console(file=self._out), get_renderable=self._draw, refresh_per_second=8, transient=False
             )
             self._live.start()
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -86,6 +89,8 @@ class Progress:
     def saw(self, events: Sequence[RunEvent]) -> None:
         """Take the facts in; say those worth a line."""
         with self._lock:
+            if any(isinstance(event, JobCreated | JobResumed) for event in events):
+                self._begin()
             for event in events:
                 self._take(event)
 

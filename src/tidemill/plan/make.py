@@ -33,12 +33,13 @@ DATASTORE = "${{default_datastore}}"
 
 @frozen
 class PlanOptions:
-    """What the caller decides about a plan."""
+    """What the caller decides about a plan. One `without_data` names data that is not there in its findings only."""
 
     name: JobName | None = None
     display_name: str | None = None
     experiment_name: str | None = None
     read: ReadDocument = read_document
+    without_data: bool = False
 
 
 def make_plan(loaded: Loaded, *, assets: AssetLookup, options: PlanOptions | None = None) -> Plan:
@@ -62,7 +63,7 @@ def make_plan(loaded: Loaded, *, assets: AssetLookup, options: PlanOptions | Non
     datastore = _settings(loaded.document).default_datastore
     steps = _follow_destinations([_place_outputs(s, datastore) for s in found[0]])
     ordered = _order(steps, problems, loaded)
-    problems.raise_errors(str(loaded.path))
+    problems.raise_errors(str(loaded.path), but_absent=options is not None and options.without_data)
     return _plan(loaded, found, ordered, problems, options or PlanOptions())
 
 

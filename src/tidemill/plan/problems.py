@@ -14,10 +14,16 @@ class Problems:
     """Findings so far; the same one is kept once."""
 
     findings: list[Finding] = field(default_factory=list)
+    absent: list[Finding] = field(default_factory=list)
 
     def error(self, code: str, message: str, at: Location, *, hint: str = "", path: str = "") -> None:
         """Something that cannot run."""
         self.add(Finding(code, Severity.ERROR, message, hint, at, path))
+
+    def missing(self, message: str, at: Location, *, hint: str, path: str) -> None:
+        """Data that is not there: nothing is wrong with the plan but that it cannot run yet."""
+        self.absent.append(Finding("TM-R101", Severity.ERROR, message, hint, at, path))
+        self.add(self.absent[-1])
 
     def warn(self, code: str, message: str, at: Location, *, hint: str = "", path: str = "") -> None:
         """Something to know."""
@@ -33,9 +39,9 @@ class Problems:
         for finding in findings:
             self.add(finding)
 
-    def raise_errors(self, what: str) -> None:
-        """`SpecError` with every finding when one is an error."""
-        if has_errors(self.findings):
+    def raise_errors(self, what: str, *, but_absent: bool = False) -> None:
+        """`SpecError` with every finding when one is an error, or one other than for data that is not there."""
+        if has_errors([f for f in self.findings if not (but_absent and f in self.absent)]):
             errors = [f for f in self.findings if f.severity is Severity.ERROR]
             only = errors[0] if len(errors) == 1 else None
             raise SpecError(

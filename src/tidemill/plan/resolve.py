@@ -185,8 +185,7 @@ class Resolver:
             case FileRef():
                 path = _absolute(ref, place)
                 if not is_there(path):
-                    self._problems.error(
-                        "TM-R101",
+                    self._problems.missing(
                         f"The data `{text}` is not there",
                         place.at("path"),
                         hint=f"Looked for {path}. The path is relative to the file that names it.",
@@ -218,8 +217,7 @@ class Resolver:
             )
             return None
         if found.is_local and not is_there(Path(found.uri)):
-            self._problems.error(
-                "TM-R101",
+            self._problems.missing(
                 f"The files of data asset `azureml:{ref}` are not there",
                 place.at("path"),
                 hint=f"Looked for {found.uri}. Put them there, or map the asset elsewhere in tidemill.yaml (`data: {{{ref.name}: PATH}}`).",

@@ -49,3 +49,10 @@ def test_rounds_stand_below_their_loop_whenever_they_came() -> None:
         progress.saw([StepStarted(JOB, NOW, step=StepName(name)) for name in ("loop", "last", "loop.1.add")])
     names = [line.split()[0] for line in out.getvalue().splitlines() if "Running" in line]
     assert names[-3:] == ["loop", "loop.1.add", "last"]
+
+
+def test_nothing_is_drawn_of_a_run_that_does_not_begin() -> None:
+    out = Terminal()
+    with Progress(out=out):
+        pass
+    assert not out.getvalue()

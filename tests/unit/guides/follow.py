@@ -12,6 +12,7 @@ import fcntl
 import os
 import pty
 import re
+import socket
 import struct
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from pathlib import Path
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"^# (?P<add>add to )?(?P<name>[\w./-]+\.\w+|\.env)$")
+PORT = "8765"  # in guides; where they are followed another may be free
 MARK = "\x1e"
 ROWS, COLUMNS = 60, 150
 OWN = ("TIDEMILL_", "MLFLOW_", "AZUREML_", "PYTHONDONTWRITEBYTECODE", "CI", "NO_COLOR", "COLUMNS")
@@ -72,7 +74,8 @@ def _commands(body: str, offset: int) -> list[Typed]:
 def follow(text: str, folder: Path) -> list[tuple[Typed, str]]:
     """Every command of the guide with what a terminal showed when it was typed in `folder`."""
     folder.mkdir(parents=True)
-    steps = read(text)
+    port = str(_free_port())
+    steps = read(text.replace(PORT, port))
     script = [f"cd {folder}", "pip() { :; }"]
     for number, step in enumerate(steps):
         if isinstance(step, Typed):
@@ -84,12 +87,18 @@ def follow(text: str, folder: Path) -> list[tuple[Typed, str]]:
             kept = folder.parent / f"file-{number}"
             kept.write_text(content)
             script.append(f"mkdir -p $(dirname {name}); cat {kept} {'>>' if add else '>'} {name}")
+    script.append("kill $(jobs -p) 2>/dev/null")
     path = folder.parent / "guide.sh"
     path.write_text("\n".join(script) + "\n")
     answers = _on_terminal(["bash", str(path)], folder.parent).split(MARK)
-    typed = [s for s in steps if isinstance(s, Typed)]
-    shown = [_screen(a).replace(str(folder), f"/home/me/{folder.name}") for a in answers]
+    typed = [s for s in read(text) if isinstance(s, Typed)]
+    shown = [_screen(a).replace(str(folder), f"/home/me/{folder.name}").replace(port, PORT) for a in answers]
     return list(zip(typed, shown, strict=False))
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
 
 
 def _on_terminal(argv: list[str], folder: Path) -> str:

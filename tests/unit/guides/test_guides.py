@@ -9,7 +9,7 @@ import pytest
 from .follow import follow, read, same
 
 GUIDES = Path(__file__).parents[3] / "docs" / "guides"
-FOLLOWED = ("caching", "check", "control-flow", "cost", "environments", "resume")
+FOLLOWED = ("caching", "check", "control-flow", "cost", "data", "environments", "resume")
 
 
 @pytest.mark.parametrize("guide", FOLLOWED)
