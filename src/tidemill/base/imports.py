@@ -32,6 +32,8 @@ def spare_plugins() -> None:
     name = "pydantic.plugin._loader"
 
     def real(attribute: str) -> Any:  # noqa: ANN401
+        if attribute.startswith("__"):  # Python looks whether it is a package
+            raise AttributeError(attribute)
         sys.modules.pop(name, None)
         return getattr(import_module(name), attribute)
 

@@ -43,7 +43,7 @@ spare_plugins()
 from pydantic import BaseModel
 class Model(BaseModel):
     size: int
-print(Model(size="3").size, "loud" in sys.modules)
+print(Model(size="3").size, "loud" in sys.modules, sys.modules["pydantic.plugin._loader"].__spec__)
 from pydantic.plugin._loader import PYDANTIC_ENTRY_POINT_GROUP
 print(PYDANTIC_ENTRY_POINT_GROUP)
 """
@@ -58,4 +58,4 @@ def test_commands_import_no_plugin_that_the_environment_has_for_pydantic(tmp_pat
     done = subprocess.run(
         [sys.executable, "-c", SPARED], env={"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, check=False
     )
-    assert (done.stdout, done.stderr) == ("3 False\npydantic\n", "")
+    assert (done.stdout, done.stderr) == ("3 False None\npydantic\n", "")
