@@ -11,7 +11,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from importlib import metadata
 from pathlib import Path
 
 from tidemill.backends.environments.packages import PackageList, name_of
@@ -168,6 +167,8 @@ def _to_host(label: str) -> str:
 
 def _with_our_mlflow(wanted: Sequence[str]) -> list[str]:
     """The workspace's own MLflow where any will do: other versions cannot share its database."""
+    from importlib import metadata  # noqa: PLC0415 - 10 ms, of environments that are made only
+
     try:
         ours = f"mlflow=={metadata.version('mlflow')}"
     except metadata.PackageNotFoundError:
