@@ -11,6 +11,7 @@ from typing import Any
 
 from tidemill.app.children import DEFAULT, find_child, show_child
 from tidemill.app.run import settle_interrupted
+from tidemill.app.sources import find_logged
 from tidemill.app.wiring import App
 from tidemill.base import proc
 from tidemill.base.clock import SystemClock, iso
@@ -144,6 +145,11 @@ def download_job(app: App, name: str, folder: Path, *, output: str | None, all_p
             for s in ([child.step] if child else view.steps)
             if place.step(s).logs.exists()
         ]
+        alone = child is not None or view.type != "pipeline"
+        for step in [child.step] if child else view.steps:
+            logged = find_logged(app, place.step(step))
+            if logged is not None:
+                copied.append(_copy(logged, folder / "artifacts" / ("" if alone else step)))
     return copied
 
 

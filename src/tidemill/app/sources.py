@@ -75,6 +75,15 @@ def _run_of(folder: StepFolder) -> str | None:
     return str(json.loads(file.read_text(encoding="utf-8"))["run_id"]) if file.exists() else None
 
 
+def find_logged(app: App, folder: StepFolder) -> Path | None:
+    """Everything a step logged to MLflow, brought here; None when that is nothing."""
+    run = _run_of(folder)
+    try:
+        return app.registry.download(f"{RUNS}{run}/", app.home / "downloads" / run / "all") if run else None
+    except NotFoundError:
+        return None
+
+
 def _logged(app: App, run: str, inner: str) -> Path:
     try:
         return app.registry.download(f"{RUNS}{run}/{inner}", app.home / "downloads" / run)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
+from mlflow.entities import LoggedModelOutput
 
 from tidemill.backends.registries.mlflow import MlflowRegistry, open_registry
 from tidemill.base.errors import ConflictError, NotFoundError
@@ -77,3 +80,24 @@ def test_an_unknown_model_is_named_with_what_there_is(registry: MlflowRegistry, 
     with pytest.raises(NotFoundError) as caught:
         registry.get("digit-classifier", "1")
     assert "digits-classifier:1" in caught.value.hint
+
+
+def test_what_a_run_logged_is_brought_with_its_models_and_no_other_store_is_made(
+    registry: MlflowRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    client = MlflowClient(registry.tracking_uri)
+    run = client.create_run("0").info.run_id
+    client.log_text(run, "words", "notes.txt")
+    made = client.create_logged_model("0", name="model", source_run_id=run)
+    client.log_model_artifacts(made.model_id, str(model(tmp_path, "weights")))
+    client.log_outputs(run, [LoggedModelOutput(made.model_id, 0)])
+    one = registry.download(f"runs:/{run}/model", tmp_path / "one")
+    everything = registry.download(f"runs:/{run}/", tmp_path / "all")
+    assert (one / "weights.txt").read_text() == "weights"
+    assert [p.relative_to(everything).as_posix() for p in sorted(everything.rglob("*.txt"))] == [
+        "model/weights.txt", "notes.txt",
+    ]  # fmt: skip
+    assert not (tmp_path / "mlflow.db").exists()
+    assert "MLFLOW_TRACKING_URI" not in os.environ

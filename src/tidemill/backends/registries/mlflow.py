@@ -18,6 +18,7 @@ from urllib.parse import unquote, urlparse, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from tidemill.backends.registries.mlflow_files import find_unused
+from tidemill.backends.registries.mlflow_runs import download_of_run
 from tidemill.backends.registries.mlflow_tables import as_tags, read_versions
 from tidemill.base.clock import iso
 from tidemill.base.errors import BackendError, ConflictError, NotFoundError
@@ -250,15 +251,9 @@ class MlflowRegistry:
 
     def download(self, uri: str, folder: Path) -> Path:
         """Files of a run, brought below `folder`; `NotFoundError` when the run has none there."""
-        refused = import_late("mlflow.exceptions").MlflowException
-        download_artifacts = import_late("mlflow.artifacts").download_artifacts
         with speaking_to_mlflow(f"finding `{uri}`"):
             self._client.search_experiments(max_results=1)  # opens an embedded store the way it must be opened
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            return Path(download_artifacts(artifact_uri=uri, dst_path=str(folder), tracking_uri=self.tracking_uri))
-        except (refused, OSError) as exc:
-            raise NotFoundError(f"MLflow has nothing at `{uri}`", hint=str(exc).partition("\n")[0]) from exc
+        return download_of_run(uri, folder, self.tracking_uri)
 
     def _mlflow_version(self, found: ModelVersion | None, name: str, version: str) -> str:
         if found is None:
