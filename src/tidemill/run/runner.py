@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import os
 import queue
-import signal
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
-from types import FrameType
+from contextlib import ExitStack, suppress
 
 from tidemill.base import proc
 from tidemill.base.errors import FailedError, InterruptedRun
 from tidemill.base.failpoint import failpoint
-from tidemill.base.frozen import frozen
 from tidemill.base.ids import JobName, StepName
 from tidemill.plan.graph import Plan, Step
 from tidemill.run.automl_needs import require_automl
@@ -23,6 +20,7 @@ from tidemill.run.drive import drive
 from tidemill.run.events import JobCreated, JobFinished, JobResumed, RunEvent, StepFinished
 from tidemill.run.job import JobView
 from tidemill.run.kinds import CONTROL
+from tidemill.run.messages import Ended, Interrupt, Message, Spared, Told, signals_to
 from tidemill.run.ports import RunPorts
 from tidemill.run.result import JobResult, make_result
 from tidemill.run.scheduler import Scheduler
@@ -32,39 +30,6 @@ from tidemill.run.state import BEFORE_RESUME, Status, job_status
 MAX_THREADS = 256
 LOOK_S = 1.0
 SPARED_AT_ONCE = 32
-
-
-@frozen
-class _Ended:
-    """A step has ended, or failed with an `error` of ours. Its thread waits until that is `recorded`."""
-
-    step: StepName
-    event: RunEvent | None
-    recorded: threading.Event
-    error: BaseException | None = None
-
-
-@frozen
-class _Told:
-    """A fact that somebody waits for to be recorded."""
-
-    event: RunEvent
-    recorded: threading.Event
-
-
-@frozen
-class _Spared:
-    """A step has ended for which nothing had to run; `event` is None if it had completed before the job was resumed."""
-
-    step: StepName
-    event: RunEvent | None
-
-
-class _Interrupt:
-    """Somebody pressed Ctrl-C, or asked this process to end."""
-
-
-_Message = RunEvent | _Ended | _Told | _Spared | _Interrupt | None
 
 
 def execute(plan: Plan, *, job: JobName, ports: RunPorts, options: RunOptions | None = None) -> JobResult:
@@ -83,7 +48,7 @@ def execute_held(plan: Plan, *, job: JobName, ports: RunPorts, options: RunOptio
     require_automl(plan, ports)
     with ports.artifacts.in_use():
         run = _Run(plan, job, ports, options or RunOptions())
-        with _signals_to(run.inbox):
+        with signals_to(run.inbox):
             return run.to_end()
 
 
@@ -95,7 +60,7 @@ class _Run:
         self.job = job
         self.ports = ports
         self.options = options
-        self.inbox: queue.SimpleQueue[_Message] = queue.SimpleQueue()
+        self.inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self.interrupted = False
         self.closing = threading.Event()
         self.turn = threading.Lock()  # for who asks or tells the scheduler
@@ -203,7 +168,7 @@ class _Run:
 
         That spares the loop a round for each of a thousand steps that have not changed.
         """
-        spared: list[_Spared] = []
+        spared: list[Spared] = []
         at: Step | None = step
         while at is not None and self._bring_to_end(at, spared):
             at = None if at.kind in CONTROL else self._go_on(pool, spared)
@@ -212,7 +177,7 @@ class _Run:
         self._tell(spared)
         self.inbox.put(None)
 
-    def _bring_to_end(self, step: Step, spared: list[_Spared]) -> bool:
+    def _bring_to_end(self, step: Step, spared: list[Spared]) -> bool:
         """Drive one step; whether nothing had to run for it. The slot of one that ran is free afterwards.
 
         The key of one that ran stays locked until its end is recorded, so that others can reuse it.
@@ -225,18 +190,18 @@ class _Run:
             except BaseException as exc:  # noqa: BLE001 - told to the loop, which raises it
                 error = exc
             if error is None and not isinstance(event, StepFinished):
-                spared.append(_Spared(step.name, event))
+                spared.append(Spared(step.name, event))
                 return True
             self._tell(spared)
             if step.kind not in CONTROL:
                 self.slots.release()
             recorded = threading.Event()
-            self.inbox.put(_Ended(step.name, event, recorded, error))
+            self.inbox.put(Ended(step.name, event, recorded, error))
             while not recorded.wait(LOOK_S) and not self.closing.is_set():
                 pass
         return False
 
-    def _go_on(self, pool: ThreadPoolExecutor, spared: list[_Spared]) -> Step | None:
+    def _go_on(self, pool: ThreadPoolExecutor, spared: list[Spared]) -> Step | None:
         """The next step for a thread that has a slot; what it spared is told when there is none, or much of it."""
         step = self._take(pool) if len(spared) < SPARED_AT_ONCE else None
         if step is None:
@@ -244,7 +209,7 @@ class _Run:
             step = self._take(pool)
         return step
 
-    def _tell(self, spared: list[_Spared]) -> None:
+    def _tell(self, spared: list[Spared]) -> None:
         """Have the ends of steps recorded, before what waits for them may start."""
         for end in spared:
             self.inbox.put(end)
@@ -255,7 +220,7 @@ class _Run:
 
     def _settle(self, event: RunEvent) -> None:
         """In a thread: state a fact and wait until it is recorded."""
-        told = _Told(event, threading.Event())
+        told = Told(event, threading.Event())
         self.inbox.put(told)
         while not told.recorded.wait(LOOK_S):
             if self.closing.is_set():
@@ -264,16 +229,16 @@ class _Run:
     def _hear(self) -> None:
         """Wait for something to happen, then take in all that has, as one batch."""
         batch: list[RunEvent] = []
-        ended: list[_Ended] = []
+        ended: list[Ended] = []
         waiting: list[threading.Event] = []
         message = self._next()
         while True:
-            if isinstance(message, _Interrupt):
+            if isinstance(message, Interrupt):
                 self._interrupt()
             elif message is not None:
                 batch += self._facts(message)
-                ended += [message] if isinstance(message, _Ended) else []
-                waiting += [message.recorded] if isinstance(message, _Ended | _Told) else []
+                ended += [message] if isinstance(message, Ended) else []
+                waiting += [message.recorded] if isinstance(message, Ended | Told) else []
             if self.inbox.empty():
                 break
             message = self.inbox.get()
@@ -283,23 +248,23 @@ class _Run:
             recorded.set()
         self._account(ended)
 
-    def _next(self) -> _Message:
+    def _next(self) -> Message:
         """The next message. A signal that the system gives to another thread wakes nobody here, so look up now and then."""
         while True:
             with suppress(queue.Empty):
                 return self.inbox.get(timeout=LOOK_S)
 
-    def _facts(self, message: RunEvent | _Ended | _Told | _Spared) -> Sequence[RunEvent]:
+    def _facts(self, message: RunEvent | Ended | Told | Spared) -> Sequence[RunEvent]:
         """What a message makes known."""
         if isinstance(message, RunEvent):
             return [message]
         if message.event is not None:
             return [message.event]
-        if isinstance(message, _Spared):
+        if isinstance(message, Spared):
             self._recall(message.step)
         return []
 
-    def _account(self, ended: Sequence[_Ended]) -> None:
+    def _account(self, ended: Sequence[Ended]) -> None:
         for end in ended:
             if end.error:
                 raise end.error
@@ -344,7 +309,7 @@ class _Run:
     def _rest(self) -> Iterator[RunEvent]:
         while not self.inbox.empty():
             message = self.inbox.get()
-            if isinstance(message, RunEvent | _Spared):
+            if isinstance(message, RunEvent | Spared):
                 yield from self._facts(message)
 
     def _link_outputs(self) -> dict[str, str]:
@@ -373,27 +338,3 @@ def _about(step: Step) -> dict[str, object]:
         "depends_on": sorted(step.depends_on),
     }
     return about | {k: v for k, v in optional.items() if v}
-
-
-@contextmanager
-def _signals_to(inbox: queue.SimpleQueue[_Message]) -> Iterator[None]:
-    """Ctrl-C, SIGTERM and a terminal that hangs up become messages; nothing is ever torn in the middle by one.
-
-    Who started this process with SIGHUP ignored, as `nohup` does, wants it to go on.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def tell(_number: int, _frame: FrameType | None) -> None:
-        inbox.put(_Interrupt())
-
-    numbers = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        numbers.append(signal.SIGHUP)
-    before = {number: signal.signal(number, tell) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
