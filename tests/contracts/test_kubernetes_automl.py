@@ -36,7 +36,8 @@ def test_a_search_whose_driver_and_pod_are_gone_goes_on_with_its_trials(namespac
     words = [*TIDEMILL, "run", "pipeline.yml", "--name", "cut"]
     with subprocess.Popen(words, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as first:
         try:
-            until(lambda: log.exists() and "trial 0" in log.read_text(), "no image was made, or no trial ended")
+            until(lambda: list((tmp_path / ".tidemill" / "envs").glob("*/tidemill-ready.json")), "no environment")
+            until(lambda: list((tmp_path / ".tidemill" / "images").glob("environment-*.txt")), "no image")
             until(lambda: log.exists() and "trial 2" in log.read_text())
         finally:
             first.kill()

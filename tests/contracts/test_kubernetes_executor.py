@@ -183,6 +183,14 @@ def test_an_image_that_is_not_there_fails_with_the_clusters_words(executor: Any,
     assert "nobody/has" in end.message
 
 
+def test_packages_for_another_python_than_the_images_are_not_run_with(executor: Any, tmp_path: Path) -> None:
+    environment = PreparedEnvironment(Path("python"), version="3.8")
+    end = submit(executor, make_task(tmp_path / "a", "touch ../outputs/ran", environment=environment)).wait()
+    assert not end.ok
+    assert end.message.startswith("its packages are for Python 3.8, and its image has Python 3.")
+    assert not list((tmp_path / "a" / "outputs").iterdir())
+
+
 def test_a_step_that_waits_for_room_says_so_and_can_be_canceled(executor: Any, tmp_path: Path) -> None:
     task = make_task(tmp_path / "a", "true", resources=Resources(cpus=500))
     submitted = submit(executor, task, lines=True)

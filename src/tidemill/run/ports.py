@@ -26,7 +26,10 @@ IN_PLACE = "azureml://"  # data of which a document names no machine, but a plac
 
 @frozen
 class PreparedEnvironment:
-    """An interpreter and what to add around it. `key` is its content; `relaxed` names pins that were loosened."""
+    """An interpreter and what to add around it. `key` is its content; `relaxed` names pins that were loosened.
+
+    `version` is the Python (`3.11`) that its packages were made for where the interpreter is an image's own.
+    """
 
     python: Path
     path_prefix: tuple[Path, ...] = ()
@@ -34,6 +37,7 @@ class PreparedEnvironment:
     key: str = "host"
     relaxed: tuple[str, ...] = ()
     image: str | None = None
+    version: str = ""
 
 
 @frozen

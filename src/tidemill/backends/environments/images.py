@@ -13,6 +13,7 @@ from tidemill.backends import containers
 from tidemill.backends.builders.oci.builder import OciBuilder
 from tidemill.backends.environments.container import container_key
 from tidemill.backends.environments.packages import PackageList, name_of, read_packages
+from tidemill.backends.environments.venv import counted
 from tidemill.base import proc
 from tidemill.base.errors import BackendError, UsageError
 from tidemill.base.files import write_atomic
@@ -30,6 +31,8 @@ _PIN = re.compile(r"\s*(===?|[<>~!]=?).*")
 @dataclass(frozen=True, slots=True)
 class ImageEnvironments:
     """Makes images. `base` has Python and stands below every package list; `registry` is where machines pull from.
+
+    `{python}` in the base's name becomes the Python that an environment asks for.
 
     `local` makes the same environments on this machine: its exact versions go into the images, so that a step gives the
     same here and there.
@@ -75,13 +78,14 @@ class ImageEnvironments:
         record = self.folder / f"environment-{key[:24]}.txt"
         known = record.read_text(encoding="utf-8") if record.is_file() else ""
         if not known or not OciBuilder(self.folder).holds(known):
-            say(f"environment {environment.label}: an image with {len(wanted)} packages for {repository}")
+            _require_python(environment, base, OciBuilder(self.folder).python_of(base), python)
+            say(f"environment {environment.label}: an image with {counted(len(wanted))} for {repository}")
             uv = shutil.which("uv") or str(Path(sys.executable).parent / "uv")
             pinned = tuple(sorted(pins.values()))
             site = install_requirements(wanted, python, self.folder, uv, pinned, packages.options)
             known = self._push(site, environment.label, base, f"{repository}:{key[:24]}")
             write_atomic(record, known)
-        return PreparedEnvironment(PYTHON, env={"PYTHONPATH": SITE}, key=key, image=known)
+        return PreparedEnvironment(PYTHON, env={"PYTHONPATH": SITE}, key=key, image=known, version=python)
 
     def _push(self, site: Path, label: str, base: str, image: str) -> str:
         """The base and the packages as an image of the registry; its name by digest."""
@@ -113,7 +117,8 @@ class ImageEnvironments:
         return version.stdout.strip(), {name_of(line): line for line in lines}
 
     def _base_for(self, python: str) -> str:
-        return self.base or f"python:{python or f'{sys.version_info.major}.{sys.version_info.minor}'}-slim"
+        python = python or f"{sys.version_info.major}.{sys.version_info.minor}"
+        return self.base.replace("{python}", python) or f"python:{python}-slim"
 
     def _registry_for(self, environment: EnvironmentRef) -> str:
         if not self.registry:
@@ -122,6 +127,14 @@ class ImageEnvironments:
                 hint="In tidemill.yaml: compute: {NAME: {executor: kubernetes, registry: ghcr.io/me}}",
             )
         return f"{self.registry}/{REPOSITORY}"
+
+
+def _require_python(environment: EnvironmentRef, image: str, has: str, wanted: str) -> None:
+    if has and has != wanted:
+        raise UsageError(
+            f"Environment `{environment.label}` has packages for Python {wanted}, and the image below them, {image}, has {has}",
+            hint=f"In tidemill.yaml, give the compute no `image`, or one with Python {wanted}: `{{python}}` in its name becomes {wanted}.",
+        )
 
 
 def _unpinned(requirement: str, pins: Mapping[str, str]) -> str:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tidemill.backends.environments.pythons import choose_python
 from tidemill.base.errors import SpecError, UsageError
 from tidemill.base.findings import Severity, has_errors
 from tidemill.base.frozen import frozen
@@ -144,7 +145,7 @@ def _from_conda(content: dict[str, Any], folder: Path, read: Read) -> PackageLis
         spec = str(item).split("::")[-1].strip()
         name, pin = _split(spec)
         if name == "python":
-            python = ".".join(pin.lstrip("=<>~! ").split(".")[:2])
+            python = choose_python(pin)
         elif (name == "setuptools" and pin) or (name not in NOT_PACKAGES and not _NATIVE.match(name)):
             conda.append(CONDA_TO_PYPI.get(name, name) + pin)
     return _sorted_out(python, conda, pip)

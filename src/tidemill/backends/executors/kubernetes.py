@@ -187,7 +187,7 @@ class KubernetesExecutor:
         return {
             "argv": list(task.argv), "command": task.command, "cwd": str(task.cwd), "env": own_variables(detached), "log": str(task.log),
             "processes": [dict(p) for p in task.processes], "timeout_s": task.timeout_s, "grace_s": self._grace_s,
-            "secrets": list(task.secrets), "folder": str(task.folder), "follows": [*map(str, (task.log, task.folder / METRICS, *task.grows))],
+            "python": task.environment.version, "secrets": list(task.secrets), "folder": str(task.folder), "follows": [*map(str, (task.log, task.folder / METRICS, *task.grows))],
         }  # fmt: skip
 
 

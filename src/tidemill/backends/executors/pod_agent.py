@@ -63,6 +63,17 @@ def serve() -> int:
         sys.stderr.write("tidemill: no task came\n")
         return NEVER_CAME
     spec = read("task.json")
+    write("end.json", run(spec, leave))
+    await_file("collected", leave, KEEP_S)
+    return 0
+
+
+def run(spec: dict[str, Any], leave: threading.Event) -> dict[str, Any]:
+    """The task, until it has ended or the pod is asked to leave; how it ended."""
+    here, wanted = f"{sys.version_info[0]}.{sys.version_info[1]}", spec.get("python") or ""
+    if wanted not in {"", here}:
+        said = f"its packages are for Python {wanted}, and its image has Python {here}. "
+        return {"exit_code": None, "message": f"{said}Give the compute an `image` with Python {wanted}, or none"}
     spec["env"] = {**os.environ, **spec["env"]}
     worker = Worker(lambda line: print(line, flush=True))  # noqa: T201 - for `kubectl logs`
     ends: list[dict[str, Any]] = []
@@ -72,9 +83,7 @@ def serve() -> int:
         thread.join(LOOK_S)
         if leave.is_set() or os.path.exists(place("cancel")):
             worker.cancel()
-    write("end.json", ends[0] if ends else {"exit_code": None, "message": "its pod could not run it"})
-    await_file("collected", leave, KEEP_S)
-    return 0
+    return ends[0] if ends else {"exit_code": None, "message": "its pod could not run it"}
 
 
 def receive() -> int:

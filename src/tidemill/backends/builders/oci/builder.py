@@ -77,6 +77,15 @@ class OciBuilder:
         with closing(RegistryClient(name.registry)) as client:
             return client.has_digest(name.repository, name.digest)
 
+    def python_of(self, image: str) -> str:
+        """The Python (`3.11`) that an image says it has, as those of Python's own makers do; else empty."""
+        name = parse_image(image)
+        with closing(RegistryClient(name.registry)) as client:
+            _, manifest = client.get_manifest(name)
+            config = json.loads(client.get_blob(name.repository, manifest["config"]["digest"])).get("config") or {}
+        said = next((v for v in config.get("Env") or () if v.startswith("PYTHON_VERSION=")), "")
+        return ".".join(said.partition("=")[2].split(".")[:2])
+
     def attach(self, image: str, signature: Signature) -> None:
         """Put a signature beside an image."""
         attach_signature(image, signature)
