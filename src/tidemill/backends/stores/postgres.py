@@ -42,8 +42,9 @@ class PostgresStore(SqlStore):
                 db.execute("INSERT INTO tidemill_schema VALUES (?)", (VERSION,))
             elif row[0] > VERSION:
                 raise BackendError("The database was written by a newer Tidemill", hint="Upgrade Tidemill.")
-            if db.execute("SELECT to_regclass('jobs_of_status')").fetchone() == (None,):
-                db.execute(LATER)
+            if db.execute("SELECT to_regclass('events_noticed')").fetchone() == (None,):
+                for statement in LATER:
+                    db.execute(statement)
 
     def find_stamps(self, prefix: str) -> dict[str, tuple[FileStamp, str]]:
         """Digests known below a path of this machine: other machines have other files there."""

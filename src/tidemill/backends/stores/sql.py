@@ -13,7 +13,6 @@ from tidemill.base.errors import ConflictError
 from tidemill.base.hashing import FileStamp
 from tidemill.record.ports import AssetRow, CachedStep, JobRow, KnownStep
 from tidemill.run.events import (
-    FindingRaised,
     JobCreated,
     JobEdited,
     JobFinished,
@@ -21,7 +20,6 @@ from tidemill.run.events import (
     RunEvent,
     StepFinished,
     StepKept,
-    StepNoted,
     StepReused,
     StepStarted,
     make_event,
@@ -57,7 +55,10 @@ CREATE TABLE IF NOT EXISTS documents (
   UNIQUE (collection, key));
 """
 # made in every database that lacks it: who knows nothing of it loses nothing
-LATER = "CREATE INDEX IF NOT EXISTS jobs_of_status ON jobs (status)"
+LATER = (
+    "CREATE INDEX IF NOT EXISTS jobs_of_status ON jobs (status)",
+    "CREATE INDEX IF NOT EXISTS events_noticed ON events (job, seq) WHERE kind IN ('finding_raised', 'step_noted')",
+)
 AT_ONCE = 5000  # events that are in memory when all are read
 
 _JOB_COLUMNS = (
@@ -189,10 +190,9 @@ class SqlStore(abc.ABC):
     def _noticed(self, job: str, step: str) -> tuple[list[dict[str, Any]], dict[str, str]]:
         """Findings and properties of a step; they hold for whoever reuses its outputs."""
         rows = self._rows(
-            "SELECT body FROM events WHERE job = ? AND kind IN (?, ?) ORDER BY seq",
+            # in the words of its index: a job of thousands of steps is asked for each of them
+            "SELECT body FROM events WHERE job = ? AND kind IN ('finding_raised', 'step_noted') ORDER BY seq",
             job,
-            FindingRaised.kind,
-            StepNoted.kind,
         )
         bodies = [body for (text,) in rows if (body := json.loads(text)).get("step") == step]
         properties = {k: v for body in bodies for k, v in body.get("properties", {}).items()}

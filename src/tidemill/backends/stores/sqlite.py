@@ -42,7 +42,8 @@ class SqliteStore(SqlStore):
         if version < VERSION:
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.executescript(f"BEGIN IMMEDIATE; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
-        self._db.execute(LATER)
+        for statement in LATER:
+            self._db.execute(statement)
 
     def close(self) -> None:
         """Let go of the file."""
