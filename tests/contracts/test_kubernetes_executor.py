@@ -181,6 +181,7 @@ def test_an_image_that_is_not_there_fails_with_the_clusters_words(executor: Any,
     assert not end.ok
     assert not end.lost
     assert "nobody/has" in end.message
+    assert "Name an image in place of" in end.message
 
 
 def test_packages_for_another_python_than_the_images_are_not_run_with(executor: Any, tmp_path: Path) -> None:

@@ -48,6 +48,10 @@ LOST = {"Evicted", "NodeLost", "NodeShutdown", "Shutdown", "Terminated", "Preemp
 
 MODELS = (("batch/v1", "Job"), ("v1", "Pod"), ("v1", "Namespace"), ("v1", "ConfigMap"))
 _PREPARING = threading.Lock()
+HINT_OF_IMAGE = (
+    "Name an image in place of `{image}` that the nodes can pull: in the environment's document, by `image` of the compute "
+    "(below packages), or `environments: {{NAME: {{python: container, image: …}}}}`. For one behind a login: `pull_secret`."
+)
 
 
 class PodLostError(BackendError):
@@ -216,7 +220,10 @@ class StepPods:
         for container in (status.containerStatuses or []) if status else []:
             waiting, ended = container.state.waiting, container.state.terminated
             if waiting and waiting.reason in HOPELESS:
-                raise FailedError(f"pod `{name}` cannot start: {waiting.reason}: {waiting.message or ''}")
+                raise FailedError(
+                    f"pod `{name}` cannot start: {waiting.reason}: {waiting.message or ''}",
+                    hint=HINT_OF_IMAGE.format(image=container.image) if "Image" in waiting.reason else "",
+                )
             if ended:
                 said = self._last_words(name) or ended.message or ended.reason or ""
                 raise FailedError(
