@@ -19,6 +19,7 @@ TIMEOUT_S = 60.0
 TRIES = 6
 FIRST_WAIT_S = 0.5
 LONGEST_WAIT_S = 60.0
+SILENT = "tidemill-silent"
 AGAIN = {408, 429, 500, 502, 503, 504}
 
 
@@ -108,7 +109,8 @@ class Rest:
             with exc:
                 return Answer(exc.code, {k.lower(): v for k, v in exc.headers.items()}, exc.read())
         except (URLError, TimeoutError, OSError) as exc:
-            return Answer(HTTPStatus.GATEWAY_TIMEOUT, {}, f"{self.service} did not answer: {exc}".encode())
+            cause = getattr(exc, "reason", exc)
+            return Answer(HTTPStatus.GATEWAY_TIMEOUT, {SILENT: getattr(cause, "strerror", "") or str(cause)}, b"")
 
     def _asked_wait(self, answer: Answer, otherwise: float) -> float:
         """What `Retry-After` says, in seconds or as a date."""
@@ -122,6 +124,10 @@ class Rest:
 
     def _error(self, method: str, url: str, answer: Answer) -> RefusedError:
         where = url.partition("?")[0]
+        if SILENT in answer.headers:
+            host = "://".join(urlsplit(where)[:2])
+            said = f"{self.service} did not answer at {host}: {answer.headers[SILENT]}"
+            return RefusedError(said, answer.status, hint="Check the network; HTTPS_PROXY names a proxy.")
         hint = self.login_hint if answer.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN} else ""
         said = f"{self.service} refused {method} {where}: HTTP {answer.status}: {_words(answer.body)}"
         return RefusedError(said, answer.status, hint=hint)

@@ -345,7 +345,8 @@ def test_what_azure_refuses_is_said_in_its_words(
 ) -> None:
     end = submit(make(), task(tmp_path / "a", "true", compute="azureml:nowhere")).wait()
     assert (end.ok, end.lost) == (False, False)
-    assert "computeId names nothing" in end.message
+    assert "The workspace has no compute `nowhere`" in end.message
+    assert "az ml compute list" in end.message
     azure.token = "another"
     end = submit(make(), task(tmp_path / "b", "true")).wait()
     assert "az login" in end.message

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.azureml.steps import Hurried
 from tidemill.backends.builders.oci.client import RegistryClient
 from tidemill.backends.cluster import find_cluster
 from tidemill.backends.registries.mlflow import require_answer
+from tidemill.backends.rest import RefusedError, Rest
 from tidemill.base.errors import BackendError, UsageError
 
 
@@ -26,6 +28,16 @@ def test_an_mlflow_server(address: str) -> None:
     assert "secret" not in failed.value.message
     require_answer("databricks://profile")
     require_answer("")
+
+
+def test_azure_ml(address: str) -> None:
+    service = Rest("Azure ML", lambda _: "token", "", Hurried())
+    with pytest.raises(
+        RefusedError, match=f"Azure ML did not answer at http://{address}: Connection refused"
+    ) as failed:
+        service.call("GET", f"http://{address}/subscriptions/s")
+    assert failed.value.passing
+    assert "HTTPS_PROXY" in failed.value.hint
 
 
 def test_a_registry(address: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import os
 from typing import Any
 
@@ -30,6 +31,7 @@ def find_token(scope: str = MANAGEMENT_SCOPE) -> str:
 
 @functools.cache
 def _credential() -> Any:  # noqa: ANN401 - an SDK's object, which keeps tokens until they expire
+    logging.getLogger("azure.identity").setLevel(logging.CRITICAL)  # it tells of each way that is closed
     try:
         return import_late("azure.identity").DefaultAzureCredential()
     except ModuleNotFoundError as exc:

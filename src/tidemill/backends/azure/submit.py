@@ -17,6 +17,8 @@ from tidemill.backends.azure.storage import open_datastore
 from tidemill.backends.azure.translate import STORE, Translated, job_body, search_body
 from tidemill.backends.azure.uploads import digest_of, upload_code, upload_folder
 from tidemill.backends.azure.workspace import AzureWorkspace
+from tidemill.backends.rest import RefusedError
+from tidemill.base.errors import FailedError
 from tidemill.base.files import locked, write_atomic
 from tidemill.base.hashing import digest_value
 from tidemill.base.ids import JobName
@@ -27,6 +29,7 @@ from tidemill.run.ports import Task
 CONTENT = "tidemill-content"
 FAILED = frozenset({"Failed", "Canceled", "CancelRequested"})
 COMPLETED = "Completed"
+NAMES_NOTHING = (HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND)
 SERVERLESS = frozenset({"", "local", "serverless"})
 _NOT_A_NAME = re.compile(r"[^A-Za-z0-9_-]+")
 
@@ -88,7 +91,16 @@ class StepJobs:
 
     def _submit(self, name: str, body: Mapping[str, Any]) -> None:
         """A second time changes nothing, so that a request whose answer was lost may be repeated."""
-        self._workspace.rest.call("PUT", self._workspace.url(f"jobs/{name}"), body, accept=(HTTPStatus.CONFLICT,))
+        try:
+            self._workspace.rest.call("PUT", self._workspace.url(f"jobs/{name}"), body, accept=(HTTPStatus.CONFLICT,))
+        except RefusedError as exc:
+            compute = str(body.get("properties", {}).get("computeId") or "").rpartition("/")[2]
+            if exc.status in NAMES_NOTHING and compute and self._workspace.get(f"computes/{compute}") is None:
+                raise FailedError(
+                    f"The workspace has no compute `{compute}`",
+                    hint=f"`az ml compute create --name {compute} …`, or name one it has (`az ml compute list`) in the job.",
+                ) from exc
+            raise
 
     def _upload(self, task: Task, told: Translated) -> tuple[dict[str, Any], str]:
         """Everything the job reads, where it is; and a digest of all that decides what the job does."""

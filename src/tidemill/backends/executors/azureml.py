@@ -255,7 +255,8 @@ def open_executor(settings: Any, home: Path, environments: EnvironmentProvider) 
     if missing:
         raise UsageError(
             f"Executor `azureml` needs {', '.join(missing)}",
-            hint="compute: {NAME: {executor: azureml, subscription: …, resource_group: …, workspace: …}} in tidemill.yaml",
+            hint="compute: {NAME: {executor: azureml, subscription: …, resource_group: …, workspace: …}} in tidemill.yaml, "
+            "or AZURE_SUBSCRIPTION_ID, AZURE_RESOURCE_GROUP and AZUREML_WORKSPACE_NAME.",
         )
     subscription, group, name = (str(v) for v in names.values())
     workspace = AzureWorkspace(subscription, group, name, api=API)
