@@ -18,7 +18,9 @@ import subprocess
 import sys
 import tempfile
 import termios
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -71,11 +73,11 @@ def _commands(body: str, offset: int) -> list[Typed]:
     return found
 
 
-def follow(text: str, folder: Path) -> list[tuple[Typed, str]]:
-    """Every command of the guide with what a terminal showed when it was typed in `folder`."""
+def follow(text: str, folder: Path, here: Mapping[str, str] | None = None) -> list[tuple[Typed, str]]:
+    """Every command of the guide with what a terminal showed when it was typed in `folder`; `here` says what stands for its words."""
     folder.mkdir(parents=True)
-    port = str(_free_port())
-    steps = read(text.replace(PORT, port))
+    words = {PORT: str(_free_port()), **(here or {})}
+    steps = read(reduce(lambda changed, word: changed.replace(*word), words.items(), text))
     script = [f"cd {folder}", "pip() { :; }"]
     for number, step in enumerate(steps):
         if isinstance(step, Typed):
@@ -92,7 +94,8 @@ def follow(text: str, folder: Path) -> list[tuple[Typed, str]]:
     path.write_text("\n".join(script) + "\n")
     answers = _on_terminal(["bash", str(path)], folder.parent).split(MARK)
     typed = [s for s in read(text) if isinstance(s, Typed)]
-    shown = [_screen(a).replace(str(folder), f"/home/me/{folder.name}").replace(port, PORT) for a in answers]
+    back = {str(folder): f"/home/me/{folder.name}", **{there: word for word, there in words.items()}}
+    shown = [reduce(lambda changed, word: changed.replace(*word), back.items(), _screen(a)) for a in answers]
     return list(zip(typed, shown, strict=False))
 
 
@@ -159,11 +162,11 @@ def _plain(line: str) -> str:
     return line
 
 
-def rewrite(path: Path) -> int:
+def rewrite(path: Path, here: Mapping[str, str] | None = None) -> int:
     """Put what a terminal shows into the guide where it differs; how many answers did."""
     text, changed = path.read_text(), 0
     with tempfile.TemporaryDirectory(dir=os.environ.get("TIDEMILL_GUIDES")) as scratch:
-        answers = follow(text, Path(scratch).resolve() / path.stem)
+        answers = follow(text, Path(scratch).resolve() / path.stem, here)
     for typed, shown in reversed(answers):
         if not same(typed.expected, shown):
             blank = "\n" if typed.expected.endswith("\n\n") or typed.expected == "\n" else ""

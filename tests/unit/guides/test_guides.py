@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+from tests.contracts.postgres_server import running_server
+
 from .follow import follow, read, same
 
 GUIDES = Path(__file__).parents[3] / "docs" / "guides"
-FOLLOWED = ("caching", "check", "control-flow", "cost", "data", "environments", "resume")
+FOLLOWED = ("az", "caching", "check", "control-flow", "cost", "data", "environments", "resume")
 
 
 @pytest.mark.parametrize("guide", FOLLOWED)
 def test_every_command_of_a_guide_answers_what_the_guide_says(guide: str, tmp_path: Path) -> None:
-    answers = follow((GUIDES / f"{guide}.md").read_text(), tmp_path / guide)
+    holds(guide, tmp_path)
+
+
+@pytest.mark.needs_postgres
+def test_the_guide_on_one_record_for_several_people_holds(tmp_path: Path) -> None:
+    with running_server() as server:
+        holds("postgresql", tmp_path, {"postgresql://tidemill@db.example.org:5432/tidemill": server.url()})
+
+
+def holds(guide: str, folder: Path, here: Mapping[str, str] | None = None) -> None:
+    answers = follow((GUIDES / f"{guide}.md").read_text(), folder / guide, here)
     wrong = [f"$ {typed.command}\n{shown}" for typed, shown in answers if not same(typed.expected, shown)]
     assert not wrong, "\n".join(["the terminal says:", *wrong])
 
