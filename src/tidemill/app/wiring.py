@@ -19,6 +19,7 @@ from tidemill.backends.gpus import find_gpus
 from tidemill.backends.table import load
 from tidemill.base.dotenv import read_dotenv
 from tidemill.base.ids import JobName
+from tidemill.base.places import address_of
 from tidemill.record.assets import AssetStore
 from tidemill.record.cache import StampMemory, StoreCache
 from tidemill.record.ports import Registry, RunStore
@@ -202,8 +203,13 @@ class App:
     @property
     def data(self) -> DataAccess:
         """Bytes from outside, by path, datastore or address."""
-        source: DataAccess = load("data", "workspace")(self.home, self._datastores(), self._data_environment)
+        open_data = load("data", "workspace")
+        source: DataAccess = open_data(self.home, self._datastores(), self._data_environment, self._account)
         return source
+
+    def _account(self, datastore: str) -> str:
+        """Where the document of a datastore that was created says it is."""
+        return address_of(self.store.get("datastore", datastore) or {})
 
     def _datastores(self) -> dict[str, Path | str]:
         """Names of datastores: folders as paths, everything elsewhere as URLs."""

@@ -52,6 +52,18 @@ def locate(uri: str, env: ENV) -> Place:
     return Place(parts.scheme, f"{parts.netloc}{unquote(parts.path)}", {}, shown(uri))
 
 
+def address_of(body: Mapping[str, Any]) -> str:
+    """The address of what a document of Azure's storage describes; empty for a store that nothing here can read."""
+    host = f"{body.get('account_name')}.{{}}.{body.get('endpoint') or 'core.windows.net'}"
+    match str(body.get("type") or "").lower():
+        case "azure_blob":
+            return f"wasbs://{body.get('container_name')}@{host.format('blob')}"
+        case "azure_data_lake_gen2" | "azure_data_lake_gen_2":
+            return f"abfss://{body.get('filesystem')}@{host.format('dfs')}"
+        case _:
+            return ""
+
+
 def shown(uri: str) -> str:
     """Without a query, which may be a signature, and without a user's password."""
     parts = urlsplit(uri)

@@ -16,7 +16,7 @@ from tidemill.backends.artifacts.folder import open_artifacts
 from tidemill.backends.data.remote import RemoteStore
 from tidemill.backends.data.workspace import WorkspaceData
 from tidemill.base.errors import BackendError, FailedError, UsageError
-from tidemill.base.places import locate
+from tidemill.base.places import address_of, locate
 from tidemill.plan.graph import DataRef
 
 
@@ -212,3 +212,32 @@ def test_other_clouds_of_azure_have_hosts_of_their_own() -> None:
     options = locate("abfss://fs@lake.dfs.core.chinacloudapi.cn/x", {}).options
     assert options["account_host"] == "lake.blob.core.chinacloudapi.cn"
     assert "account_host" not in locate("abfss://fs@lake.dfs.core.windows.net/x", {}).options
+
+
+def test_what_is_not_in_a_datastores_folder_is_read_from_its_account(tmp_path: Path) -> None:
+    there = fsspec.filesystem("memory")
+    there.pipe("/cont/in/a.txt", b"cloud")
+    data = WorkspaceData(tmp_path, account=lambda name: "memory://cont" if name == "lake" else "")
+    uri = "azureml://datastores/lake/paths/in/a.txt"
+    assert data.find_local(uri) is None
+    assert data.fetch(DataRef(uri, "uri_file"), lambda _: None).read_bytes() == b"cloud"
+    here = tmp_path / "datastores" / "lake" / "in" / "a.txt"
+    here.parent.mkdir(parents=True)
+    here.write_text("here")
+    assert data.fetch(DataRef(uri, "uri_file"), lambda _: None) == here
+    with pytest.raises(FailedError, match="is not there"):
+        data.fetch(DataRef("azureml://datastores/other/paths/x", "uri_file"), lambda _: None)
+    there.rm("/cont", recursive=True)
+
+
+@pytest.mark.parametrize(
+    ("body", "address"),
+    [
+        ({"type": "azure_blob", "account_name": "a", "container_name": "c"}, "wasbs://c@a.blob.core.windows.net"),
+        ({"type": "azure_data_lake_gen2", "account_name": "a", "filesystem": "f"}, "abfss://f@a.dfs.core.windows.net"),
+        ({"type": "azure_file", "account_name": "a", "file_share_name": "s"}, ""),
+        ({}, ""),
+    ],
+)
+def test_the_document_of_a_datastore_says_where_it_is(body: dict[str, str], address: str) -> None:
+    assert address_of(body) == address

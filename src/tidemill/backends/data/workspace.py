@@ -23,25 +23,30 @@ _DATASTORE = re.compile(
 
 
 class WorkspaceData:
-    """Finds and brings data. `datastores` maps their names to folders or URLs; others are folders below `home`."""
+    """Finds and brings data. `datastores` maps their names to folders or URLs; others are folders below `home`.
+
+    What is not in such a folder is looked for where `account` says the datastore is in the cloud, empty for nowhere.
+    """
 
     def __init__(
         self,
         home: Path,
         datastores: Mapping[str, Path | str] | None = None,
         env: Callable[[], Mapping[str, str]] = lambda: os.environ,
+        account: Callable[[str], str] = lambda _: "",
     ) -> None:
         self._home = home
         self._datastores = dict(datastores or {})
+        self._account = account
         self._remote = RemoteStore(home / "downloads", env)
 
     def find_local(self, uri: str) -> Path | None:
         """The local path a path, a datastore's or a file's address stands for."""
-        return self.locate(self.resolve(uri))
+        return self.locate(self._source(uri))
 
     def fetch(self, ref: DataRef, say: Say) -> Path:
         """The path itself, or that of what was downloaded; `FailedError` when there is nothing."""
-        uri = self.resolve(ref.uri)
+        uri = self._source(ref.uri)
         path = self.locate(uri)
         if path is None:
             return self._remote.fetch(uri, say)
@@ -52,7 +57,7 @@ class WorkspaceData:
 
     def mirror(self, uri: str, say: Say) -> Path:
         """A folder of files that never change, as it is there now; a local one is itself."""
-        resolved = self.resolve(uri)
+        resolved = self._source(uri)
         return self.locate(resolved) or self._remote.mirror(resolved, say)
 
     def send(self, source: Path, uri: str) -> None:
@@ -68,6 +73,15 @@ class WorkspaceData:
                 raise UsageError(f"`{uri}` leads out of its datastore", hint="Use a path inside it.")
             return f"{root.rstrip('/')}/{found['path']}"
         return uri
+
+    def _source(self, uri: str) -> str:
+        """Where to read: a datastore's account in the cloud where this machine has nothing at that path."""
+        resolved = self.resolve(uri)
+        found, path = _DATASTORE.match(resolved), self.locate(resolved)
+        if found is None or path is None or path.exists() or found["store"] in self._datastores:
+            return resolved
+        account = self._account(found["store"])
+        return f"{account}/{found['path']}" if account else resolved
 
     def locate(self, uri: str) -> Path | None:
         """The local path a URI stands for, whether or not anything is there; None for one that is elsewhere."""
@@ -98,6 +112,11 @@ class WorkspaceData:
         spare.replace(target)
 
 
-def open_data(home: Path, datastores: Mapping[str, Path | str], env: Callable[[], Mapping[str, str]]) -> WorkspaceData:
+def open_data(
+    home: Path,
+    datastores: Mapping[str, Path | str],
+    env: Callable[[], Mapping[str, str]],
+    account: Callable[[str], str],
+) -> WorkspaceData:
     """Data as seen from the workspace at `home`; `env` has the credentials of stores elsewhere."""
-    return WorkspaceData(home, datastores, env)
+    return WorkspaceData(home, datastores, env, account)
