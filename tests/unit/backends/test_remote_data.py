@@ -201,6 +201,7 @@ def test_azures_public_data_needs_no_login_and_private_data_gets_one(
                 raise FileNotFoundError(path)
             return super().info(path, **options)
 
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:1")  # whose business it is which hosts there are
     monkeypatch.setattr(fsspec, "filesystem", lambda _, skip_instance_cache=True, **options: Account(**options))
     store = RemoteStore(tmp_path, dict)
     assert store.fetch("wasbs://data@acc.blob.core.windows.net/a.csv", lambda _: None).read_bytes() == b"1"
@@ -241,3 +242,10 @@ def test_what_is_not_in_a_datastores_folder_is_read_from_its_account(tmp_path: P
 )
 def test_the_document_of_a_datastore_says_where_it_is(body: dict[str, str], address: str) -> None:
     assert address_of(body) == address
+
+
+def test_an_account_that_nobody_has_is_said_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(BackendError, match="there is no host `nobody"):
+        RemoteStore(tmp_path, dict).fetch("wasbs://c@nobody.blob.invalid/x", lambda _: None)

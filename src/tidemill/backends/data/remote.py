@@ -9,6 +9,7 @@ import logging
 import os
 import secrets
 import shutil
+import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
+from urllib.request import getproxies
 
 from tidemill.base.errors import BackendError, FailedError, TidemillError, UsageError
 from tidemill.base.files import confine, locked, write_atomic
@@ -167,10 +169,26 @@ def _bring_one(system: Any, place: Place, file: _File, folder: Path) -> None:  #
 
 
 def _open(place: Place) -> Any:  # noqa: ANN401 - an fsspec file system
+    _require_host(place)
     # what Azure's packages say beside their errors, at length and each time they ask: the error has it all
     logging.getLogger("azure").addHandler(_SILENT)
     with IMPORTING:  # fsspec imports the package of each protocol when it is first asked for it
         return import_late("fsspec").filesystem(place.protocol, skip_instance_cache=True, **place.options)
+
+
+def _require_host(place: Place) -> None:
+    """`BackendError` where the name of an account stands for nothing: Azure's packages would ask for a minute and a half."""
+    name = place.options.get("account_name")
+    if place.protocol != "abfs" or name is None or place.options.get("connection_string") or getproxies().get("https"):
+        return
+    host = str(place.options.get("account_host") or f"{name}.blob.core.windows.net")
+    try:
+        socket.getaddrinfo(host, 443)
+    except socket.gaierror as exc:
+        hint = "Check the name of the account and the network; a datastore may be mapped to a folder in tidemill.yaml."
+        raise BackendError(
+            f"{place.shown} did not let itself be reached: there is no host `{host}`", hint=hint
+        ) from exc
 
 
 def _look(place: Place) -> tuple[Any, list[_File]]:
