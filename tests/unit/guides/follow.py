@@ -163,17 +163,18 @@ def _plain(line: str) -> str:
 
 
 def rewrite(path: Path, here: Mapping[str, str] | None = None) -> int:
-    """Put what a terminal shows into the guide where it differs; how many answers did."""
-    text, changed = path.read_text(), 0
-    with tempfile.TemporaryDirectory(dir=os.environ.get("TIDEMILL_GUIDES")) as scratch:
+    """Put what a terminal shows into the guide if any of it differs: all of it, so that names go on from one answer to the next."""
+    text = path.read_text()
+    with tempfile.TemporaryDirectory() as scratch:
         answers = follow(text, Path(scratch).resolve() / path.stem, here)
-    for typed, shown in reversed(answers):
-        if not same(typed.expected, shown):
+    differing = [typed for typed, shown in answers if not same(typed.expected, shown)]
+    for typed, shown in reversed(answers) if differing else ():
+        if typed in differing or "…" not in typed.expected:
             blank = "\n" if typed.expected.endswith("\n\n") or typed.expected == "\n" else ""
             begin, end = typed.span
-            text, changed = text[:begin] + shown + blank + text[end:], changed + 1
+            text = text[:begin] + shown + blank + text[end:]
     path.write_text(text)
-    return changed
+    return len(differing)
 
 
 if __name__ == "__main__":
