@@ -9,10 +9,11 @@ from tidemill.base.errors import NotFoundError
 from tidemill.base.ids import JobName
 from tidemill.base.suggest import did_you_mean
 from tidemill.record.ports import JobRow, RunStore
+from tidemill.run.abilities import TakesUp
 from tidemill.run.context import PastStep
 from tidemill.run.events import JobFinished, RunEvent
 from tidemill.run.job import ENDED_EARLY, JobView, StepView, fold
-from tidemill.run.ports import Executor, TakesUp
+from tidemill.run.ports import Executor
 from tidemill.run.state import Status
 
 INTERRUPTED = "the process that ran it is gone"

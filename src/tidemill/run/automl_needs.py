@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from tidemill.base.errors import UsageError
 from tidemill.plan.graph import Plan, Step, StepKind
-from tidemill.run.ports import RunPorts, SearchesModels
+from tidemill.run.abilities import SearchesModels
+from tidemill.run.ports import RunPorts
 
 
 def require_automl(plan: Plan, ports: RunPorts) -> None:

@@ -10,11 +10,11 @@ from tidemill.base.errors import FailedError
 from tidemill.base.failpoint import failpoint
 from tidemill.base.frozen import frozen
 from tidemill.plan.graph import READ_ONLY_MODES, DataInput, OutputSpec, Step, StepOutput
+from tidemill.run.abilities import IN_PLACE, NearData
 from tidemill.run.context import RunContext
 from tidemill.run.folders import StepFolder
 from tidemill.run.models import ModelRequest
 from tidemill.run.notice import notice_changed_input, notice_empty, notice_groups, notice_missing, notice_outside
-from tidemill.run.ports import IN_PLACE, NearData
 from tidemill.run.staging import Source
 from tidemill.spec.expression import parse_template
 

@@ -16,13 +16,14 @@ from tidemill.base.failpoint import failpoint
 from tidemill.base.files import write_atomic
 from tidemill.base.findings import Finding, Severity
 from tidemill.plan.graph import DataInput, Step
+from tidemill.run.abilities import Spreads
 from tidemill.run.command import judge, make_task, stage
 from tidemill.run.leftovers import KEY, restore_artifacts
 from tidemill.run.leftovers import PARALLEL as DRIVER
 from tidemill.run.parallel_data import describe_data
 from tidemill.run.parallel_parts import Part, run_parts
 from tidemill.run.parallel_settings import Parallel, read_parallel
-from tidemill.run.ports import Spreads, Task, TaskEnd, Ticket
+from tidemill.run.ports import Task, TaskEnd, Ticket
 from tidemill.run.staging import look_up, render_command
 from tidemill.run.state import Status
 from tidemill.run.work import StepEnd, StepWork

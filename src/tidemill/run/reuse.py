@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from tidemill.base.frozen import frozen
 from tidemill.plan.fingerprint import explain_change, make_key, make_parts
 from tidemill.plan.graph import DataInput, DataRef, Step, StepKind, StepOutput
+from tidemill.run.abilities import IN_PLACE, Elsewhere, NearData
 from tidemill.run.context import RunContext
 from tidemill.run.events import StepPreparing
-from tidemill.run.ports import IN_PLACE, ComparesEnvironments, Elsewhere, NearData, Remembered, Say
+from tidemill.run.ports import ComparesEnvironments, Remembered, Say
 from tidemill.run.staging import Source
 
 ALWAYS = frozenset({StepKind.IF_ELSE, StepKind.DO_WHILE, StepKind.PARALLEL_FOR})

@@ -12,11 +12,12 @@ from tidemill.base.failpoint import failpoint
 from tidemill.base.findings import Finding
 from tidemill.base.frozen import frozen, slotted
 from tidemill.plan.graph import EnvironmentRef, Step
+from tidemill.run.abilities import OwnEnvironments
 from tidemill.run.context import RunContext
 from tidemill.run.events import RunEvent, StepPreparing, StepStarted
 from tidemill.run.folders import StepFolder
 from tidemill.run.notice import notice_relaxed
-from tidemill.run.ports import LOCAL, OwnEnvironments, PreparedEnvironment, Task, TaskEnd, TaskWatch, Ticket
+from tidemill.run.ports import LOCAL, PreparedEnvironment, Task, TaskEnd, TaskWatch, Ticket
 from tidemill.run.reuse import Identity
 from tidemill.run.slots import share_of
 from tidemill.run.staging import Source

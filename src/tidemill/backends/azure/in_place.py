@@ -11,7 +11,7 @@ from tidemill.backends.azure.translate import STORE
 from tidemill.backends.azure.uploads import FOLDER, digest_of
 from tidemill.backends.azure.workspace import AzureWorkspace
 from tidemill.base.hashing import digest_value
-from tidemill.run.ports import Elsewhere
+from tidemill.run.abilities import Elsewhere
 
 _SHORT = re.compile(r"azureml://datastores/(?P<store>[^/]+)/paths/(?P<path>.*)\Z")
 _LONG = re.compile(

@@ -23,17 +23,9 @@ from tidemill.backends.rest import RefusedError
 from tidemill.base.errors import FailedError, TidemillError, UsageError
 from tidemill.base.ids import JobName
 from tidemill.plan.graph import EnvironmentRef
+from tidemill.run.abilities import Elsewhere
 from tidemill.run.models import ModelSearch
-from tidemill.run.ports import (
-    Elsewhere,
-    EnvironmentProvider,
-    PreparedEnvironment,
-    Say,
-    Task,
-    TaskEnd,
-    TaskWatch,
-    Ticket,
-)
+from tidemill.run.ports import EnvironmentProvider, PreparedEnvironment, Say, Task, TaskEnd, TaskWatch, Ticket
 
 API = "2024-04-01"
 FIRST_POLL_S, POLL_S = 0.25, 5.0
