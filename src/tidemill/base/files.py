@@ -7,10 +7,12 @@ import fcntl
 import os
 import shutil
 import tempfile
+import time
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from tidemill.base.errors import ConflictError, UsageError
+from tidemill.base.wanted import LOOK_S, may_be_given_up, require_wanted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -116,4 +118,10 @@ def _take(file: IO[bytes], path: Path, *, wait: bool, what: str, waiting: Callab
         if waiting is not None:
             file.seek(0)
             waiting(f"process {file.read().decode() or '(unknown)'}")
+        while may_be_given_up():
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            require_wanted()
+            time.sleep(LOOK_S)
         fcntl.flock(file, fcntl.LOCK_EX)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import math
 import os
 import resource
 import signal
@@ -14,6 +15,7 @@ import time
 from typing import IO, TYPE_CHECKING
 
 from tidemill.base.errors import BackendError
+from tidemill.base.wanted import LOOK_S, may_be_given_up, require_wanted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -37,19 +39,24 @@ def run(
     env: Mapping[str, str] | None = None,
     stdin: str | None = None,
     timeout_s: float | None = None,
+    ends_with_us: bool = False,
 ) -> CompletedProcess[str]:
-    """Run to the end and return exit code and text; `BackendError` when the program is not there or too slow."""
+    """Run to the end and return exit code and text; `BackendError` when the program is not there or too slow.
+
+    With `ends_with_us` it is told to end when this process is killed.
+    """
     stdin_kind = None if stdin is None else PIPE
     try:
         with _STARTING:
             process = subprocess.Popen(
-                list(argv), cwd=cwd, env=env, stdin=stdin_kind, stdout=PIPE, stderr=PIPE, text=True, errors="replace"
-            )
+                list(argv), cwd=cwd, env=env, stdin=stdin_kind, stdout=PIPE, stderr=PIPE, text=True, errors="replace",
+                preexec_fn=_ending_with_parent() if ends_with_us else None,  # noqa: PLW1509 - as in `start_child`
+            )  # fmt: skip
     except FileNotFoundError as exc:
         raise BackendError(f"`{argv[0]}` is not installed", hint=f"Install it, or put it on PATH: {argv[0]}") from exc
     with process:
         try:
-            out, err = process.communicate(stdin, timeout=timeout_s)
+            out, err = _hear_out(process, stdin, timeout_s)
         except subprocess.TimeoutExpired as exc:
             process.kill()
             raise BackendError(f"`{argv[0]}` did not end within {timeout_s:g} s") from exc
@@ -57,6 +64,24 @@ def run(
             process.kill()
             raise
     return CompletedProcess(list(argv), process.returncode, out, err)
+
+
+def _hear_out(process: subprocess.Popen[str], stdin: str | None, timeout_s: float | None) -> tuple[str, str]:
+    """All it says until it ends, unless it takes too long or nobody wants it any more."""
+    if not may_be_given_up():
+        return process.communicate(stdin, timeout=timeout_s)
+    deadline = time.monotonic() + (math.inf if timeout_s is None else timeout_s)
+    while True:
+        try:
+            said = process.communicate(stdin, timeout=min(LOOK_S, max(0.0, deadline - time.monotonic())))
+        except subprocess.TimeoutExpired:
+            stdin = None  # all of it is on its way
+            require_wanted()
+            if time.monotonic() >= deadline:
+                raise
+        else:
+            require_wanted()  # whoever canceled it may have ended the program, too
+            return said
 
 
 def start(

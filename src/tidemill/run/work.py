@@ -11,6 +11,7 @@ from tidemill.base.errors import FailedError
 from tidemill.base.failpoint import failpoint
 from tidemill.base.findings import Finding
 from tidemill.base.frozen import frozen, slotted
+from tidemill.base.wanted import wanted_until
 from tidemill.plan.graph import EnvironmentRef, Step
 from tidemill.run.abilities import OwnEnvironments
 from tidemill.run.context import RunContext
@@ -91,7 +92,8 @@ class StepWork:
         executor = context.ports.executors.get(context.ports.place_compute(step.compute))
         own = isinstance(executor, OwnEnvironments)
         maker = executor if isinstance(executor, OwnEnvironments) else context.ports.environments
-        prepared = maker.prepare(elsewhere if own and elsewhere else step.environment, self.say)
+        with wanted_until(context.canceled.is_set):
+            prepared = maker.prepare(elsewhere if own and elsewhere else step.environment, self.say)
         if prepared.relaxed:
             context.raise_finding(notice_relaxed(step, prepared.relaxed), step.name)
         return prepared

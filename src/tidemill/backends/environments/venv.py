@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from contextvars import copy_context
 from pathlib import Path
 
 from tidemill.backends.environments.packages import PackageList, name_of
@@ -98,6 +99,7 @@ def _create(packages: PackageList, folder: Path, *, relax: bool, label: str) -> 
     done = proc.run(
         [*_uv(), "venv", "--quiet", "--seed", "--python", python, "--no-python-downloads", str(folder)],
         timeout_s=BUILD_S,
+        ends_with_us=True,
     )
     if done.returncode == 0:
         return []
@@ -106,7 +108,11 @@ def _create(packages: PackageList, folder: Path, *, relax: bool, label: str) -> 
             f"Environment `{label}` pins Python {wanted}, which is not on this machine (this is {here})",
             hint="Install it, or loosen just what cannot be had with --relax-pins (or `pins: relaxed` in tidemill.yaml).",
         )
-    made = proc.run([*_uv(), "venv", "--quiet", "--seed", "--python", sys.executable, str(folder)], timeout_s=BUILD_S)
+    made = proc.run(
+        [*_uv(), "venv", "--quiet", "--seed", "--python", sys.executable, str(folder)],
+        timeout_s=BUILD_S,
+        ends_with_us=True,
+    )
     if made.returncode != 0:
         raise BackendError(f"uv cannot make a virtual environment: {made.stderr.strip()[-500:]}")
     return [f"python={wanted} -> {here}"]
@@ -196,7 +202,8 @@ def _loosen(requirement: str) -> str:
 def find_impossible(folder: Path, wanted: Sequence[str], options: Sequence[str]) -> list[str]:
     """The requirements that cannot be had even alone."""
     with ThreadPoolExecutor(PROBES) as pool:
-        errors = pool.map(lambda r: _pip(folder, [r], options, dry=True), wanted)
+        probes = [(copy_context(), r) for r in wanted]
+        errors = pool.map(lambda p: p[0].run(_pip, folder, [p[1]], options, dry=True), probes)
         return [r for r, error in zip(wanted, errors, strict=True) if error]
 
 
@@ -219,7 +226,7 @@ def _pip(folder: Path, requirements: Sequence[str], options: Sequence[str] = (),
         *options,
         *requirements,
     ]
-    done = proc.run(argv, timeout_s=BUILD_S)
+    done = proc.run(argv, timeout_s=BUILD_S, ends_with_us=True)
     return "" if done.returncode == 0 else done.stderr or "uv failed"
 
 
@@ -227,7 +234,7 @@ def install_beside(packages: PackageList, folder: Path, *, python: str, label: s
     """Install into a plain folder for another Linux Python (`3.11`); `UsageError` with uv's words when it cannot be done."""
     argv = [*_uv(), "pip", "install", "--quiet", "--target", str(folder), "--python-version", python]
     argv += ["--python-platform", "linux", "--only-binary", ":all:", "--compile-bytecode", *packages.options]
-    done = proc.run([*argv, *packages.conda, *packages.pip], timeout_s=BUILD_S)
+    done = proc.run([*argv, *packages.conda, *packages.pip], timeout_s=BUILD_S, ends_with_us=True)
     if done.returncode != 0:
         raise UsageError(
             f"Environment `{label}` cannot be installed for the image's Python {python}: {_essence(done.stderr)}",
