@@ -102,7 +102,11 @@ class PipelineReader:
             block: self._subplan(names, entry.scope, places, given, initial)
             for block, names in self._control.blocks(entry.step).items()
         }
-        self._steps.append(self._control.read(entry, subplans, initial, self._ends_of))
+        made = self._control.read(entry, subplans, initial, self._ends_of)
+        given = getattr(entry.step, "outputs", None) or {}
+        sent = {n: self._maker.output(entry, n, given[n], spec) for n, spec in made.outputs.items() if n in given}
+        self._steps.append(replace(made, outputs={**made.outputs, **sent}))
+        _claim_for(made, entry.scope)
 
     def _subplan(
         self,
@@ -283,6 +287,20 @@ class PipelineReader:
 
     def _ends(self, outputs: Mapping[str, StepOutput], named: Mapping[StepName, Step]) -> dict[str, StepOutput]:
         return {name: self._end(binding, named, None) for name, binding in outputs.items()}
+
+
+def _claim_for(control: Step, scope: Scope) -> None:
+    """What a step inside a control step gives the pipeline around it comes from the control step: only that is in the plan."""
+    given = {
+        (end.step, end.output): name
+        for block, results in control.results.items()
+        for name, end in results.items()
+        if block != "when"
+    }
+    for wanted, end in scope.outputs.items():
+        name = given.get((end.step, end.output))
+        if name is not None and name in control.outputs:
+            scope.outputs[wanted] = StepOutput(control.name, name, "", UNKNOWN_TYPE)
 
 
 def _wanted_inside(step: Any, declared: Mapping[str, Any], scope: Scope) -> dict[str, Any]:  # noqa: ANN401

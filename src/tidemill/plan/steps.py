@@ -184,10 +184,11 @@ class StepMaker:
                     path=place.dotted("outputs", output),
                 )
                 continue
-            specs[output] = self._output(entry, output, value, specs.get(output))
+            specs[output] = self.output(entry, output, value, specs.get(output))
         return specs
 
-    def _output(self, entry: Entry, output: str, value: Any, declared: OutputSpec | None) -> OutputSpec:  # noqa: ANN401
+    def output(self, entry: Entry, output: str, value: Any, declared: OutputSpec | None) -> OutputSpec:  # noqa: ANN401
+        """A declared output with what the job says of it; one that is the pipeline's is noted as such."""
         scope, place = entry.scope, entry.place
         base = declared or OutputSpec()
         if isinstance(value, OutputValue):

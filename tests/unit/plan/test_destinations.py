@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.unit.plan.conftest import Planner
 
 
@@ -41,3 +43,30 @@ def test_where_a_pipeline_sends_an_output_is_known_to_the_step_that_writes_it_ho
     assert deep["o"].destination == "azureml://datastores/lake/paths/final"
     assert (deep["r"].asset_name, deep["r"].asset_version) == ("asset", "3")
     assert (shallow["o"].destination, shallow["r"].asset_name) == ("azureml://datastores/lake/paths/mid", None)
+
+
+LEAF = "{command: 'date > ${{outputs.o}}/d', environment: 'azureml:e:1', outputs: {o: '${{parent.outputs.x}}'}}"
+DECIDES = (
+    "{type: command, component: {type: command, name: d, environment: 'azureml:e:1', command: 'echo True > ${{outputs.ok}}',"
+    " outputs: {ok: {type: boolean, is_control: true}}}}"
+)
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        "  a: LEAF\n  c: {type: if_else, condition: '${{parent.jobs.d.outputs.ok}}', true_block: a}\n",
+        "  a: LEAF\n  c: {type: do_while, body: a, limits: {max_iteration_count: 2}}\n",
+        "  a: PLAIN\n  c: {type: parallel_for, body: a, items: [{}, {}], outputs: {o: '${{parent.outputs.x}}'}}\n",
+    ],
+)
+def test_an_output_of_a_pipeline_may_come_from_within_a_control_step(plan: Planner, steps: str) -> None:
+    plain = LEAF.replace("'${{parent.outputs.x}}'", "{type: uri_folder}")
+    made = plan(
+        "type: pipeline\noutputs: {x: {type: uri_folder, path: 'azureml://datastores/lake/paths/x'}}\njobs:\n"
+        f"  d: {DECIDES}\n" + steps.replace("LEAF", LEAF).replace("PLAIN", plain)
+    )
+    assert (made.outputs["x"].step, made.outputs["x"].output) == ("c", "o")
+    control = made.step("c")
+    specs = [s.outputs["o"] for s in (control, *(s for block in control.blocks.values() for s in block))]
+    assert "azureml://datastores/lake/paths/x" in {spec.destination for spec in specs}
