@@ -172,7 +172,7 @@ class JobRun:
         if self._uri.startswith("http"):
             run["server"] = _without_login(self._uri)  # who ends it later may have been given another one
         with open(RUN_FILE + ".part", "w") as file:
-            json.dump(run, file)
+            file.write(json.dumps(run) + "\n")  # a whole line: from another machine it is fetched as soon as it is one
         os.replace(RUN_FILE + ".part", RUN_FILE)
         return run
 

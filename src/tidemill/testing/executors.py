@@ -108,7 +108,7 @@ class ExecutorContract:
         grown.write_text("old\n")
         task = make_task(
             tmp_path / "a",
-            "cp ../trials/lines ../outputs/had && echo new >> ../trials/lines && sleep 60",
+            "cp ../trials/lines ../outputs/had; echo {} > ../mlflow-run.json; echo new >> ../trials/lines; sleep 60",
             grows=(grown,),
         )
         submitted = submit(executor, task)
@@ -116,8 +116,10 @@ class ExecutorContract:
         while grown.read_text() != "old\nnew\n":
             assert time.monotonic() < deadline, grown.read_text()
             time.sleep(0.02)
+        assert (tmp_path / "a" / "mlflow-run.json").read_text() == "{}\n"
         executor.cancel(task.ticket)
         assert submitted.wait().canceled
+        assert (tmp_path / "a" / "mlflow-run.json").read_text() == "{}\n"
         assert grown.read_text() == "old\nnew\n"
         assert (tmp_path / "a" / "outputs" / "had").read_text() == "old\n"
 

@@ -16,7 +16,7 @@ from tidemill.backends.containers import own_variables
 from tidemill.backends.environments.images import ImageEnvironments
 from tidemill.backends.executors.pod_objects import PodRequest, mount_points
 from tidemill.backends.executors.pods import PodLostError, StepPods
-from tidemill.backends.executors.remote import cut_to_lines, detach_tracking, travelling
+from tidemill.backends.executors.remote import cut_to_lines, detach_tracking, growing, travelling
 from tidemill.backends.executors.threads import TaskThreads
 from tidemill.base.errors import FailedError, TidemillError
 from tidemill.base.hashing import digest_value
@@ -26,7 +26,6 @@ from tidemill.run.ports import EnvironmentProvider, PreparedEnvironment, Say, Ta
 
 GRACE_S = 5.0
 SLOTS = 16
-METRICS = "metrics.jsonl"  # read while a step runs, to end bad trials early
 _NOT_A_NAME = re.compile(r"[^a-z0-9]+")
 
 
@@ -126,7 +125,7 @@ class KubernetesExecutor:
         )
         if not pod:
             return TaskEnd(None, canceled=True)
-        known = [cut_to_lines(path) for path in task.grows]
+        known = [cut_to_lines(path) for path in growing(task)]
         self._pods.send(pod, self._spec(task), roots)
         return self._follow(task, pod, log, str(task.folder), known)
 
@@ -143,15 +142,13 @@ class KubernetesExecutor:
 
     def _go_on(self, task: Task, watch: TaskWatch, name: str, pod: str, folder: str) -> TaskEnd:
         watch.started(f"kubernetes:{self._pods.namespace}/{name}")
-        known = [cut_to_lines(path) for path in task.grows]
+        known = [cut_to_lines(path) for path in growing(task)]
         return self._follow(task, pod, _log(task, watch), folder, known)
 
-    def _follow(
-        self, task: Task, pod: str, log: Callable[[str], None], folder: str, known: Sequence[int] = ()
-    ) -> TaskEnd:
+    def _follow(self, task: Task, pod: str, log: Callable[[str], None], folder: str, known: Sequence[int]) -> TaskEnd:
         self._tasks.runs_as(task.ticket, pod)
-        sinks = [log, *map(_append_to, (task.folder / METRICS, *task.grows))]
-        end = self._pods.follow(pod, sinks, [0, 0, *known])
+        sinks = [log, *map(_append_to, growing(task))]
+        end = self._pods.follow(pod, sinks, [0, *known])
         self._pods.collect(pod, task.folder, folder)
         return TaskEnd(**end)
 
@@ -187,7 +184,7 @@ class KubernetesExecutor:
         return {
             "argv": list(task.argv), "command": task.command, "cwd": str(task.cwd), "env": own_variables(detached), "log": str(task.log),
             "processes": [dict(p) for p in task.processes], "timeout_s": task.timeout_s, "grace_s": self._grace_s,
-            "python": task.environment.version, "secrets": list(task.secrets), "folder": str(task.folder), "follows": [*map(str, (task.log, task.folder / METRICS, *task.grows))],
+            "python": task.environment.version, "secrets": list(task.secrets), "folder": str(task.folder), "follows": [str(task.log), *map(str, growing(task))],
         }  # fmt: skip
 
 

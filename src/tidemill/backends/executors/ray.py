@@ -16,7 +16,7 @@ from ray.exceptions import RayActorError, RayError
 
 from tidemill.backends.executors import remote_worker
 from tidemill.backends.executors.ray_address import HINT, require_cluster
-from tidemill.backends.executors.remote import cut_to_lines, detach_tracking, travelling, unpack_below
+from tidemill.backends.executors.remote import cut_to_lines, detach_tracking, growing, travelling, unpack_below
 from tidemill.backends.executors.threads import TaskThreads
 from tidemill.base.errors import BackendError
 from tidemill.base.ids import JobName
@@ -114,7 +114,7 @@ class RayExecutor:
             return TaskEnd(None, canceled=True)
         try:
             shared = self._shares_files(worker, task)
-            known = [cut_to_lines(path) for path in task.grows]
+            known = [cut_to_lines(path) for path in growing(task)]
             if not shared:
                 ray.get(worker.unpack.remote(_pack(task), str(task.folder)))
             watch.started(f"ray:{name}")
@@ -182,11 +182,12 @@ class RayExecutor:
                 if not shared:
                     with task.log.open("a", encoding="utf-8") as log:
                         log.write(f"{line}\n")
-            for number, path in enumerate(() if shared else task.grows):
+            for number, path in enumerate(() if shared else growing(task)):
                 data = ray.get(worker.read_on.remote(str(path), known[number]))
                 known[number] += len(data)
-                with path.open("ab") as file:
-                    file.write(data)
+                if data:
+                    with path.open("ab") as file:
+                        file.write(data)
 
 
 def _tell_what_is_missing(needs: Mapping[str, float], watch: TaskWatch, task: Task) -> None:

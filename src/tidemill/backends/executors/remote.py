@@ -13,6 +13,7 @@ from tidemill.run.ports import Task
 
 EMBEDDED = "sqlite:///"
 TRACKED = "mlflow"
+MEASURED = ("metrics.jsonl", "mlflow-run.json")
 
 
 def travelling(task: Task) -> list[str]:
@@ -51,6 +52,14 @@ def _own_store(env: Mapping[str, str], folder: Path) -> dict[str, str]:
         "TIDEMILL_MLFLOW_ARTIFACTS": (own / "artifacts").as_uri(),
         "TIDEMILL_MLFLOW_LOCK": str(own / "create.lock"),
     }
+
+
+def growing(task: Task) -> list[Path]:
+    """The files of lines that a task appends to, which are had here while it runs: what it measures, and its MLflow run.
+
+    Bad trials are ended early by the one, and the run of a task that is killed by the other.
+    """
+    return [*(task.folder / name for name in MEASURED), *task.grows]
 
 
 def cut_to_lines(path: Path) -> int:

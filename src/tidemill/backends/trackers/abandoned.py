@@ -20,9 +20,10 @@ END = """WITH RECURSIVE inside(id) AS (SELECT ? UNION SELECT run_uuid FROM tags 
 def end_abandoned(uri: str, folder: Path, ended_ms: int) -> None:
     """End what still runs of the step in `folder`, and the runs inside it; `BackendError` where a server cannot be asked."""
     file = folder / RUN_FILE
-    if not file.exists():
+    text = file.read_text(encoding="utf-8") if file.exists() else ""
+    if not text:
         return
-    run = json.loads(file.read_text(encoding="utf-8"))
+    run = json.loads(text)
     if run.get("server", without_login(uri)) != without_login(uri):
         uri = run["server"]
     if not uri.startswith(SQLITE):
