@@ -101,6 +101,17 @@ def test_what_cannot_be_invoked_says_why(project: Path, tidemill: Run) -> None:
     assert "nowhere" in done.stderr
 
 
+def test_what_an_invocation_gets_wrong_is_named_in_the_callers_words(project: Path, tidemill: Run) -> None:
+    tidemill("batch-deployment", "create", "-f", "deployment.yml")
+    said = tidemill("batch-endpoint", "invoke", "-n", "night", "--input", "dat", code=2).stderr
+    assert "--input: there is no file or folder `dat`" in said
+    assert "Did you mean `data`?" in said
+    wrong = ("--set", "settings.mini_batch_siz=3")
+    said = tidemill("batch-endpoint", "invoke", "-n", "night", "--input", "data", *wrong, code=2).stderr
+    assert "Did you mean `mini_batch_size`?" in said
+    assert ".tidemill" not in said
+
+
 def test_a_deployment_of_what_is_not_there_is_refused_at_once(project: Path, tidemill: Run) -> None:
     (project / "code/score.py").rename(project / "code/scores.py")
     done = tidemill("batch-deployment", "create", "-f", "deployment.yml", code=2)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tidemill.app import declared
 from tidemill.app.batch_job import JOB_DEFINITION, make_job
-from tidemill.app.batch_wishes import Invocation, find_repeated, job_again, with_wishes
+from tidemill.app.batch_wishes import Invocation, find_repeated, job_again, require_input, with_wishes
 from tidemill.app.run import RunRequest, choose_name, run_job
 from tidemill.app.wiring import App
 from tidemill.base.clock import SystemClock, iso
-from tidemill.base.errors import NotFoundError, SpecError, UsageError
+from tidemill.base.errors import Location, NotFoundError, SpecError, UsageError
 from tidemill.base.files import write_atomic
 from tidemill.base.findings import has_errors
 from tidemill.base.ids import JobName, make_job_name
@@ -146,11 +147,15 @@ def invoke(app: App, endpoint: str, wish: Invocation, observers: Sequence[RunObs
     name = choose_name(app, JobName(wish.job_name) if wish.job_name else make_job_name())
     if JOB_DEFINITION in row["job"]:
         return run_job(app, job_again(app, row["job"], wish, name), observers)
+    require_input(wish.input)
     job = with_wishes(dict(row["job"]), wish)
     file = app.home / "batch" / f"{name}.yml"
     write_atomic(file, json.dumps(job, indent=1))
     try:
         return run_job(app, RunRequest(file, name=name), observers)
+    except SpecError as exc:  # the file is made here and gone again: what is wrong is what was asked for
+        found = [replace(f, at=Location(f"invocation of {endpoint}: {f.path}")) for f in exc.findings]
+        raise SpecError(f"`{endpoint}` cannot be invoked so", findings=found, hint="Nothing was run.") from exc
     finally:
         if app.store.job(name) is None:  # a job that began needs its document to be taken up again
             file.unlink()

@@ -17,7 +17,7 @@ from tidemill.base.suggest import did_you_mean
 from tidemill.record.runs import get_job
 from tidemill.run.job import JobView
 from tidemill.spec.overrides import Override, apply_overrides, parse_override
-from tidemill.spec.references import AssetRef, parse_reference
+from tidemill.spec.references import AssetRef, FileRef, parse_reference
 from tidemill.spec.source import read_source
 
 DATA, MODEL = "data", "model"
@@ -113,6 +113,15 @@ def _data_name(job: Mapping[str, Any]) -> str:
     if job["type"] == "parallel":
         return DATA
     raise UsageError("A pipeline deployment has inputs by name", hint="--set inputs.NAME.path=PATH, or --file FILE")
+
+
+def require_input(text: str | None) -> None:
+    """A `UsageError` when `--input` is a path where nothing is."""
+    ref = parse_reference(text) if text is not None else None
+    if isinstance(ref, FileRef) and not Path(ref.path).exists():
+        beside = Path(ref.path).parent
+        near = [str(beside / p.name) for p in beside.glob("*") if not p.name.startswith(".")]
+        raise UsageError(f"--input: there is no file or folder `{text}`", hint=did_you_mean(ref.path, near))
 
 
 def _input(text: str, kind: str | None) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from tests.contracts.postgres_server import running_server
 from .follow import follow, read, same
 
 GUIDES = Path(__file__).parents[3] / "docs" / "guides"
-FOLLOWED = ("az", "caching", "check", "control-flow", "cost", "data", "environments", "resume")
+FOLLOWED = ("az", "batch", "caching", "check", "control-flow", "cost", "data", "environments", "resume")
 
 
 @pytest.mark.parametrize("guide", FOLLOWED)
