@@ -55,13 +55,12 @@ def locate(uri: str, env: ENV) -> Place:
 def address_of(body: Mapping[str, Any]) -> str:
     """The address of what a document of Azure's storage describes; empty for a store that nothing here can read."""
     host = f"{body.get('account_name')}.{{}}.{body.get('endpoint') or 'core.windows.net'}"
-    match str(body.get("type") or "").lower():
-        case "azure_blob":
-            return f"wasbs://{body.get('container_name')}@{host.format('blob')}"
-        case "azure_data_lake_gen2" | "azure_data_lake_gen_2":
-            return f"abfss://{body.get('filesystem')}@{host.format('dfs')}"
-        case _:
-            return ""
+    kind = str(body.get("type") or "").lower()
+    if kind == "azure_blob":
+        return f"wasbs://{body.get('container_name')}@{host.format('blob')}"
+    if kind in {"azure_data_lake_gen2", "azure_data_lake_gen_2"}:
+        return f"abfss://{body.get('filesystem')}@{host.format('dfs')}"
+    return ""
 
 
 def shown(uri: str) -> str:
