@@ -79,7 +79,7 @@ def test_of_a_server_or_of_tables_that_are_not_known_nothing_is_said_to_be_unuse
 
 
 def test_the_run_of_a_step_that_was_killed_ends_with_the_runs_inside_it(
-    registry: MlflowRegistry, home: Path, tmp_path: Path
+    registry: MlflowRegistry, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     outer, _ = log(registry, tidemill__job="killed")
     inner, _ = log(registry, mlflow__parentRunId=outer)
@@ -98,3 +98,6 @@ def test_the_run_of_a_step_that_was_killed_ends_with_the_runs_inside_it(
     away = open_tracker(home, "http://127.0.0.1:9")
     assert "does not answer" in away.end_abandoned(tmp_path)
     assert away.end_abandoned(tmp_path) == ""
+    monkeypatch.setattr("tidemill.backends.trackers.mlflow.AWAY_S", 0.0)
+    again = open_tracker(home, "http://127.0.0.1:9")
+    assert again.end_abandoned(tmp_path) == again.end_abandoned(tmp_path) != ""

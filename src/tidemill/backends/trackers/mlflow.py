@@ -19,6 +19,7 @@ from tidemill.base.imports import import_late
 from tidemill.plan.graph import Step
 
 METRICS = "metrics.jsonl"
+AWAY_S = 60.0
 INSIDE = Path(inside.__file__).parent
 
 
@@ -29,7 +30,7 @@ class MlflowTracker:
         self._folder = home / "mlflow"
         self._uri = tracking_uri or f"sqlite:///{self._folder / 'mlflow.db'}"
         self._embedded = not tracking_uri
-        self._away = False
+        self._ask_again_at = 0.0
 
     def begin(self, job: JobName, step: Step, folder: Path) -> Mapping[str, str]:
         """Variables that make `mlflow` and `azureml.core.Run` reach the step's run."""
@@ -60,15 +61,15 @@ class MlflowTracker:
         return {row["name"]: row["value"] for row in _rows(folder)}
 
     def end_abandoned(self, folder: Path) -> str:
-        """Of a step that was killed: what runs of it runs no more. Why that could not be done, said once: its server is not asked again."""
+        """Of a step that was killed: what runs of it runs no more. Why that could not be done; its server is left alone for a while then."""
         from tidemill.backends.trackers.abandoned import end_abandoned  # noqa: PLC0415 - most runs have nothing to end
 
-        if self._away:
+        if SystemClock().monotonic() < self._ask_again_at:
             return ""
         try:
             end_abandoned(self._uri, folder, int(SystemClock().now().timestamp() * 1000))
         except BackendError as exc:
-            self._away = True
+            self._ask_again_at = SystemClock().monotonic() + AWAY_S
             return f"its MLflow run may be shown as running: {exc}"
         return ""
 

@@ -70,7 +70,7 @@ class RegistryClient:
         if answer.status_code == HTTPStatus.NOT_FOUND:
             raise NotFoundError(
                 f"There is no image `{image}` in the registry",
-                hint="Correct its name and tag, or push it; what an image is built on is `base_image:` of the stage.",
+                hint="Correct its name and tag, or push it; what an image is built on is `base_image:` of the stage, `image:` of the compute.",
             )
         self._expect(answer, f"reading `{image}`", HTTPStatus.OK)
         manifest: dict[str, Any] = answer.json()
