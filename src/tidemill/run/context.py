@@ -15,6 +15,7 @@ from tidemill.base.findings import Finding
 from tidemill.base.frozen import frozen, slotted
 from tidemill.base.hashing import hash_folder
 from tidemill.base.ids import JobName, StepName
+from tidemill.base.wanted import wanted_until
 from tidemill.plan.graph import DataRef, Plan, Step
 from tidemill.run.events import FindingRaised, RunEvent, StepKept
 from tidemill.run.folders import JobFolder, job_folder
@@ -135,7 +136,8 @@ class RunContext:
         return found
 
     def _read_data(self, ref: DataRef, say: Say, *, writable: bool) -> Source:
-        path = self.ports.data.fetch(ref, say)
+        with wanted_until(self.canceled.is_set):
+            path = self.ports.data.fetch(ref, say)
         with self.ports.stamps(path) as stamps:
             only = not path.is_dir()
             root, chosen = (path.parent, [path]) if only else (path, None)

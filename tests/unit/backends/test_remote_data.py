@@ -6,17 +6,20 @@ import base64
 import hashlib
 import http.server
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import fsspec
 import pytest
 
+from tests.waiting import PATIENCE_S
 from tidemill.backends.artifacts.folder import open_artifacts
 from tidemill.backends.data.remote import RemoteStore
 from tidemill.backends.data.workspace import WorkspaceData
 from tidemill.base.errors import BackendError, FailedError, UsageError
 from tidemill.base.places import address_of, locate
+from tidemill.base.wanted import wanted_until
 from tidemill.plan.graph import DataRef
 
 
@@ -28,6 +31,7 @@ class Site:
         self.status = 200
         self.headers: dict[str, str] = {}
         self.cut = False
+        self.slow = False
         self.gets = 0
         self.url = ""
 
@@ -56,6 +60,9 @@ def site() -> Iterator[Site]:
             for name, value in site.headers.items():
                 self.send_header(name, value)
             self.end_headers()
+            while with_body and site.slow:
+                self.wfile.write(b"x")
+                time.sleep(0.05)
             if with_body:
                 self.wfile.write(site.body[: len(site.body) // 2] if site.cut else site.body)
             if site.cut and with_body:
@@ -77,6 +84,30 @@ def site() -> Iterator[Site]:
 def fetch(tmp_path: Path) -> Callable[[str], Path]:
     data = WorkspaceData(tmp_path)
     return lambda uri: data.fetch(DataRef(uri, "uri_file"), lambda _: None)
+
+
+def test_a_download_nobody_wants_any_more_ends_and_leaves_nothing(
+    site: Site, fetch: Callable[[str], Path], tmp_path: Path
+) -> None:
+    asked = threading.Event()
+    threading.Timer(0.4, asked.set).start()
+    site.slow, site.body = True, b"x" * 100_000
+    begun = time.monotonic()
+    with wanted_until(asked.is_set), pytest.raises(FailedError, match="canceled"):
+        fetch(f"{site.url}/slow.bin")
+    site.slow = False
+    assert time.monotonic() - begun < PATIENCE_S / 4
+    assert not [p for p in (tmp_path / "downloads").iterdir() if p.is_dir()]
+
+
+def test_what_a_killed_download_left_goes_with_the_next(
+    site: Site, fetch: Callable[[str], Path], tmp_path: Path
+) -> None:
+    folder = fetch(f"{site.url}/d.csv").parent.parent
+    left = folder.with_name(f".{folder.name}.0badcafe")
+    folder.rename(left)
+    assert fetch(f"{site.url}/d.csv").read_bytes() == site.body
+    assert not left.exists()
 
 
 def test_a_file_is_brought_once_and_again_only_when_it_changed(site: Site, fetch: Callable[[str], Path]) -> None:

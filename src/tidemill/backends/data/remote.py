@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import copy_context
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -26,6 +27,7 @@ from tidemill.base.frozen import frozen
 from tidemill.base.hashing import digest_value, list_files
 from tidemill.base.imports import IMPORTING, import_late
 from tidemill.base.places import ENV, Place, locate, scrubbed, shown
+from tidemill.base.wanted import require_wanted
 from tidemill.run.ports import Say
 
 AT_ONCE = 8
@@ -83,7 +85,8 @@ class RemoteStore:
         folder = self._folder / key
         with locked(self._folder / f"{key}.lock"):
             if not _is_whole(folder):
-                shutil.rmtree(folder, ignore_errors=True)
+                for begun in (folder, *self._folder.glob(f".{folder.name}.*")):  # by whom was killed
+                    shutil.rmtree(begun, ignore_errors=True)
                 self._bring(system, place, files, folder, say)
             os.utime(folder)  # so that collecting garbage by age sees when it was last used
         only = files[0].relative if len(files) == 1 and not _is_folder(place, files) else ""
@@ -103,7 +106,8 @@ class RemoteStore:
             if missing:
                 say(f"downloading {place.shown} ({len(missing)} new files)")
             with ThreadPoolExecutor(AT_ONCE) as pool:
-                list(pool.map(lambda file: _bring_one(system, place, file, folder), missing))
+                here = [(copy_context(), file) for file in missing]
+                list(pool.map(lambda at: at[0].run(_bring_one, system, place, at[1], folder), here))
             for gone in {p.relative_to(folder).as_posix() for p in list_files(folder)} - {f.relative for f in files}:
                 (folder / gone).unlink()
             if folder.exists():
@@ -120,7 +124,7 @@ class RemoteStore:
             target = confine(spare / "data", file.relative)
             target.parent.mkdir(parents=True, exist_ok=True)
             with _speaking(place, "downloading"):
-                system.get_file(file.path, str(target))
+                system.get_file(file.path, str(target), callback=_heeding())
             record = _verify(file, target, place)
             told[1] += record[1]
             if time.monotonic() - told[0] > SAY_EVERY_S:
@@ -131,7 +135,7 @@ class RemoteStore:
         try:
             (spare / "data").mkdir(parents=True)
             with ThreadPoolExecutor(AT_ONCE) as pool:
-                records = list(pool.map(bring, files))
+                records = list(pool.map(lambda at: at[0].run(bring, at[1]), [(copy_context(), f) for f in files]))
             write_atomic(spare / MANIFEST, json.dumps({"from": place.shown, "files": records}))
             spare.replace(folder)
         finally:
@@ -164,8 +168,14 @@ def _bring_one(system: Any, place: Place, file: _File, folder: Path) -> None:  #
     target.parent.mkdir(parents=True, exist_ok=True)
     growing = target.with_name(f".{target.name}.growing")
     with _speaking(place, "downloading"):
-        system.get_file(file.path, str(growing))
+        system.get_file(file.path, str(growing), callback=_heeding())
     growing.replace(target)
+
+
+def _heeding() -> Any:  # noqa: ANN401 - fsspec's
+    """Told of each piece that came, in a thread of fsspec's: a download that is not wanted any more ends there."""
+    asked = copy_context()
+    return import_late("fsspec.callbacks").Callback(hooks={"wanted": lambda *_, **__: asked.run(require_wanted)})
 
 
 def _open(place: Place) -> Any:  # noqa: ANN401 - an fsspec file system
