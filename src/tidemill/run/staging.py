@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -68,13 +69,38 @@ def _place(source: Source, target: Path, artifacts: ArtifactStore, *, writable: 
         return
     if source.path is None:
         raise FailedError(f"Nothing is known of the bytes of `{target.name}`")
-    if source.is_file:
+    if writable:
+        _copy(source.path, target)
+    elif source.is_file:
         target.symlink_to(source.path)
-        return
-    # A real folder of links: tools that do not follow a link to a folder still see what is in it.
+    else:
+        _link_files(source, source.path, target, artifacts)
+
+
+def _copy(path: Path, target: Path) -> None:
+    """A copy of the step's own, of data that is too much to be kept."""
+    if path.is_dir():
+        shutil.copytree(path, target, copy_function=shutil.copyfile)
+    else:
+        shutil.copyfile(path, target)
+
+
+def _link_files(source: Source, path: Path, target: Path, artifacts: ArtifactStore) -> None:
+    """Real folders of links to files: whoever walks a folder, or deletes in it, does not follow a link to another."""
+    made = {target}
     target.mkdir()
-    for child in sorted(os.listdir(source.path)):  # noqa: PTH208
-        (target / child).symlink_to(source.path / child)
+    for top, folders, _ in os.walk(path):
+        for name in folders:
+            folder = target / Path(top, name).relative_to(path)
+            folder.mkdir(exist_ok=True)
+            made.add(folder)
+    for entry in artifacts.entries(source.ref) or ():
+        link = target / entry.path
+        if link.parent not in made:  # below a link to a folder
+            link.parent.mkdir(parents=True, exist_ok=True)
+            made.add(link.parent)
+        if entry.digest:
+            link.symlink_to(path / entry.path)
 
 
 def render_command(step: Step, paths: Mapping[str, str], folder: StepFolder, run_id: str) -> str:

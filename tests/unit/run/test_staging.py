@@ -253,3 +253,27 @@ def test_a_step_that_may_not_write_its_copy_of_an_input_is_told_how_it_may(
     (tmp_path / "data").mkdir()
     step = command("a", "echo 'copy: Permission denied'; exit 1", inputs={"d": tmp_path / "data"})
     assert "give `d` `mode: download`" in workspace.run(pipeline(step)).steps["a"].message
+
+
+@pytest.mark.parametrize("mode", ["ro_mount", "download"])
+def test_large_data_is_walked_like_any_other_and_what_is_deleted_of_it_stays(
+    workspace: Workspace, tmp_path: Path, mode: str
+) -> None:
+    data = tmp_path / "data"
+    (data / "labels" / "cats").mkdir(parents=True)
+    (data / "empty").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "2.txt").write_text("2")
+    (data / "linked").symlink_to(tmp_path / "elsewhere")
+    for name in ("top.txt", "labels/cats/1.txt"):
+        (data / name).write_text("1")
+    walk = "python -c \"import os; print(sorted(f for _, _, fs in os.walk('.') for f in fs), os.path.isdir('empty'))\""
+    step = command(
+        "show",
+        f"cd ${{{{inputs.d}}}} && {walk} && rm -r labels && echo 2 > new.txt",
+        inputs={"d": DataInput(DataRef(str(data), "uri_folder"), mode)},
+    )
+    result = workspace.run(pipeline(step), copy_below_bytes=0)
+    assert result.steps["show"].log.read_text() == "['1.txt', '2.txt', 'top.txt'] True\n"
+    assert (data / "labels" / "cats" / "1.txt").exists()
+    assert not (data / "new.txt").exists()
