@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ from tidemill.spec.codes import CODES
 from tidemill.spec.mends import MENDS
 
 ROUNDS = 10
+_SHORT = re.compile(r"^(?:TM-)?([A-Z])(\d)$")  # TM-X5 is TM-X05
 FORMATS = ("human", "json", "sarif", "github")
 NOTHING = (
     "nothing to check: no Azure ML document (YAML with `$schema:` or `type:`), workflow, Dockerfile, manifest or script"
@@ -123,7 +125,7 @@ def _summary(checked: Checked, findings: Sequence[Finding]) -> str:
 
 
 def _explain(code: str) -> None:
-    row = CODES.get(code)
+    row = CODES.get(_SHORT.sub(r"TM-\g<1>0\2", code.upper())) or CODES.get(code.upper())
     if row is None:
         raise UsageError(f"No finding has the code `{code}`", hint=did_you_mean(code, CODES))
     by_itself = " `--fix` does it where that takes no judgement." if row.code in MENDS else ""

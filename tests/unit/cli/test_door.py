@@ -139,3 +139,12 @@ def test_ctrl_c_is_no_bug_of_ours_when_a_library_wraps_or_quotes_it(
     monkeypatch.setattr(door, "main", torn)
     assert run_command_line(["status"]) == 130
     assert capsys.readouterr().err == "interrupted\n"
+
+
+@pytest.mark.parametrize("typed", ["TM-X05", "tm-x05", "TM-X5", "x5"])
+def test_a_code_is_explained_however_it_is_typed(tidemill: Run, typed: str) -> None:
+    assert tidemill("check", "--explain", typed).stdout.startswith("TM-X05: Image by a movable tag")
+
+
+def test_a_code_that_no_finding_has_is_answered_with_one_that_is_near(tidemill: Run) -> None:
+    assert "Did you mean `TM-X" in tidemill("check", "--explain", "TM-X999", code=2).stderr
