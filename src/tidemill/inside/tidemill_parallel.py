@@ -101,6 +101,7 @@ class Head:
             "retries": 0,
         }
         self.refusal = None
+        self.last = ""
         self.code = 0
         for index in mine:
             items = self._done_before(index)
@@ -245,6 +246,7 @@ class Head:
 
     def _judge(self, why):
         """Stop when more has failed than may."""
+        self.last = why
         for name, counted in (("mini_batch_error_threshold", "failed"), ("error_threshold", "failed_items")):
             limit = self._config[name]
             if 0 <= limit < self.count[counted]:
@@ -293,7 +295,7 @@ def main(config_file):
         head.run()
         summary.update(head.count, error=head.refusal)
         code = head.code
-        summary["all"] = len(batches)
+        summary.update(all=len(batches), last=head.last)
         if not code and "part" not in config:
             gather(config, len(batches))
     except Refused as exc:

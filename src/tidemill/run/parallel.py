@@ -178,12 +178,12 @@ def _judge(end: TaskEnd, step: Step, summary_file: Path) -> StepEnd:
     return StepEnd(judged.status, judged.exit_code, counts, judged.usage, findings)
 
 
-def _notice_failed(step: Step, summary: Mapping[str, int]) -> Finding:
+def _notice_failed(step: Step, summary: Mapping[str, Any]) -> Finding:
     return Finding(
         FAILED_BATCHES,
         Severity.WARNING,
         f"{summary['failed']} of {summary['mini_batches']} mini batches of `{step.name}` failed"
-        f" ({summary['failed_items']} of {summary['items']} items)",
+        f" ({summary['failed_items']} of {summary['items']} items); the last: {summary['last']}",
         "Its log says why. Set `mini_batch_error_threshold` or `error_threshold` to fail the job instead.",
         step.at,
         f"jobs.{step.name}",

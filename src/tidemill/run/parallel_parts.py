@@ -99,7 +99,7 @@ def merge(summaries: Sequence[Mapping[str, Any]], config: Mapping[str, Any]) -> 
     percent = 100.0 * found["failed"] / max(1, found["all"])
     if percent > config["allowed_failed_percent"]:
         said = said or f"{percent:.0f}% of the mini batches failed; {config['allowed_failed_percent']}% are allowed"
-    return found | {"error": said}
+    return found | {"error": said, "last": next((s["last"] for s in summaries if s.get("last")), "")}
 
 
 def gather(config: Mapping[str, Any], count: int) -> None:

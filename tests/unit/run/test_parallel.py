@@ -226,6 +226,7 @@ def test_failures_are_ignored_unless_a_threshold_says_otherwise(
     end = run(workspace, parallel(tmp_path, script, files, retry_settings={"max_retries": 1}))
     assert end.status is Status.COMPLETED
     assert [f.code for f in end.findings] == ["TM-N121"]
+    assert end.findings[0].message.endswith("; the last: ValueError: no good")
     assert "mini batch 1 failed (ValueError: no good); it is tried again" in end.log.read_text()
     assert "Traceback" in end.log.read_text()
 

@@ -127,6 +127,7 @@ def test_more_failures_than_all_together_may_have_fail_the_step(
     assert allowed.status is Status.COMPLETED
     assert allowed.message == "4 of 7 mini batches completed"
     assert [f.code for f in allowed.findings] == ["TM-N121"]
+    assert "; the last: " in allowed.findings[0].message
 
 
 def test_a_script_that_cannot_start_fails_the_step_with_its_words_once(
