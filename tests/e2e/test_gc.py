@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.e2e.conftest import Run
+from tidemill.base.files import locked
 
 PIPELINE = """
 type: pipeline
@@ -78,6 +80,18 @@ def test_by_age_nothing_young_goes_and_environments_and_downloads_do(three: Path
     assert (three / "envs" / "used").exists()
     assert not (three / "envs" / "old").exists()
     assert len(list((three / "jobs").iterdir())) == 3
+
+
+def test_environments_a_killed_run_left_half_built_go_unless_somebody_builds_them(three: Path, tidemill: Run) -> None:
+    old = time.time() - 30 * 86400
+    for name in ("left", "building", "container"):
+        (three / "envs" / name / "bin").mkdir(parents=True)
+    (three / "envs" / "container" / "tidemill-ready").touch()
+    for name in ("left", "building", "container"):
+        os.utime(three / "envs" / name, (old, old))
+    with locked(three / "envs" / "building.lock"):
+        tidemill("gc", "--older-than", "14d")
+    assert sorted(p.name for p in (three / "envs").iterdir() if p.is_dir()) == ["building", "container"]
 
 
 def test_what_serves_or_is_registered_stays(three: Path, tidemill: Run) -> None:

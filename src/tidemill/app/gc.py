@@ -19,7 +19,7 @@ from tidemill.app.made_from import COLLECTION
 from tidemill.app.wiring import App
 from tidemill.base.clock import SystemClock, iso
 from tidemill.base.errors import ConflictError
-from tidemill.base.files import remove_tree
+from tidemill.base.files import locked, remove_tree
 from tidemill.base.ids import JobName
 from tidemill.record.ports import KeepsFiles
 from tidemill.record.retention import COMPLETED, RUNNING, Limits, expired_jobs, expired_steps, keys_of, used_refs
@@ -37,6 +37,7 @@ KINDS = {
     "data assets": "assets",
 }
 OTHER = "other"
+READY = "tidemill-ready"  # begins the name of a file in an environment that was built to its end
 GONE = ".gone"  # what is being removed lies there, so that a `gc` that is killed leaves nothing half gone
 YOUNGEST_S = 3600.0  # nothing tells whether an image is being built, or a server is about to start from a conversion
 _JOB_FOLDER = re.compile(r"/jobs/([\w.-]+)(?=/)")
@@ -142,7 +143,7 @@ def _unused(app: App, wish: Wish, since: float) -> dict[str, list[Path]]:
         "images": find_old_images(app.home / KINDS["images"], early),
         CONVERTED: find_old_conversions(app.home / KINDS[CONVERTED], early, known),
     }
-    for kind, mark in (("environments", "tidemill-ready.json"), ("downloads", "")):
+    for kind, mark in (("environments", f"{READY}.json"), ("downloads", "")):
         root = app.home / KINDS[kind]
         folders = sorted(root.iterdir()) if root.is_dir() else []
         found[kind] = [
@@ -153,6 +154,17 @@ def _unused(app: App, wish: Wish, since: float) -> dict[str, list[Path]]:
             and (folder / mark).stat().st_mtime < before
             and not any(f"{folder}/" in text for text in texts)
         ]
+    found["environments"] += _half_built(app.home / KINDS["environments"], early)
+    return found
+
+
+def _half_built(root: Path, before: float) -> list[Path]:
+    """Environments that a killed run left, and that nobody builds now."""
+    found = []
+    for folder in sorted(root.iterdir()) if root.is_dir() else []:
+        if folder.is_dir() and not any(folder.glob(f"{READY}*")) and folder.stat().st_mtime < before:
+            with suppress(ConflictError), locked(root / f"{folder.name}.lock", wait=False):
+                found.append(folder)
     return found
 
 
