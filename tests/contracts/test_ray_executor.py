@@ -16,7 +16,7 @@ import pytest
 
 from tests.contracts.ray_cluster import two_nodes
 from tests.waiting import until
-from tidemill.base.errors import BackendError
+from tidemill.base.errors import BackendError, UsageError
 from tidemill.plan.graph import Resources
 from tidemill.testing.executors import ExecutorContract, make_task, submit
 
@@ -111,6 +111,12 @@ def test_what_no_node_has_is_said_while_the_task_waits(executor: Any, tmp_path: 
     assert "64 CPUs" in task.log.read_text()
     executor.cancel(task.ticket)
     assert submitted.wait().canceled
+
+
+def test_a_second_cluster_in_one_run_is_refused_and_not_taken_for_the_first(cluster: Any, executor: Any) -> None:
+    assert type(executor)(cluster.address).slots == executor.slots
+    with pytest.raises(UsageError, match=f"`{cluster.address}` and `elsewhere:6379`"):
+        type(executor)("elsewhere:6379")
 
 
 def test_a_cluster_that_is_not_there_is_named() -> None:

@@ -8,7 +8,7 @@ import os
 import secrets
 import tarfile
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import ray
 from ray import cloudpickle
@@ -18,7 +18,7 @@ from tidemill.backends.executors import remote_worker
 from tidemill.backends.executors.ray_address import HINT, require_cluster
 from tidemill.backends.executors.remote import cut_to_lines, detach_tracking, growing, travelling, unpack_below
 from tidemill.backends.executors.threads import TaskThreads
-from tidemill.base.errors import BackendError
+from tidemill.base.errors import BackendError, UsageError
 from tidemill.base.ids import JobName
 from tidemill.run.ports import Task, TaskEnd, TaskWatch, Ticket
 
@@ -31,6 +31,8 @@ NAMESPACE = "tidemill"
 
 class RayExecutor:
     """Runs each task on a node with room for it. `address` is a cluster's (`auto`, `host:port`); empty starts one here."""
+
+    _connected: ClassVar[str | None] = None  # Ray speaks to one cluster in a process
 
     def __init__(self, address: str = "", *, slots: int | None = None, grace_s: float = GRACE_S) -> None:
         self._address = address
@@ -73,9 +75,15 @@ class RayExecutor:
         """End everything still running; a cluster that was started here goes too."""
         self._tasks.close()
         ray.shutdown()
+        RayExecutor._connected = None
 
     def _connect(self) -> None:
         if ray.is_initialized():
+            if RayExecutor._connected not in (None, self._address):
+                raise UsageError(
+                    f"Computes name two Ray clusters, `{RayExecutor._connected}` and `{self._address}`: a run speaks to one",
+                    hint="Give them the same `address` in tidemill.yaml, or run their jobs one by one.",
+                )
             return
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         require_cluster(self._address)
@@ -96,6 +104,7 @@ class RayExecutor:
                 f"Ray could not use the cluster at `{self._address or 'this machine'}`: {str(exc).splitlines()[0].partition('. ')[0]}",
                 hint=HINT,
             ) from exc
+        RayExecutor._connected = self._address
         cloudpickle.register_pickle_by_value(remote_worker)
 
     def _drive(self, task: Task, watch: TaskWatch) -> TaskEnd:
