@@ -20,7 +20,7 @@ from tests.waiting import until
 from tidemill.base.ids import JobName
 from tidemill.plan.graph import Resources
 from tidemill.run.ports import PreparedEnvironment, Task, TaskWatch
-from tidemill.testing.executors import ExecutorContract, make_task, submit
+from tidemill.testing.executors import ExecutorContract, GrowingFilesContract, make_task, submit
 
 pytestmark = [pytest.mark.needs_cluster, pytest.mark.filterwarnings("default")]
 
@@ -90,7 +90,7 @@ def executor(namespace: str, tmp_path: Path) -> Iterator[Any]:
     found.close()
 
 
-class TestKubernetesExecutor(ExecutorContract):
+class TestKubernetesExecutor(ExecutorContract, GrowingFilesContract):
     """All of them."""
 
 

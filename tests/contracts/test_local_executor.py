@@ -18,7 +18,7 @@ from tidemill.backends.executors import local
 from tidemill.backends.executors.local import LocalExecutor
 from tidemill.base import descent, proc
 from tidemill.run.ports import TaskEnd, TaskWatch
-from tidemill.testing.executors import ExecutorContract, Submitted, make_task, submit
+from tidemill.testing.executors import ExecutorContract, GrowingFilesContract, Submitted, make_task, submit
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def executor(tmp_path: Path) -> Iterator[LocalExecutor]:
         yield found
 
 
-class TestLocalExecutor(ExecutorContract):
+class TestLocalExecutor(ExecutorContract, GrowingFilesContract):
     """All of them."""
 
 

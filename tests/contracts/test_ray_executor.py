@@ -18,7 +18,7 @@ from tests.contracts.ray_cluster import two_nodes
 from tests.waiting import until
 from tidemill.base.errors import BackendError, UsageError
 from tidemill.plan.graph import Resources
-from tidemill.testing.executors import ExecutorContract, make_task, submit
+from tidemill.testing.executors import ExecutorContract, GrowingFilesContract, make_task, submit
 
 PIPELINE = """
 type: pipeline
@@ -57,7 +57,7 @@ def executor(cluster: Any) -> Iterator[Any]:
     found.close()
 
 
-class TestRayExecutor(ExecutorContract):
+class TestRayExecutor(ExecutorContract, GrowingFilesContract):
     """All of them."""
 
 

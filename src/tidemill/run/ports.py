@@ -47,9 +47,9 @@ class Task:
     may write is below `folder`. `command` is shell text for `bash -c` in `cwd`, or `argv` is exact. It is started
     once per mapping in `processes`, each added to `env`. An executor elsewhere gives it the same paths, and brings
     `writes` and `log` back before it says that the task ended. `left` are handles of what a killed run started for the
-    same step: an executor that `TakesUp` goes on with one of those. `apart` is a part
-    of something that several machines are to share. `grows` are files of lines it appends to, brought back while it runs. One
-    with a `search` has no command, for an executor that `SearchesModels`.
+    same step: an executor that `TakesUp` goes on with one of those. `apart` is a part of something that several
+    machines are to share. `grows` are files of lines it appends to, brought back while it runs by all but Azure ML.
+    One with a `search` has no command, for an executor that `SearchesModels`.
     """
 
     ticket: Ticket
