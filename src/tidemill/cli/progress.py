@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from io import StringIO
 from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO
@@ -59,7 +60,8 @@ class Progress:
     """A `RunObserver` and `LogObserver` that draws; use as a context manager around the run."""
 
     def __init__(self, *, stream_logs: bool = False, out: TextIO | None = None) -> None:
-        self._out = out or sys.stderr
+        self._out = out or sys.stderr or StringIO()  # there is none where a caller closed it
+        self._blind = False
         self._logs = stream_logs
         self._rows: dict[str, Row] = {}
         self._lock = threading.Lock()
@@ -77,13 +79,13 @@ class Progress:
             self._live = RichLive(
                 console=Console(file=self._out), get_renderable=self._draw, refresh_per_second=8, transient=False
             )
-            self._live.start()
+            self._show(self._live.start)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._live:
-            self._live.stop()
+            self._show(self._live.stop)
             self._live = None
 
     def saw(self, events: Sequence[RunEvent]) -> None:
@@ -138,13 +140,21 @@ class Progress:
     def _say(self, text: str) -> None:
         """A plain line; on a terminal the table says it."""
         if self._live is None:
-            self._out.write(f"{text}\n")
-            self._out.flush()
+            self._show(lambda: print(text, file=self._out, flush=True))
+
+    def _show(self, draw: Callable[[], object]) -> None:
+        """As long as somebody may look: a terminal that went, a closed pipe or a full disk must not end a run."""
+        if not self._blind:
+            try:
+                draw()
+            except (OSError, ValueError):
+                self._blind = True
 
     def _announce(self, text: str) -> None:
         """A line that no table has room for: on a terminal it stands above the table, and stays."""
         if self._live:
-            self._live.console.print(text, markup=False, highlight=False, soft_wrap=True)
+            console = self._live.console
+            self._show(lambda: console.print(text, markup=False, highlight=False, soft_wrap=True))
         self._say(text)
 
     def _draw(self) -> Table:

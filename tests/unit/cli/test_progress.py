@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from io import StringIO
 
 from tests.waiting import until
@@ -29,6 +30,25 @@ def test_a_terminal_says_which_job_began_and_what_the_run_noticed() -> None:
         progress.saw([FindingRaised(JOB, NOW, step=StepName("prep"), finding=finding)])
     assert f"job {JOB}: 1 step" in out.getvalue()
     assert "warning TM-N107: 80 % of the [budget] is spent" in out.getvalue()
+
+
+class Gone(StringIO):
+    """A place for words that is gone after the first."""
+
+    def write(self, text: str) -> int:
+        if self.tell():
+            raise OSError(errno.EIO, "Input/output error")
+        return super().write(text)
+
+
+def test_words_that_nobody_can_take_do_not_end_the_run() -> None:
+    for logs in (False, True):
+        with Progress(out=Gone(), stream_logs=logs) as progress:
+            progress.saw([JobCreated(JOB, NOW, steps=({"name": "prep"},))])
+            progress.saw([StepStarted(JOB, NOW, step=StepName("prep"), reason="it has not run before")])
+            progress.wrote(StepName("prep"), "words")
+            progress.saw([FindingRaised(JOB, NOW, step=StepName("prep"), finding={"message": "noticed"})])
+            progress.saw([StepFinished(JOB, NOW, step=StepName("prep"), status=Status.COMPLETED)])
 
 
 def test_a_step_shows_its_last_words_while_it_runs_and_why_it_ran_when_it_has_ended() -> None:
