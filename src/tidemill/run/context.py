@@ -24,6 +24,7 @@ from tidemill.run.retry import Retry
 from tidemill.run.slots import Gpus, Slots
 from tidemill.run.snapshot import Snapshot, take_snapshot
 from tidemill.run.staging import Source
+from tidemill.run.turns import Turns
 
 COPY_BELOW_BYTES = 256 << 20
 
@@ -85,6 +86,7 @@ class RunContext:
     gpus: Gpus
     clock: Clock = field(default_factory=SystemClock)
     canceled: threading.Event = field(default_factory=threading.Event)
+    looks: Turns = field(default_factory=Turns)
     outputs: dict[StepName, Mapping[str, str]] = field(default_factory=dict)
     metrics: dict[StepName, Mapping[str, float]] = field(default_factory=dict)
     _cancels: set[Callable[[], None]] = field(default_factory=set)

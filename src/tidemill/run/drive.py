@@ -36,7 +36,8 @@ def drive(context: RunContext, step: Step, held: ExitStack) -> RunEvent | None:
     """Bring one step to its end; the fact that ends it, or None if it had completed before the job was resumed.
 
     Of equal steps, here or in another process, one runs while the others wait to reuse it: the lock for that joins
-    `held`, for the caller to let go once the fact is recorded.
+    `held`, for the caller to let go once the fact is recorded. A thread for whose step nothing had to run has its
+    turn of `context.looks` still, for the next step or to leave.
     """
     return _drive(context, step, held, _How(Stop(), holds_slot=step.kind not in CONTROL))
 
@@ -47,6 +48,7 @@ def drive_part(context: RunContext, step: Step, stop: Stop) -> RunEvent:
     It takes a slot of its own for as long as its processes run.
     """
     with ExitStack() as held:
+        held.callback(context.looks.leave)
         event = _drive(context, step, held, _How(stop, holds_slot=False)) or _recalled(context, step)
         if stop.reason and isinstance(event, StepFinished) and event.status is Status.CANCELED:
             event = replace(event, message=stop.reason)
@@ -56,25 +58,31 @@ def drive_part(context: RunContext, step: Step, stop: Stop) -> RunEvent:
 
 def _drive(context: RunContext, step: Step, held: ExitStack, how: _How) -> RunEvent | None:
     started_s = context.clock.monotonic()
+    identity: Identity | None = None
     try:
+        context.looks.take()
         sources = find_sources(context, step)
         identity = identify(context, step, sources)
-    except (TidemillError, MissingOutputError, OSError) as exc:
-        return _failed(context, step, _say(exc), 0.0)
-    if _is_done(context, step, identity):
-        return None
-    try:
+        if _is_done(context, step, identity):
+            return None
         if identity.reusable:
             held.enter_context(context.only_one(identity.key))
-        kept = _find_kept(context, step, identity)
-        if kept is not None:
-            return _publish(context, step, kept, identity, StepEnd(Status.COMPLETED, 0))
-        past = find_past(context, identity)
-        if past is not None:
-            return _reuse(context, step, identity, past)
+        known = _find_known(context, step, identity)
+        if known is not None:
+            return known
+        context.looks.leave()
         return _run(context, step, identity, sources, started_s, how)
-    except (TidemillError, OSError) as exc:
+    except (TidemillError, MissingOutputError, OSError) as exc:
         return _failed(context, step, _say(exc), context.clock.monotonic() - started_s, identity)
+
+
+def _find_known(context: RunContext, step: Step, identity: Identity) -> RunEvent | None:
+    """The end of a step that has given what it gives, in this job before it was resumed or in an earlier one."""
+    kept = _find_kept(context, step, identity)
+    if kept is not None:
+        return _publish(context, step, kept, identity, StepEnd(Status.COMPLETED, 0))
+    past = find_past(context, identity)
+    return None if past is None else _reuse(context, step, identity, past)
 
 
 def _is_done(context: RunContext, step: Step, identity: Identity) -> bool:

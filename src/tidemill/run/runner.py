@@ -174,6 +174,7 @@ class _Run:
             at = None if at.kind in CONTROL else self._go_on(pool, spared)
             if at is None and step.kind not in CONTROL:
                 self.slots.release()
+        self.context.looks.leave()
         self._tell(spared)
         self.inbox.put(None)
 
@@ -192,6 +193,7 @@ class _Run:
             if error is None and not isinstance(event, StepFinished):
                 spared.append(Spared(step.name, event))
                 return True
+            self.context.looks.leave()
             self._tell(spared)
             if step.kind not in CONTROL:
                 self.slots.release()
