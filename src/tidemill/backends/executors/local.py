@@ -9,14 +9,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import field
-from typing import IO, Any
+from typing import Any
 
 from tidemill.backends import containers
+from tidemill.backends.executors.running import Process, Running, kill_group, signal_groups
 from tidemill.backends.executors.strays import MARK, TICKET, Strays
 from tidemill.backends.executors.watchdog import Watchdog
 from tidemill.base import descent, proc
-from tidemill.base.frozen import slotted
 from tidemill.base.ids import JobName
 from tidemill.base.shell import shell_argv
 from tidemill.run.ports import Task, TaskEnd, TaskWatch, Ticket
@@ -28,43 +27,6 @@ READS_AT_ONCE = 16  # more than a pipe holds; who never stops writing must not k
 LONGEST_LINE = 16 << 20
 TIDY_S = 10.0
 MASK = b"***"
-
-
-@slotted
-class _Process:
-    """One process of a task, and the part of a line it wrote last; `lingers` while its children use their grace."""
-
-    popen: proc.Popen[bytes]
-    index: int
-    pidfd: int | None = None
-    pending: bytearray = field(default_factory=bytearray)
-    exited: bool = False
-    lingers: bool = False
-    kill_at: float = 0.0
-
-
-@slotted
-class _Running:
-    """A task under way; `exit_code` is the first that was not 0, `strays` left its groups and use their grace."""
-
-    task: Task
-    watch: TaskWatch
-    log: IO[bytes]
-    processes: list[_Process] = field(default_factory=list)
-    deadline: float | None = None
-    kill_at: float | None = None
-    exit_code: int = 0
-    canceled: bool = False
-    timed_out: bool = False
-    broken: str = ""
-    tag: int = 0
-    strays: frozenset[int] = frozenset()
-    usage: dict[str, float] = field(default_factory=lambda: {"cpu_s": 0.0, "peak_mib": 0.0})
-
-    @property
-    def groups(self) -> set[int]:
-        """Its processes' groups."""
-        return {p.popen.pid for p in self.processes}
 
 
 class LocalExecutor:
@@ -79,7 +41,7 @@ class LocalExecutor:
         os.set_blocking(self._wake_in, False)
         self._selector.register(self._wake_in, selectors.EVENT_READ)
         self._calls: deque[Callable[[], None]] = deque()
-        self._running: dict[Ticket, _Running] = {}
+        self._running: dict[Ticket, Running] = {}
         self._watchdog = Watchdog()
         self._strays = Strays(scope)
         self._tidy_at = 0.0
@@ -94,9 +56,9 @@ class LocalExecutor:
 
     def submit(self, task: Task, watch: TaskWatch) -> None:
         """Start the task's processes; a task that cannot start ends at once with the reason."""
-        running: _Running | None = None
+        running: Running | None = None
         try:
-            running = _Running(task, watch, task.log.open("ab", buffering=0), tag=self._strays.next_tag(task.job))
+            running = Running(task, watch, task.log.open("ab", buffering=0), tag=self._strays.next_tag(task.job))
             for index, extra in enumerate(task.processes):
                 running.processes.append(self._start(running, index, dict(extra)))
         except OSError as exc:
@@ -135,7 +97,7 @@ class LocalExecutor:
         os.close(self._wake_in)
         os.close(self._wake_out)
 
-    def _start(self, running: _Running, index: int, extra: dict[str, str]) -> _Process:
+    def _start(self, running: Running, index: int, extra: dict[str, str]) -> Process:
         task = running.task
         family = f"{self._scope}|{task.job}"
         env = {**task.env, **extra, "PWD": str(task.cwd), MARK: family, TICKET: task.ticket}
@@ -148,9 +110,9 @@ class LocalExecutor:
         self._watchdog.expect(running.tag)
         popen = self._strays.start(lambda: proc.start_tagged(argv, running.tag, cwd=task.cwd, env=env, stdout=stdout))
         self._watchdog.watch(popen.pid, running.tag, family)
-        return _Process(popen, index)
+        return Process(popen, index)
 
-    def _abandon(self, running: _Running | None) -> None:
+    def _abandon(self, running: Running | None) -> None:
         for process in running.processes if running else ():
             proc.stop_group(process.popen.pid, grace_s=0.1)
             process.popen.wait()
@@ -193,7 +155,7 @@ class LocalExecutor:
         for running in list(self._running.values()):
             if running.kill_at is not None and now >= running.kill_at:
                 running.kill_at = None
-                _signal_groups(running, signal.SIGKILL)
+                signal_groups(running, signal.SIGKILL)
                 descent.send(running.strays, signal.SIGKILL)
             if running.deadline is not None and now >= running.deadline:
                 running.deadline = None
@@ -204,17 +166,17 @@ class LocalExecutor:
             self._tidy_at = now + TIDY_S
             self._strays.bury()
 
-    def _look_at_rest(self, running: _Running, now: float) -> None:
+    def _look_at_rest(self, running: Running, now: float) -> None:
         """What the task's processes left, in their groups or out of them."""
         for process in running.processes:
             if process.lingers and not proc.group_lives(process.popen.pid):
                 self._gone(running, process)
             elif process.lingers and now >= process.kill_at:
-                _kill_group(process.popen.pid, signal.SIGKILL)
+                kill_group(process.popen.pid, signal.SIGKILL)
         if running.strays:
             self._finish_if_alone(running)
 
-    def _admit(self, running: _Running) -> None:
+    def _admit(self, running: Running) -> None:
         self._running[running.task.ticket] = running
         for process in running.processes:
             if process.popen.stdout:
@@ -226,7 +188,7 @@ class LocalExecutor:
         if self._closing:
             self._cancel(running.task.ticket)
 
-    def _watch_exit(self, running: _Running, process: _Process) -> None:
+    def _watch_exit(self, running: Running, process: Process) -> None:
         try:
             process.pidfd = os.pidfd_open(process.popen.pid)
         except (AttributeError, OSError):  # not Linux: a thread has to wait
@@ -239,7 +201,7 @@ class LocalExecutor:
             return
         self._selector.register(process.pidfd, selectors.EVENT_READ, lambda: self._exited(running, process))
 
-    def _exited(self, running: _Running, process: _Process) -> None:
+    def _exited(self, running: Running, process: Process) -> None:
         """The process is a zombie. What it left in its group is asked to end, and made to after its grace."""
         if process.exited:
             return
@@ -248,7 +210,7 @@ class LocalExecutor:
             self._selector.unregister(process.pidfd)
             os.close(process.pidfd)
         if running.kill_at is None:
-            _kill_group(process.popen.pid, signal.SIGTERM)
+            kill_group(process.popen.pid, signal.SIGTERM)
         _, status, usage = os.wait4(process.popen.pid, 0)
         self._strays.ended(process.popen.pid)
         process.popen.returncode = code = os.waitstatus_to_exitcode(status)
@@ -264,7 +226,7 @@ class LocalExecutor:
         else:
             self._gone(running, process)
 
-    def _gone(self, running: _Running, process: _Process) -> None:
+    def _gone(self, running: Running, process: Process) -> None:
         """Nothing is left of the process's group."""
         process.lingers = False
         task = running.task
@@ -273,7 +235,7 @@ class LocalExecutor:
         if all(p.exited and not p.lingers for p in running.processes):
             self._finish_if_alone(running)
 
-    def _finish_if_alone(self, running: _Running) -> None:
+    def _finish_if_alone(self, running: Running) -> None:
         """The task has ended once nothing that left its groups is there; each such process is asked to end, once."""
         found = self._strays.of(running.task, running.tag)
         asked, running.strays = running.strays, found
@@ -283,11 +245,11 @@ class LocalExecutor:
         if not found:
             self._finish(running)
 
-    def _give_grace(self, running: _Running) -> None:
+    def _give_grace(self, running: Running) -> None:
         if running.kill_at is None:
             running.kill_at = time.monotonic() + self._grace_s
 
-    def _finish(self, running: _Running) -> None:
+    def _finish(self, running: Running) -> None:
         """Take the last words of each process, and say how the task ended."""
         del self._running[running.task.ticket]
         for process in running.processes:
@@ -306,7 +268,7 @@ class LocalExecutor:
         )
         running.watch.ended(end)
 
-    def _read(self, running: _Running, process: _Process) -> None:
+    def _read(self, running: Running, process: Process) -> None:
         """Take what is there; whole lines go to the log, the rest waits for its end."""
         stream = process.popen.stdout
         for _ in range(READS_AT_ONCE):
@@ -327,14 +289,14 @@ class LocalExecutor:
             if len(process.pending) > LONGEST_LINE:
                 self._write_piece(running, process)
 
-    def _write_piece(self, running: _Running, process: _Process) -> None:
+    def _write_piece(self, running: Running, process: Process) -> None:
         """What there is of an endless line, but for its last bytes, which may begin a secret."""
         text = _mask(bytes(process.pending), running.task.secrets)
         end = len(text) - max((len(s.encode()) for s in running.task.secrets), default=0)
         self._write_line(running, process, text[:end])
         process.pending = bytearray(text[end:])
 
-    def _stop_reading(self, running: _Running, process: _Process) -> None:
+    def _stop_reading(self, running: Running, process: Process) -> None:
         stream: Any = process.popen.stdout
         if stream.closed:
             return
@@ -344,7 +306,7 @@ class LocalExecutor:
         self._selector.unregister(stream)
         stream.close()
 
-    def _write_line(self, running: _Running, process: _Process, line: bytes) -> None:
+    def _write_line(self, running: Running, process: Process, line: bytes) -> None:
         """A line into the log, secrets masked; a task whose log cannot be written ends, since nobody would see what it did."""
         line = _mask(line, running.task.secrets)
         if len(running.processes) > 1:
@@ -365,9 +327,9 @@ class LocalExecutor:
             running.canceled = True
             self._ask_to_end(running)
 
-    def _ask_to_end(self, running: _Running) -> None:
+    def _ask_to_end(self, running: Running) -> None:
         below = {pid for p in running.processes if not p.exited for pid in descent.descendants(p.popen.pid)}
-        _signal_groups(running, signal.SIGTERM)
+        signal_groups(running, signal.SIGTERM)
         descent.send((pid for pid in below if proc.group_of(pid) not in running.groups), signal.SIGTERM)
         self._give_grace(running)
 
@@ -381,19 +343,6 @@ def _mask(text: bytes, secrets: Iterable[str]) -> bytes:
     for secret in secrets:
         text = text.replace(secret.encode(), MASK)
     return text
-
-
-def _signal_groups(running: _Running, number: signal.Signals) -> None:
-    for process in running.processes:
-        if not process.exited or process.lingers:
-            _kill_group(process.popen.pid, number)
-
-
-def _kill_group(group: int, number: signal.Signals) -> None:
-    try:
-        os.killpg(group, number)
-    except (ProcessLookupError, PermissionError):
-        return
 
 
 def open_executor(slots: int, scope: str) -> LocalExecutor:
