@@ -111,3 +111,8 @@ def is_relative_to(path: typing.Any, folder: typing.Any) -> bool:  # noqa: ANN40
 def cache(function: typing.Any) -> typing.Any:  # noqa: ANN401
     """`functools.cache`."""
     return functools.lru_cache(maxsize=None)(function)
+
+
+def dataclass_transform(**_named: typing.Any) -> typing.Any:  # noqa: ANN401
+    """`typing.dataclass_transform`, which speaks to type checkers alone."""
+    return lambda decorator: decorator

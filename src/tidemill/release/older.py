@@ -16,7 +16,7 @@ MODULES = {
     ("hashlib", "file_digest"),
     ("functools", "cache"),
 }
-NAMES = {"StrEnum", "UTC", "ParamSpec"}
+NAMES = {"StrEnum", "UTC", "ParamSpec", "dataclass_transform"}
 GENERIC = {"dict", "list", "tuple", "set", "frozenset", "type", "deque", "NDArray"}
 GENERIC |= {"Mapping", "Sequence", "Callable", "Iterable", "Iterator", "Awaitable"}
 METHODS = {"removeprefix", "removesuffix", "is_relative_to"}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -101,3 +103,12 @@ def test_what_a_run_logged_is_brought_with_its_models_and_no_other_store_is_made
     ]  # fmt: skip
     assert not (tmp_path / "mlflow.db").exists()
     assert "MLFLOW_TRACKING_URI" not in os.environ
+
+
+def test_the_first_model_on_a_machine_is_registered_without_a_word_of_mlflow(tmp_path: Path) -> None:
+    env = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")}
+    done = subprocess.run(
+        [sys.executable, "-m", "tidemill", "model", "create", "-n", "tides", "-p", str(model(tmp_path, "one")), "-o", "none"],
+        cwd=tmp_path, env={**env, "XDG_CACHE_HOME": str(tmp_path / "cache")}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -27,12 +27,16 @@ import asyncio, contextlib, logging, sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Any, dataclass_transform
 Rows = list[dict[str, int]] | None
 class Level(StrEnum):
     HIGH = "high"
 class Names(dict[str, str]):
     """A mapping."""
-@dataclass(frozen=True, slots=True)
+@dataclass_transform(frozen_default=True)
+def frozen(cls: Any) -> Any:
+    return dataclass(frozen=True, slots=True)(cls)
+@frozen
 class Point:
     x: int | None
 async def late() -> str:

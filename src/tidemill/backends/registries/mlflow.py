@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import socket
@@ -93,6 +94,7 @@ class MlflowRegistry:
         for name, value in QUIET.items():
             os.environ.setdefault(name, value)
         make = import_late("mlflow.tracking").MlflowClient
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)  # which tells of every table it makes
         self._folder.mkdir(parents=True, exist_ok=True)
         # two processes that create the tables at once break each other
         with locked(self._folder / "create.lock"):
