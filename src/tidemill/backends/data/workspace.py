@@ -7,14 +7,18 @@ import re
 import secrets
 import shutil
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from tidemill.backends.data.remote import RemoteStore
 from tidemill.base.errors import FailedError, UsageError
 from tidemill.base.files import confine
 from tidemill.plan.graph import DataRef
 from tidemill.run.ports import ArtifactStore, Say
+
+if TYPE_CHECKING:
+    from tidemill.backends.data.remote import RemoteStore
 
 _DATASTORE = re.compile(
     r"azureml://(?:subscriptions/[^/]+/resource[gG]roups/[^/]+/(?:providers/[^/]+/)?workspaces/[^/]+/)?"
@@ -38,7 +42,13 @@ class WorkspaceData:
         self._home = home
         self._datastores = dict(datastores or {})
         self._account = account
-        self._remote = RemoteStore(home / "downloads", env)
+        self._env = env
+
+    @cached_property
+    def _remote(self) -> RemoteStore:
+        from tidemill.backends.data.remote import RemoteStore  # noqa: PLC0415 - 12 ms, and most data lies here
+
+        return RemoteStore(self._home / "downloads", self._env)
 
     def find_local(self, uri: str) -> Path | None:
         """The local path a path, a datastore's or a file's address stands for."""
