@@ -17,12 +17,12 @@ from tidemill.base.files import write_atomic
 from tidemill.plan.automl import estimators
 from tidemill.plan.graph import EnvironmentRef, Step
 from tidemill.run.automl_needs import is_done_there
-from tidemill.run.command import judge, make_task, read_tail, stage
+from tidemill.run.command import judge, make_task, run_tries, stage
 from tidemill.run.leftovers import AUTOML as DRIVER
 from tidemill.run.leftovers import KEY
 from tidemill.run.models import ModelSearch
 from tidemill.run.parallel_data import describe_table
-from tidemill.run.ports import LOCAL, PreparedEnvironment, Task, TaskEnd
+from tidemill.run.ports import LOCAL, PreparedEnvironment, TaskEnd
 from tidemill.run.work import StepEnd, StepWork
 from tidemill.spec.environment import Environment
 
@@ -70,7 +70,7 @@ def run_automl(work: StepWork) -> StepEnd:
         driver = _lay_out_driver(work, config)
         command = f"exec python {shlex.quote(str(driver / SCRIPTS[0]))} {shlex.quote(str(driver / CONFIG))}"
         task = replace(make_task(work, prepared, paths, command=command), grows=(driver / TRIALS,))
-        end = _search(work, task)
+        end, _ = run_tries(work, task, lambda: task)  # which goes on with the trials that had ended
     return _judge(end, work.step, Path(config["summary"]), driver / TRIALS)
 
 
@@ -81,18 +81,6 @@ def _searching_environment(environment: EnvironmentRef) -> EnvironmentRef:
     packages = [f"{name}=={metadata.version(name.partition('[')[0])}" for name in PACKAGES]
     document = Environment(name="automl", conda_file={"dependencies": [{"pip": packages}]})
     return EnvironmentRef("automl", None, document, Path(), "venv", "automl")
-
-
-def _search(work: StepWork, task: Task) -> TaskEnd:
-    """To its end; what is tried again goes on with the trials that had ended."""
-    end, tried = work.run_task(task), 0
-    while cause := work.context.options.retry.cause(end, read_tail(work.folder.log), tried):
-        tried += 1
-        work.say(f"{cause}: trying again ({tried})")
-        if work.context.canceled.wait(work.context.options.retry.wait_s):
-            break
-        end = work.run_task(task)
-    return end
 
 
 def _hand_over(work: StepWork) -> StepEnd:

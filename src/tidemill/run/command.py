@@ -6,7 +6,7 @@ import os
 import shlex
 import shutil
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -30,25 +30,36 @@ def run_command(work: StepWork) -> StepEnd:
     """Stage the step, run its command to the end, and say how that went."""
     step = work.step
     prepared = work.prepare()
-    end = work.run_task(make_task(work, prepared, stage(work)))
-    retry, tried, before = work.context.options.retry, 0, b""
-    while cause := retry.cause(end, read_tail(work.folder.log), tried):
-        tried += 1
-        work.say(f"{cause}: trying again ({tried})")
-        if work.context.canceled.wait(retry.wait_s):
-            break
+
+    def renew() -> Task:
         if work.context.ports.tracker:
             work.context.ports.tracker.end(work.context.job, step, work.folder.root, ok=False)
-        before += work.folder.log.read_bytes() if work.folder.log.exists() else b""
+        earlier = work.folder.logs / EARLIER
+        before = b"".join(log.read_bytes() for log in (earlier, work.folder.log) if log.exists())
         remove_tree(work.folder.root)  # what the last attempt left must not pass for the next one's
         task = make_task(work, prepared, stage(work))
-        (work.folder.logs / EARLIER).write_bytes(before)
-        end = work.run_task(task)
+        earlier.write_bytes(before)
+        return task
+
+    end, tried = run_tries(work, make_task(work, prepared, stage(work)), renew)
     judged = judge(end, step)
     if judged.status is not Status.FAILED:
         return judged
     tries = f", in the last of {tried + 1} tries" if tried else ""
     return replace(judged, message=f"{judged.message}{tries}{_about_rights(work)}")
+
+
+def run_tries(work: StepWork, task: Task, renew: Callable[[], Task]) -> tuple[TaskEnd, int]:
+    """Run a task to its end, and what `renew` gives for it as often as the run's `retry` says: its end, and how often that was."""
+    retry, tried = work.context.options.retry, 0
+    end = work.run_task(task)
+    while cause := retry.cause(end, read_tail(work.folder.log), tried):
+        tried += 1
+        work.say(f"{cause}: trying again ({tried})")
+        if work.context.canceled.wait(retry.wait_s):
+            break
+        end = work.run_task(renew())
+    return end, tried
 
 
 def _about_rights(work: StepWork) -> str:

@@ -169,10 +169,11 @@ class _Run:
         That spares the loop a round for each of a thousand steps that have not changed.
         """
         spared: list[Spared] = []
+        has_slot = step.kind not in CONTROL  # and keeps it from step to step
         at: Step | None = step
         while at is not None and self._bring_to_end(at, spared):
-            at = None if at.kind in CONTROL else self._go_on(pool, spared)
-            if at is None and step.kind not in CONTROL:
+            at = self._go_on(pool, spared) if has_slot else None
+            if at is None and has_slot:
                 self.slots.release()
         self.context.looks.leave()
         self._tell(spared)
