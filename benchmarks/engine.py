@@ -2,7 +2,7 @@
 
 Cases: `steps` (100 real `python step.py` steps and a join, two at a time; then the same unchanged), `bytes` (a step that writes
 1 GiB in 1,000 files, then a reader; then unchanged), `plan` (10,000 steps loaded and planned), `many` (5,000 steps run, and 1,000:
-the cost of one step must not grow). `--alone` leaves the peers out; one that cannot be installed is reported, not skipped in silence.
+the cost of one step must not grow), `jobs` (commands in a workspace of 5,000 jobs, beside an empty one). `--alone` leaves the peers out; one that cannot be installed is reported, not skipped in silence.
 """
 
 from __future__ import annotations
@@ -13,13 +13,21 @@ import subprocess  # noqa: TID251 - measures whole processes
 import sys
 import tempfile
 import time
+from contextlib import closing
 from pathlib import Path
 
 from engine_peers import Contestant, peers
 
+from tidemill.backends.stores.sqlite import open_store
+from tidemill.base.ids import JobName, StepName
+from tidemill.run.events import JobCreated, JobFinished, RunEvent, StepFinished, StepStarted
+from tidemill.run.state import Status
+
 STEPS = 100
 PLANNED = 10_000
 MANY = (1_000, 5_000)
+JOBS = 5_000
+AMONG_JOBS = (["run", "pipeline.yml"], ["gc", "--dry-run"], ["job", "list"], ["status"])
 FILES = 1_000
 FILE_BYTES = 1 << 20
 US = [sys.executable, "-m", "tidemill"]
@@ -150,15 +158,50 @@ def run_many() -> None:
         print(f"{steps:<12} {seconds:9.2f} {seconds / steps * 1000:9.2f} {peak:9.0f}")
 
 
+def run_among_jobs() -> None:
+    """What commands take in a workspace that has run many jobs, and in a new one."""
+    seconds: dict[int, list[float]] = {}
+    for jobs in (0, JOBS):
+        folder = Path(tempfile.mkdtemp(prefix="bench-jobs-"))
+        try:
+            tidemill_chain(folder, 1)
+            with closing(open_store(folder / ".tidemill")) as store:
+                for i in range(jobs):
+                    store.append(_job(JobName(f"job-{i}")))
+            seconds[jobs] = [
+                timed(Contestant("tidemill", tidemill_chain, [*US, *words]), folder)[0] for words in AMONG_JOBS
+            ]
+        finally:
+            shutil.rmtree(folder)
+    print(f"\n{'jobs':20} {'s of none':>9} {f's of {JOBS}':>9}")
+    for words, few, many in zip(AMONG_JOBS, seconds[0], seconds[JOBS], strict=True):
+        print(f"{' '.join(words):20} {few:9.2f} {many:9.2f}")
+
+
+def _job(name: JobName) -> list[RunEvent]:
+    """A job of one step, as it is recorded."""
+    step, at = StepName("s0"), "2026-11-21T00:00:00Z"
+    return [
+        JobCreated(name, at, source="pipeline.yml", steps=({"name": step},)),
+        StepStarted(name, at, step=step, key=name),
+        StepFinished(
+            name, at, step=step, status=Status.COMPLETED, key=name, outputs={"out": f"folder:{name}"}, reusable=True
+        ),
+        JobFinished(name, at, status=Status.COMPLETED),
+    ]
+
+
 def main() -> None:
     """Run the cases named on the command line, else all."""
     words = sys.argv[1:]
     alone = "--alone" in words
-    for case in [w for w in words if w != "--alone"] or ["steps", "bytes", "plan", "many"]:
+    for case in [w for w in words if w != "--alone"] or ["steps", "bytes", "plan", "many", "jobs"]:
         if case == "plan":
             race_plan(alone=alone)
         elif case == "many":
             run_many()
+        elif case == "jobs":
+            run_among_jobs()
         else:
             race(case, alone=alone)
 
